@@ -1,0 +1,74 @@
+import { dlopen, type FFIFunction, ptr, read } from 'bun:ffi';
+import { constants } from 'node:os';
+
+/**
+ * The way into glibc, for the other files of this folder. Each of them opens just the functions it needs, so that
+ * a command binds nothing it does not call.
+ */
+export const LIBC = 'libc.so.6';
+
+/** Opens `symbols` of glibc. Variadic functions (ioctl, openat, syscall) are declared with the arguments used here:
+ * the System V and AAPCS64 Linux calling conventions pass those in the same registers either way. */
+export function libc<const Symbols extends Record<string, FFIFunction>>(symbols: Symbols) {
+  return dlopen(LIBC, symbols).symbols;
+}
+
+const errnoLocation = libc({ __errno_location: { args: [], returns: 'ptr' } }).__errno_location();
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+/** A system call that failed, before a stage has said what that means for the user. `code` is like Node's own. */
+export class SystemCallError extends Error {
+  override readonly name = 'SystemCallError';
+  readonly syscall: string;
+  readonly errno: number;
+  readonly code: string;
+
+  constructor(syscall: string, errno: number) {
+    const code = errnoNames.get(errno) ?? `errno ${errno}`;
+    super(`${syscall}: ${code}`);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = code;
+  }
+}
+
+/**
+ * Passes `result` on, or throws what errno says. Must directly follow the call: nothing else may run in between.
+ *
+ * @throws SystemCallError when `result` is negative
+ */
+export function checked(syscall: string, result: number | bigint): number {
+  if (result >= 0) return Number(result);
+  if (errnoLocation === null) throw new Error('__errno_location() returned NULL');
+  throw new SystemCallError(syscall, read.i32(errnoLocation, 0));
+}
+
+/** Repeats an interrupted call (EINTR), as every slow system call must be. */
+export function retryInterrupted<T>(call: () => T): T {
+  for (;;) {
+    try {
+      return call();
+    } catch (error) {
+      if (!isSystemError(error, 'EINTR')) throw error;
+    }
+  }
+}
+
+/** `text` as a NUL-terminated string. Keep the returned array referenced until the call has returned. */
+export function cString(text: string | Uint8Array): Uint8Array {
+  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  if (bytes.includes(0)) throw new Error('a string for the kernel cannot hold a NUL byte');
+  const terminated = new Uint8Array(bytes.length + 1);
+  terminated.set(bytes);
+  return terminated;
+}
+
+/** The address of a buffer, for fields of kernel structures (64-bit machines only, as Bun is). */
+export function addressOf(buffer: Uint8Array | BigUint64Array): bigint {
+  return BigInt(ptr(buffer));
+}
+
+/** Whether `error` came from the kernel (through us or through Node's fs) with one of these codes, e.g. `ENOSPC`. */
+export function isSystemError(error: unknown, ...codes: string[]): error is Error & { code: string } {
+  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
+}
