@@ -91,7 +91,7 @@ export const ERROR_CODES = {
   'mount-failed': 'device',
 
   // A defect of rdpull itself.
-  'internal': 'internal',
+  internal: 'internal',
 } as const satisfies Record<string, ErrorFamily>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;
