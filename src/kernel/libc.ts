@@ -63,9 +63,9 @@ export function cString(text: string | Uint8Array): Uint8Array {
   return terminated;
 }
 
-/** The address of a buffer, for fields of kernel structures (64-bit machines only, as Bun is). */
+/** The address of a buffer, for pointer fields of C structures; NULL for an empty one. Bun runs on 64-bit machines only. */
 export function addressOf(buffer: Uint8Array | BigUint64Array): bigint {
-  return BigInt(ptr(buffer));
+  return buffer.byteLength === 0 ? 0n : BigInt(ptr(buffer));
 }
 
 /** Whether `error` came from the kernel (through us or through Node's fs) with one of these codes, e.g. `ENOSPC`. */

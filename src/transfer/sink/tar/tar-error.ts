@@ -1,0 +1,33 @@
+import { RdpullError } from '../../../console/rdpull-error.ts';
+
+/** The archive breaks the tar format: `message` says where and how. */
+export function malformed(message: string): RdpullError {
+  return new RdpullError(
+    'tar-malformed',
+    message,
+    'check that the server has the whole, unchanged tarball; "tar --list" shows whether GNU tar can read it',
+  );
+}
+
+/** The archive uses something that rdpull does not do, or more of it than rdpull is made for. */
+export function unsupported(message: string, hint: string): RdpullError {
+  return new RdpullError('stream-unsupported', message, hint);
+}
+
+/** A member that would be written, or linked, outside the target directory. */
+export function escapes(message: string): RdpullError {
+  return new RdpullError(
+    'tar-escape',
+    message,
+    'do not use this tarball: it is either an attack or was packed with absolute names (pack with "tar -C ROOT .")',
+  );
+}
+
+/** The archive stops before its end-of-archive marker. */
+export function truncated(message: string): RdpullError {
+  return new RdpullError(
+    'stream-truncated',
+    message,
+    'compare the size of the file on the server with that of the original, and upload it again',
+  );
+}
