@@ -1,27 +1,13 @@
-/** Longer names are cut in messages, in characters. */
-const LONGEST = 200;
+import { quoted } from '../../../console/printable.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-/**
- * A file name out of an archive, in double quotes and fit for a terminal: bytes that are not UTF-8 and characters
- * that control the terminal or the direction of writing become `\xNN` or `\u{N}`.
- */
+/** A file name out of an archive, in quotes and fit for a terminal; bytes that are not UTF-8 become `\xNN`. */
 export function printableName(name: Uint8Array): string {
-  const text = decode(name);
-  const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
-  return `"${shown.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escapeCharacter)}"`;
-}
-
-function decode(name: Uint8Array): string {
   try {
-    return utf8.decode(name);
+    return quoted(utf8.decode(name));
   } catch {
-    return Buffer.from(name).toString('latin1').replace(/[\x80-\xff]/g, escapeCharacter);
+    const text = Buffer.from(name).toString('latin1');
+    return quoted(text.replace(/[\x80-\xff]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16)}`));
   }
-}
-
-function escapeCharacter(character: string): string {
-  const hex = (character.codePointAt(0) ?? 0).toString(16);
-  return hex.length > 2 ? `\\u{${hex}}` : `\\x${hex.padStart(2, '0')}`;
 }

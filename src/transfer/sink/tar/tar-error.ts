@@ -31,3 +31,12 @@ export function truncated(message: string): RdpullError {
     'compare the size of the file on the server with that of the original, and upload it again',
   );
 }
+
+/** Something follows the end-of-archive marker. */
+export function trailingData(message: string): RdpullError {
+  return new RdpullError(
+    'stream-trailing-data',
+    message,
+    'upload the tarball again; if it is several archives in one file, pack them as one',
+  );
+}

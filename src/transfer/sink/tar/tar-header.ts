@@ -91,21 +91,23 @@ export function classifyBlock(block: Uint8Array): HeaderBlock {
  */
 export function parseHeader(block: Uint8Array): TarHeader {
   // Old tars have no such fields (v7), GNU's has other things at the place of the prefix.
-  const isTar = block[MAGIC] === 0x75 && startsWith(block, MAGIC, 'ustar');
+  const isTar = startsWith(block, MAGIC, 'ustar');
   const isUstar = isTar && block[MAGIC + 5] === 0;
+  const type = block[TYPEFLAG] ?? 0;
+  const isDevice = isTar && (type === TYPE.characterDevice || type === TYPE.blockDevice);
   const name = field(block, NAME);
   const prefix = isUstar ? field(block, PREFIX) : undefined;
   return {
     name: prefix?.length ? Buffer.concat([prefix, Buffer.from('/'), name]) : name,
     linkName: field(block, LINK_NAME),
-    type: block[TYPEFLAG] ?? 0,
+    type,
     mode: readNumber(block, MODE, 'mode') & 0o7777,
     uid: readNumber(block, UID, 'user id'),
     gid: readNumber(block, GID, 'group id'),
     size: readNumber(block, SIZE, 'size'),
     mtime: { seconds: readNumber(block, MTIME, 'modification time'), nanoseconds: 0 },
-    deviceMajor: isTar ? readNumber(block, DEVICE_MAJOR, 'device number') : 0,
-    deviceMinor: isTar ? readNumber(block, DEVICE_MINOR, 'device number') : 0,
+    deviceMajor: isDevice ? readNumber(block, DEVICE_MAJOR, 'device number') : 0,
+    deviceMinor: isDevice ? readNumber(block, DEVICE_MINOR, 'device number') : 0,
   };
 }
 
@@ -115,7 +117,11 @@ export function parseHeader(block: Uint8Array): TarHeader {
  *
  * @throws RdpullError `tar-malformed`
  */
-export function readNumber(block: Uint8Array, [start, length]: readonly [number, number], what: string): number {
+export function readNumber(
+  block: Uint8Array,
+  [start, length]: readonly [number, number],
+  what: string,
+): number {
   const first = block[start];
   const value =
     first === 0x80 || first === 0xff ? parseBase256(block, start, length) : parseOctal(block, start, length);
@@ -153,7 +159,8 @@ function field(block: Uint8Array, [start, length]: readonly [number, number]): U
   return block.subarray(start, end === -1 || end > start + length ? start + length : end);
 }
 
-function startsWith(block: Uint8Array, start: number, text: string): boolean {
+/** Whether `text` (ASCII) stands at `start`. */
+export function startsWith(block: Uint8Array, start: number, text: string): boolean {
   for (let i = 0; i < text.length; i++) if (block[start + i] !== text.charCodeAt(i)) return false;
   return true;
 }

@@ -1,0 +1,45 @@
+/** Compiles src/ into dist/rdpull, and makes the executable safe against strip. */
+import fs from 'node:fs';
+
+const OUTPUT = 'dist/rdpull';
+
+await Bun.build({
+  entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
+  target: 'bun',
+  minify: true,
+  // Flat, because the main program finds the worker beside itself.
+  naming: { entry: '[name].[ext]' },
+  compile: {
+    outfile: OUTPUT,
+    // What lies in the directory rdpull is called from must not change what it does.
+    autoloadDotenv: false,
+    autoloadBunfig: false,
+    autoloadTsconfig: false,
+    autoloadPackageJson: false,
+  },
+});
+cutSectionHeaders(OUTPUT);
+
+/**
+ * Removes the section headers of an ELF executable. strip(1), which dracut, dpkg and rpm run over what they install,
+ * would take the program that Bun appended for rubbish and leave a plain `bun`; without section headers it refuses
+ * to touch the file. The kernel and the dynamic loader need only the program headers (elf(5)).
+ */
+function cutSectionHeaders(path: string): void {
+  const file = fs.readFileSync(path);
+  // Elf64_Ehdr and Elf64_Phdr, elf.h
+  const e_phoff = Number(file.readBigUInt64LE(32));
+  const e_phentsize = file.readUInt16LE(54);
+  const e_phnum = file.readUInt16LE(56);
+  let end = e_phoff + e_phentsize * e_phnum;
+  for (let index = 0; index < e_phnum; index++) {
+    const header = e_phoff + e_phentsize * index;
+    const p_offset = Number(file.readBigUInt64LE(header + 8));
+    const p_filesz = Number(file.readBigUInt64LE(header + 32));
+    end = Math.max(end, p_offset + p_filesz);
+  }
+  file.writeBigUInt64LE(0n, 40); // e_shoff
+  file.writeUInt32LE(0, 60); // e_shnum, e_shstrndx
+  fs.writeFileSync(path, file.subarray(0, end));
+  fs.chmodSync(path, 0o755);
+}

@@ -1,0 +1,30 @@
+import path from 'node:path';
+import type { Command } from './command.ts';
+import { deviceLines } from './exposure.ts';
+
+export const attach: Command = {
+  name: 'attach',
+  operand: 'FILE',
+  summary: 'attach a disk image to a loop device, and print the device and its partitions',
+  description: `Attaches a raw image to a free loop device, with its partitions (GPT or MBR) or as one bare file system.
+The device stays until rdpull detach, also after this program has ended.`,
+  options: [
+    { name: 'read-only', help: 'refuse writes to the device' },
+    {
+      name: 'loop-ref',
+      value: 'NAME',
+      help: 'the name below /dev/disk/by-loop-ref/ (default: the name of the file)',
+    },
+  ],
+  async run(line, { reporter }) {
+    const { attachLoopDevice } = await import('../expose/loop-device.ts');
+    const loopRef = line.value('loop-ref');
+    const attached = await attachLoopDevice({
+      path: path.resolve(line.operand),
+      readOnly: line.has('read-only'),
+      warn: reporter.warn,
+      ...(loopRef !== undefined && { loopRef }),
+    });
+    reporter.result(deviceLines(attached), { ...attached });
+  },
+};

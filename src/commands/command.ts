@@ -1,0 +1,45 @@
+import type { Reporter } from '../console/reporter.ts';
+
+/** One option of a command, as the parser, `--help` and (later) the completions know it. */
+export interface OptionSpec {
+  readonly name: string;
+  /** What stands for the value in the help; absent for a switch. */
+  readonly value?: string;
+  readonly repeatable?: boolean;
+  readonly help: string;
+}
+
+/** What the command line of a command came down to. */
+export interface CommandLine {
+  readonly operand: string;
+  /** Whether a switch was given. */
+  has(name: string): boolean;
+  /** The value of an option; the last one wins. */
+  value(name: string): string | undefined;
+  /** All values of a repeatable option. */
+  values(name: string): readonly string[];
+}
+
+/** One command: what it is called and takes, and what it does. */
+export interface Command {
+  readonly name: string;
+  /** How its one operand is called in the help. */
+  readonly operand: string;
+  readonly summary: string;
+  /** What `--help` says between the usage line and the options. */
+  readonly description: string;
+  readonly options: readonly OptionSpec[];
+  /**
+   * Does the work; returns when everything that was asked for holds.
+   *
+   * @throws RdpullError
+   */
+  run(line: CommandLine, context: CommandContext): Promise<void>;
+}
+
+/** What every command works with. */
+export interface CommandContext {
+  readonly reporter: Reporter;
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,88 @@
+import fs from 'node:fs';
+import { quoted } from '../console/printable.ts';
+import { size } from '../console/quantity.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+
+/** How a published image is to be made usable. */
+export interface Exposure {
+  readonly blockdev: boolean;
+  /** Where to bind-mount the tree. */
+  readonly bind: string | undefined;
+  readonly readOnly: boolean;
+}
+
+/**
+ * Finds out before the download what would make {@link exposeImage} fail after it.
+ *
+ * @throws RdpullError not-root, loop-missing, mount-failed
+ */
+export async function requireExposable({ blockdev, bind }: Exposure): Promise<void> {
+  if (blockdev || bind !== undefined) requireRoot(blockdev ? 'attaching a loop device' : 'mounting');
+  if (blockdev) {
+    const { requireLoopControl } = await import('../expose/loop-control.ts');
+    requireLoopControl();
+  }
+  if (bind !== undefined && fs.statSync(bind, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new RdpullError(
+      'mount-failed',
+      `${bind} is not a directory, so nothing can be mounted on it`,
+      `make it first: mkdir -p ${bind}`,
+    );
+  }
+}
+
+/** @throws RdpullError not-root */
+export function requireRoot(what: string): void {
+  if (process.geteuid?.() === 0) return;
+  throw new RdpullError('not-root', `${what} needs root`, 'run it again with sudo');
+}
+
+/** How an image was made usable. */
+export interface Exposed {
+  readonly device?: AttachedLoopDevice;
+  readonly mount?: string;
+}
+
+/**
+ * Attaches or mounts a published image.
+ *
+ * @throws RdpullError of the device family
+ */
+export async function exposeImage(
+  target: string,
+  { blockdev, bind, readOnly }: Exposure,
+  warn: (text: string) => void,
+): Promise<Exposed> {
+  if (blockdev) {
+    const { attachLoopDevice } = await import('../expose/loop-device.ts');
+    return { device: await attachLoopDevice({ path: target, readOnly, warn }) };
+  }
+  if (bind !== undefined) {
+    const { bindMount } = await import('../expose/bind-mount.ts');
+    bindMount(target, bind, { readOnly });
+    return { mount: bind };
+  }
+  return {};
+}
+
+/** Lines for a person: the device, its partitions, the mount point. */
+export function exposedLines({ device, mount }: Exposed): string[] {
+  if (mount !== undefined) return [mount];
+  return device === undefined ? [] : deviceLines(device);
+}
+
+/** The device, then a line for each partition: path, size, type and name. */
+export function deviceLines({ device, partitions }: AttachedLoopDevice): string[] {
+  const rows = partitions.map(({ path, size: bytes, type, name }) =>
+    [path, size(bytes), type, name === undefined || name === '' ? '' : quoted(name)]
+      .filter(Boolean)
+      .join('  '),
+  );
+  return [device, ...rows];
+}
+
+/** The same for `--json`. */
+export function exposedJson({ device, mount }: Exposed): Record<string, unknown> {
+  return { ...(mount !== undefined && { mount }), ...(device !== undefined && { loop: device }) };
+}

@@ -1,0 +1,58 @@
+import type { Command, OptionSpec } from './command.ts';
+import { COMMON_OPTIONS } from './command-line.ts';
+
+const INDENT = '  ';
+const COLUMN = 30;
+const WIDTH = 100;
+
+/** What `rdpull --help` prints. */
+export function overview(commands: readonly Command[]): string {
+  const rows = commands.map(({ name, operand, summary }) => row(`${name} ${operand}`, summary));
+  return `Downloads, verifies and attaches the root image of a machine.
+
+Usage: rdpull COMMAND [OPTIONS] OPERAND
+
+Commands:
+${rows.join('\n')}
+
+rdpull COMMAND --help says more about each. rdpull --version prints the version.
+
+Exit status: 0 when all that was asked for holds; 2 wrong usage, 10 network, 11 HTTP, 12 damaged data,
+13 verification, 14 files and disks, 15 devices and mounts, 1 a defect of rdpull.
+`;
+}
+
+/** What `rdpull COMMAND --help` prints. */
+export function commandHelp({ name, operand, description, options }: Command): string {
+  const own = options.length === 0 ? '' : `Options:\n${options.map(optionRow).join('\n')}\n\n`;
+  return `Usage: rdpull ${name} [OPTIONS] ${operand}
+
+${description}
+
+${own}Common options:
+${COMMON_OPTIONS.map(optionRow).join('\n')}
+`;
+}
+
+function optionRow({ name, value, repeatable, help }: OptionSpec): string {
+  const spelling = value === undefined ? `--${name}` : `--${name}=${value}`;
+  return row(spelling, repeatable === true ? `${help} (repeatable)` : help);
+}
+
+/** Two columns; the second one is wrapped. */
+function row(left: string, right: string): string {
+  const start = `${INDENT}${left}`.padEnd(COLUMN);
+  const lines: string[] = [];
+  let line = start.length > COLUMN ? `${start}\n${' '.repeat(COLUMN)}` : start;
+  let length = COLUMN;
+  for (const word of right.split(' ')) {
+    if (length > COLUMN && length + 1 + word.length > WIDTH) {
+      lines.push(line);
+      line = ' '.repeat(COLUMN);
+      length = COLUMN;
+    }
+    line += length === COLUMN ? word : ` ${word}`;
+    length += (length === COLUMN ? 0 : 1) + word.length;
+  }
+  return [...lines, line].join('\n');
+}

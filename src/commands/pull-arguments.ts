@@ -1,0 +1,113 @@
+import path from 'node:path';
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
+import { imageNameDefect } from '../request/image-name.ts';
+import { nearest } from '../request/nearest.ts';
+import { parsePullExpression } from '../request/pull-expression.ts';
+import type { PullRequest } from '../request/pull-request.ts';
+import { lastComponent, urlDefect } from '../request/url.ts';
+import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from '../request/verify-mode.ts';
+import type { CommandLine } from './command.ts';
+
+/**
+ * What `rdpull pull` was asked for: a URL with the options' defaults, or an expression, and the options over either.
+ *
+ * @throws RdpullError of the usage family
+ */
+export function pullRequest(line: CommandLine, warn: (text: string) => void): PullRequest {
+  const asked = isUrl(line.operand) ? requestForUrl(line.operand) : parsePullExpression(line.operand, warn);
+  const request: PullRequest = {
+    ...asked,
+    type: choice(line, 'type', IMAGE_TYPES) ?? asked.type,
+    imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
+    local: localName(line) ?? asked.local,
+    verify: verifyMode(line) ?? asked.verify,
+    readOnly: line.has('read-only') || asked.readOnly,
+    blockdev: line.has('blockdev') || asked.blockdev,
+  };
+  if (request.blockdev && request.type !== 'raw') {
+    throw new RdpullError(
+      'bad-option',
+      'a tarball cannot become a block device',
+      'use --bind=DIR instead of --blockdev, or --type=raw if the file is a disk image',
+    );
+  }
+  if (line.value('bind') !== undefined && request.type !== 'tar') {
+    throw new RdpullError(
+      'bad-option',
+      'only an unpacked tarball can be bind-mounted, not a disk image',
+      'use --blockdev instead of --bind=DIR, or --type=tar if the file is a tarball',
+    );
+  }
+  return request;
+}
+
+/** The directory of `--image-root=`, absolute. */
+export function imageRoot(line: CommandLine): string | undefined {
+  const directory = line.value('image-root');
+  return directory === undefined ? undefined : path.resolve(directory);
+}
+
+function isUrl(text: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || text.startsWith('file:/');
+}
+
+function requestForUrl(url: string): PullRequest {
+  const defect = urlDefect(url);
+  if (defect !== undefined) {
+    throw new RdpullError(
+      'bad-url',
+      `${quoted(url)} ${defect}`,
+      'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
+    );
+  }
+  return {
+    remote: { kind: 'url', url },
+    type: typeByName(lastComponent(url) ?? ''),
+    imageClass: 'machine',
+    local: undefined,
+    verify: { kind: 'signature' },
+    readOnly: false,
+    blockdev: false,
+    runtime: undefined,
+  };
+}
+
+/** A file called like a tarball is one; everything else is a disk image. */
+function typeByName(fileName: string): ImageType {
+  return /\.(?:tar(?:\.[a-z0-9]+)?|tgz|txz|tbz2?|tzst)$/i.test(fileName) ? 'tar' : 'raw';
+}
+
+function choice<T extends string>(line: CommandLine, name: string, valid: readonly T[]): T | undefined {
+  const value = line.value(name);
+  if (value === undefined) return undefined;
+  const chosen = valid.find((each) => each === value);
+  if (chosen !== undefined) return chosen;
+  throw badValue(name, value, valid);
+}
+
+function localName(line: CommandLine): string | undefined {
+  const name = line.value('local');
+  const defect = name === undefined ? undefined : imageNameDefect(name);
+  if (name === undefined || defect === undefined) return name;
+  throw new RdpullError('bad-image-name', `--local=${printable(name)} ${defect}`, 'choose a plain file name');
+}
+
+/** The value of `--verify=`; undefined when it was not given. */
+export function verifyMode(line: CommandLine): VerifyMode | undefined {
+  const value = line.value('verify');
+  if (value === undefined) return undefined;
+  const mode = parseVerifyMode(value);
+  if (mode !== undefined) return mode;
+  throw badValue('verify', value, VERIFY_MODES);
+}
+
+function badValue(name: string, value: string, valid: readonly string[]): RdpullError {
+  const meant = nearest(value, valid);
+  return new RdpullError(
+    'bad-option',
+    `--${name}=${printable(value)} is not valid`,
+    meant === undefined ? `valid are ${valid.join(', ')}` : `did you mean --${name}=${meant}?`,
+  );
+}

@@ -1,0 +1,170 @@
+import path from 'node:path';
+import { createProgress, type Progress, type ProgressOutput } from '../console/progress.ts';
+import { duration, size } from '../console/quantity.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { Reporter } from '../console/reporter.ts';
+import { imagePath } from '../request/image-class.ts';
+import { inInitrd } from '../request/initrd.ts';
+import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
+import { shownUrl } from '../transfer/source/shown-url.ts';
+import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
+import type { Command, CommandLine } from './command.ts';
+import {
+  type Exposure,
+  exposedJson,
+  exposedLines,
+  exposeImage,
+  requireExposable,
+  requireRoot,
+} from './exposure.ts';
+import { imageRoot, pullRequest } from './pull-arguments.ts';
+import { findPullUrl } from './pull-url.ts';
+import { vouched } from './vouched.ts';
+
+export const pull: Command = {
+  name: 'pull',
+  operand: 'URL|EXPRESSION',
+  summary: 'download an image, verify it, and attach it or mount it if asked to',
+  description: `Downloads an image, checks it, and gives it its final name only when everything holds. A failure leaves
+nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, whatever the file is called.
+
+URL is http://, https:// or file:///. EXPRESSION is what stands behind rd.systemd.pull= on the kernel
+command line, for example raw,machine,verify=no:root:http://example.com/root.raw.xz; options given
+here override what it says.`,
+  options: [
+    {
+      name: 'type',
+      value: 'raw|tar',
+      help: 'what the file is: a disk image, or a tarball of a root file system (default: by its name)',
+    },
+    {
+      name: 'class',
+      value: 'CLASS',
+      help: 'machine, portable, sysext or confext: decides the directory (default: machine)',
+    },
+    {
+      name: 'local',
+      value: 'NAME',
+      help: 'the name to store it under (default: the name of the file, without suffixes)',
+    },
+    {
+      name: 'image-root',
+      value: 'DIR',
+      help: 'the directory to store it in (default: /run/machines and its like in an initrd, /var/lib/machines elsewhere)',
+    },
+    {
+      name: 'verify',
+      value: 'MODE',
+      help: 'signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
+    },
+    {
+      name: 'keyring',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+    },
+    {
+      name: 'ca',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
+    },
+    { name: 'read-only', help: 'write-protect the image, its loop device or its mount' },
+    { name: 'blockdev', help: 'attach a raw image to a loop device, with its partitions' },
+    {
+      name: 'bind',
+      value: 'DIR',
+      help: 'bind-mount an unpacked tarball on DIR, with setuid programs and devices allowed',
+    },
+    { name: 'force', help: 'replace an image that exists already' },
+  ],
+  async run(line, { reporter, signal }) {
+    const begun = performance.now();
+    const request = pullRequest(line, reporter.warn);
+    const bind = line.value('bind');
+    const exposure: Exposure = {
+      blockdev: request.blockdev,
+      bind: bind === undefined ? undefined : path.resolve(bind),
+      readOnly: request.readOnly,
+    };
+    await requireExposable(exposure);
+    if (request.type === 'tar') requireRoot('unpacking a root file system');
+
+    const found = await findPullUrl(request, { ca: line.values('ca'), signal });
+    if (found === undefined) {
+      reporter.info(
+        'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull',
+      );
+      reporter.result([], { skipped: 'no boot URL' });
+      return;
+    }
+    const { url, login } = found;
+    if (request.verify.kind === 'no' && url.startsWith('http:')) {
+      reporter.warn(
+        'verify=no over plain http: whoever is on the network can put another image in place of this one',
+      );
+    }
+    const target = targetPath(line, request, url);
+    const { runTransfer } = await import('../transfer/transfer.ts');
+    const observer = observe(target, reporter);
+    let result: TransferResult;
+    try {
+      const { type, verify, readOnly } = request;
+      result = await runTransfer(
+        { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
+        { ca: line.values('ca'), login, signal },
+        observer,
+      );
+    } finally {
+      observer.end();
+    }
+    const milliseconds = Math.round(performance.now() - begun);
+    reporter.info(summary(result, milliseconds));
+
+    const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
+      throw withCompleteImage(error, target);
+    });
+    reporter.result([target, ...exposedLines(exposed)], { ...result, milliseconds, ...exposedJson(exposed) });
+  },
+};
+
+function targetPath(line: CommandLine, request: PullRequest, url: string): string {
+  const { local, path: usual } = resolveRequest(request, url, inInitrd());
+  const root = imageRoot(line);
+  return root === undefined ? usual : imagePath(root, request.type, local);
+}
+
+function observe(target: string, reporter: Reporter): TransferObserver & { end(): void } {
+  let progress: Progress | undefined;
+  return {
+    started({ url, size: total }) {
+      reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
+      if (!reporter.options.quiet) progress = createProgress(path.basename(target), total, STANDARD_ERROR);
+    },
+    progress: ({ received }) => progress?.update(received),
+    warn: reporter.warn,
+    end: () => progress?.end(),
+  };
+}
+
+const STANDARD_ERROR: ProgressOutput = {
+  isTerminal: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb',
+  columns: () => process.stderr.columns ?? 80,
+  write: (text) => void process.stderr.write(text),
+};
+
+function summary(
+  { target, received, decoded, compression, promised }: TransferResult,
+  milliseconds: number,
+): string {
+  const packed = compression === 'none' ? '' : ` of ${compression}`;
+  return `${target}: ${size(received)}${packed} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** The image is good and stays, so that nobody has to download it again. */
+function withCompleteImage(error: unknown, target: string): RdpullError {
+  const { code, message, hint } = RdpullError.from(error);
+  return new RdpullError(code, message, `${hint}; the image itself is complete and verified: ${target}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,40 @@
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+type Signal = (typeof SIGNALS)[number];
+
+/**
+ * Turns the first SIGINT, SIGTERM or SIGHUP into an AbortSignal, so that what was begun can be undone. A second one
+ * ends the process at once.
+ */
+export class Interruption implements Disposable {
+  readonly #controller = new AbortController();
+  #received: Signal | undefined;
+
+  constructor() {
+    for (const signal of SIGNALS) process.on(signal, this.#receive);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Which signal came; undefined when none did. */
+  get received(): Signal | undefined {
+    return this.#received;
+  }
+
+  /** Ends the process by `signal`, so that whoever waits for it sees why it ended. */
+  dieOf(signal: Signal): void {
+    this[Symbol.dispose]();
+    process.kill(process.pid, signal);
+  }
+
+  [Symbol.dispose](): void {
+    for (const signal of SIGNALS) process.off(signal, this.#receive);
+  }
+
+  readonly #receive = (signal: Signal): void => {
+    this.#received = signal;
+    this[Symbol.dispose]();
+    this.#controller.abort();
+  };
+}

@@ -1,0 +1,86 @@
+import { duration, size } from './quantity.ts';
+
+/** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
+const DRAW_INTERVAL = 100;
+const LINE_INTERVAL = 1000;
+/** The rate is the mean over this time, in ms: long enough to be calm, short enough to show a stall. */
+const RATE_WINDOW = 5000;
+
+const BAR_WIDTH = 24;
+const CLEAR_LINE = '\r\x1b[K';
+
+/** A moment of a transfer. */
+export interface ProgressState {
+  readonly name: string;
+  /** Bytes that have arrived, and bytes in all where that is known. */
+  readonly received: number;
+  readonly total: number | undefined;
+  /** Bytes a second. */
+  readonly rate: number;
+}
+
+/** Where progress is drawn: standard error, or a test. */
+export interface ProgressOutput {
+  readonly isTerminal: boolean;
+  readonly columns: () => number;
+  readonly write: (text: string) => void;
+}
+
+export interface Progress {
+  update(received: number): void;
+  /** The last word: removes the bar from a terminal. */
+  end(): void;
+}
+
+/**
+ * Shows how a download goes on: a bar on a terminal, elsewhere a line a second.
+ *
+ * @param now a clock in ms
+ */
+export function createProgress(
+  name: string,
+  total: number | undefined,
+  output: ProgressOutput,
+  now: () => number = () => performance.now(),
+): Progress {
+  const interval = output.isTerminal ? DRAW_INTERVAL : LINE_INTERVAL;
+  const samples = [{ at: now(), received: 0 }];
+  let shownAt = now();
+  return {
+    update(received) {
+      const at = now();
+      if (at - shownAt < interval) return;
+      shownAt = at;
+      samples.push({ at, received });
+      while (samples.length > 2 && at - (samples[0]?.at ?? at) > RATE_WINDOW) samples.shift();
+      const oldest = samples[0] ?? { at, received: 0 };
+      const rate = ((received - oldest.received) * 1000) / Math.max(1, at - oldest.at);
+      const state = { name, received, total, rate };
+      if (output.isTerminal) output.write(CLEAR_LINE + progressBar(state, output.columns()));
+      else output.write(`rdpull: ${progressLine(state)}\n`);
+    },
+    end() {
+      if (output.isTerminal) output.write(CLEAR_LINE);
+    },
+  };
+}
+
+/** `image.raw.xz: 37 %, 58.2 MiB of 158 MiB, 11.2 MiB/s, 9 s left` */
+export function progressLine({ name, received, total, rate }: ProgressState): string {
+  if (total === undefined) return `${name}: ${size(received)}, ${size(rate)}/s`;
+  const left = rate > 0 ? `, ${duration(((total - received) * 1000) / rate)} left` : '';
+  return `${name}: ${percent(received, total)} %, ${size(received)} of ${size(total)}, ${size(rate)}/s${left}`;
+}
+
+/** The line with a bar before it where the terminal is wide enough for both; cut where it is too narrow. */
+export function progressBar(state: ProgressState, columns: number): string {
+  const text = progressLine(state);
+  if (state.total === undefined || text.length + BAR_WIDTH + 3 > columns - 1)
+    return text.slice(0, columns - 1);
+  const filled = Math.round((BAR_WIDTH * percent(state.received, state.total)) / 100);
+  return `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${text}`;
+}
+
+function percent(received: number, total: number): number {
+  return total === 0 ? 100 : Math.min(100, Math.floor((received * 100) / total));
+}

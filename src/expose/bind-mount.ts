@@ -1,0 +1,99 @@
+import fs from 'node:fs';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { isSystemError } from '../kernel/libc.ts';
+import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
+
+/**
+ * Bind-mounts a directory tree with setuid programs, device nodes and programs at work, even when it lies on a file
+ * system mounted without them, as /run is (systemd issue 41352). How access times are kept is inherited. What is
+ * mounted below `source` stays behind.
+ *
+ * @throws RdpullError `file-not-found` (the source), `mount-failed`, `not-root`; nothing is mounted then
+ */
+export function bindMount(
+  source: string,
+  target: string,
+  { readOnly }: { readonly readOnly: boolean },
+): void {
+  requireDirectory(source, () => {
+    return new RdpullError(
+      'file-not-found',
+      `${source} does not exist`,
+      'check the path of the unpacked tree',
+    );
+  });
+  requireDirectory(target, () => {
+    return new RdpullError(
+      'mount-failed',
+      `${source} cannot be mounted on ${target}: that directory does not exist`,
+      `create it first: mkdir -p ${target}`,
+    );
+  });
+  try {
+    mount({ source, target, flags: MS_BIND });
+    try {
+      // The first call ignores all other flags. This one sets exactly those given: nosuid, nodev and noexec go.
+      mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
+    } catch (error) {
+      unmount(target, MNT_DETACH);
+      throw error;
+    }
+  } catch (error) {
+    if (isSystemError(error, 'EPERM', 'EACCES')) {
+      throw new RdpullError('not-root', 'mounting needs root (CAP_SYS_ADMIN)', 'run it again as root', {
+        cause: error,
+      });
+    }
+    throw new RdpullError(
+      'mount-failed',
+      `${source} cannot be mounted on ${target}: ${error instanceof Error ? error.message : error}`,
+      'look into the kernel log with dmesg',
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Takes a bind mount away again, the topmost on `target`.
+ *
+ * @throws RdpullError `target-busy`, `mount-failed` (nothing is mounted there), `not-root`
+ */
+export function unbindMount(target: string): void {
+  try {
+    unmount(target);
+  } catch (error) {
+    if (isSystemError(error, 'EBUSY')) {
+      throw new RdpullError(
+        'target-busy',
+        `${target} is in use and stays mounted`,
+        `find out by what: fuser -vm ${target}`,
+        {
+          cause: error,
+        },
+      );
+    }
+    if (isSystemError(error, 'EPERM')) {
+      throw new RdpullError('not-root', 'unmounting needs root (CAP_SYS_ADMIN)', 'run it again as root', {
+        cause: error,
+      });
+    }
+    throw new RdpullError(
+      'mount-failed',
+      `${target} cannot be unmounted: ${error instanceof Error ? error.message : error}`,
+      'see with findmnt what is mounted where',
+      { cause: error },
+    );
+  }
+}
+
+function requireDirectory(path: string, missing: () => RdpullError): void {
+  const stat = fs.statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw missing();
+  if (!stat.isDirectory()) {
+    throw new RdpullError(
+      'mount-failed',
+      `${path} is not a directory`,
+      "name directories on both sides; 'rdpull attach' is for disk images",
+    );
+  }
+}

@@ -1,0 +1,183 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { deleteBlockPartition } from '../kernel/block-partition.ts';
+import { tryLockFile } from '../kernel/file-lock.ts';
+import { isSystemError } from '../kernel/libc.ts';
+import {
+  LO_FLAGS_AUTOCLEAR,
+  loopClear,
+  loopControlRemove,
+  loopGetStatus,
+  loopSetStatus,
+} from '../kernel/loop.ts';
+import { statFile } from './image-file.ts';
+import { notRoot, withLoopControl } from './loop-control.ts';
+import { findLoopDevices } from './loop-search.ts';
+import { loopBackingFile, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
+import { findLoopUse } from './loop-use.ts';
+
+export interface DetachedLoopDevice {
+  /** `/dev/loop3` */
+  readonly device: string;
+  /** As the kernel saw it: ends in ` (deleted)` when the file is no more. */
+  readonly backingFile: string;
+}
+
+/** Milliseconds given to others, udev for one, to close the device. */
+const PATIENCE = 5000;
+const PAUSE_MAX = 250;
+
+/**
+ * Detaches a loop device with its partitions, named by itself (`/dev/loop3`, or a link to it) or by the file it was
+ * attached from; of several devices the one with the highest number. Waits some seconds for others to let go of it.
+ *
+ * @throws RdpullError `loop-not-attached`, `target-busy` (mounted, or in other use), `file-not-found`,
+ * `file-unreadable`, `bad-argument`, `not-root`, `loop-missing`, `loop-failed`
+ */
+export async function detachLoopDevice(fileOrDevice: string): Promise<DetachedLoopDevice> {
+  try {
+    return await detach(fileOrDevice);
+  } catch (error) {
+    if (error instanceof RdpullError || !(error instanceof Error && 'code' in error)) throw error;
+    if (isSystemError(error, 'EPERM', 'EACCES')) throw notRoot('detaching a loop device', error);
+    throw new RdpullError(
+      'loop-failed',
+      `${fileOrDevice} could not be detached: ${error.message}`,
+      'look into the kernel log with dmesg',
+      { cause: error },
+    );
+  }
+}
+
+async function detach(fileOrDevice: string): Promise<DetachedLoopDevice> {
+  const number = loopNumberOf(fileOrDevice);
+  const device = loopDevicePath(number);
+  const backingFile = loopBackingFile(number);
+  if (backingFile === undefined) throw notAttached(`nothing is attached to ${device}`);
+
+  const deadline = performance.now() + PATIENCE;
+  while (!(await withLoopControl(() => unbind(number, backingFile)))) {
+    // No use waiting for an unmount. Anything else may be udev, or a program about to end.
+    if (findLoopUse(number)?.kind === 'mounted' || performance.now() >= deadline) throw inUse(number);
+    await sleep(Math.random() * PAUSE_MAX);
+  }
+  while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, backingFile)))) {
+    if (performance.now() >= deadline) {
+      throw new RdpullError(
+        'target-busy',
+        `${device} is still open in another program; the kernel detaches it when that closes it`,
+        `find out which one: fuser -v ${[device, ...loopPartitions(number).map(({ path }) => path)].join(' ')}`,
+      );
+    }
+    await sleep(Math.random() * PAUSE_MAX);
+  }
+  return { device, backingFile };
+}
+
+function loopNumberOf(fileOrDevice: string): number {
+  const stat = statFile(fileOrDevice);
+  if (stat.isBlockDevice()) {
+    const name = path.basename(fs.realpathSync(`/sys/dev/block/${major(stat.rdev)}:${minor(stat.rdev)}`));
+    const [, number, partition] = /^loop(\d+)(p\d+)?$/.exec(name) ?? [];
+    if (number === undefined) throw notAttached(`${fileOrDevice} is not a loop device`);
+    if (partition !== undefined) {
+      throw new RdpullError(
+        'bad-argument',
+        `${fileOrDevice} is a partition and cannot be detached by itself`,
+        `name the whole device: ${loopDevicePath(Number(number))}`,
+      );
+    }
+    return Number(number);
+  }
+  const last = findLoopDevices(fileOrDevice).at(-1);
+  if (last === undefined) throw notAttached(`${fileOrDevice} is not attached to a loop device`);
+  return last.number;
+}
+
+/** `false` when somebody else claims the device; then nothing was changed. */
+function unbind(number: number, backingFile: string): boolean {
+  const device = loopDevicePath(number);
+  let fd: number;
+  try {
+    // With O_EXCL the kernel itself says whether the device or a partition is mounted, in any namespace, swapped on
+    // or stacked on; and keeps it so.
+    fd = fs.openSync(device, fs.constants.O_RDONLY | fs.constants.O_EXCL | fs.constants.O_NONBLOCK);
+  } catch (error) {
+    if (isSystemError(error, 'EBUSY')) return false;
+    throw error;
+  }
+  try {
+    if (!tryLockFile(fd)) return false;
+    if (loopBackingFile(number) !== backingFile)
+      throw notAttached(`${backingFile} is not attached to ${device} any more`);
+    // From here on a crash leaves the rest to the kernel.
+    const status = loopGetStatus(fd);
+    loopSetStatus(fd, { ...status, flags: status.flags | LO_FLAGS_AUTOCLEAR });
+    for (const partition of loopPartitions(number)) deletePartition(fd, partition.number);
+    loopClear(fd);
+    return true;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** A partition that a program still reads goes when the kernel unbinds the device. */
+function deletePartition(fd: number, number: number): void {
+  try {
+    deleteBlockPartition(fd, number);
+  } catch (error) {
+    if (!isSystemError(error, 'EBUSY', 'ENXIO')) throw error;
+  }
+}
+
+/** `false` while the file is still bound. Otherwise removes the free device, as a courtesy: it may be in use again. */
+function removeUnbound(controlFd: number, number: number, backingFile: string): boolean {
+  const bound = loopBackingFile(number);
+  if (bound === backingFile) return false;
+  if (bound !== undefined) return true;
+  try {
+    loopControlRemove(controlFd, number);
+  } catch (error) {
+    if (!isSystemError(error, 'EBUSY', 'ENODEV', 'ENXIO')) throw error;
+  }
+  return true;
+}
+
+function notAttached(message: string): RdpullError {
+  return new RdpullError('loop-not-attached', message, 'see what is attached with: losetup -l');
+}
+
+function inUse(number: number): RdpullError {
+  const device = loopDevicePath(number);
+  const use = findLoopUse(number);
+  if (use?.kind === 'mounted') {
+    return new RdpullError(
+      'target-busy',
+      `${device} cannot be detached: ${use.device} is mounted on ${use.mountPoint}`,
+      `unmount it first: umount ${use.mountPoint}`,
+    );
+  }
+  if (use?.kind === 'held') {
+    return new RdpullError(
+      'target-busy',
+      `${device} cannot be detached: ${use.device} is in use by ${use.holder}`,
+      `take that device down first, with "dmsetup remove" or "cryptsetup close" for instance`,
+    );
+  }
+  return new RdpullError(
+    'target-busy',
+    `${device} cannot be detached: another program, or a mount in another namespace, has claimed it`,
+    `find out which one: fuser -v ${device}; swapon --show; grep ${path.basename(device)} /proc/*/mountinfo`,
+  );
+}
+
+/** The dev_t of glibc: makedev(3). */
+function major(device: bigint): bigint {
+  return ((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n);
+}
+
+function minor(device: bigint): bigint {
+  return (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
+}

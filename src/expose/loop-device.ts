@@ -1,0 +1,295 @@
+import fs from 'node:fs';
+import { constants } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { addBlockPartition, deleteBlockPartition } from '../kernel/block-partition.ts';
+import { tryLockFile } from '../kernel/file-lock.ts';
+import { isSystemError, SystemCallError } from '../kernel/libc.ts';
+import {
+  LO_FLAGS_AUTOCLEAR,
+  LO_FLAGS_DIRECT_IO,
+  LO_FLAGS_PARTSCAN,
+  LO_FLAGS_READ_ONLY,
+  LO_NAME_SIZE,
+  loopClear,
+  loopConfigure,
+  loopControlGetFree,
+  loopGetStatus,
+  loopSetStatus,
+} from '../kernel/loop.ts';
+import { imageBytes } from './image-bytes.ts';
+import { openImageFile } from './image-file.ts';
+import { type ImageLayout, identifyImage } from './image-layout.ts';
+import { notRoot, withLoopControl } from './loop-control.ts';
+import { loopDevicePath, loopPartitions, loopSectorSize } from './loop-sysfs.ts';
+import type { Partition } from './partition-table.ts';
+
+export interface LoopAttachRequest {
+  /** The raw image: a GPT, an MBR or one bare file system. */
+  readonly path: string;
+  /** Opens the image for reading only and makes the device refuse writes. */
+  readonly readOnly: boolean;
+  /** The name under /dev/disk/by-loop-ref/; the file's own name unless given. */
+  readonly loopRef?: string;
+  /** Bypasses the page cache below the device where the file system can; on unless `$SYSTEMD_LOOP_DIRECT_IO=0`. */
+  readonly directIo?: boolean;
+  /** Is told what the user should know although it is no failure. */
+  readonly warn?: (message: string) => void;
+}
+
+export interface AttachedPartition extends Partition {
+  /** `/dev/loop3p1` */
+  readonly path: string;
+}
+
+export interface AttachedLoopDevice {
+  /** `/dev/loop3` */
+  readonly device: string;
+  /** Also true when writing was asked for and the image could not be opened for it. */
+  readonly readOnly: boolean;
+  /** Whether the kernel does bypass the page cache. */
+  readonly directIo: boolean;
+  /** Of the device, in bytes. */
+  readonly sectorSize: number;
+  readonly kind: ImageLayout['kind'];
+  /** The one bare file system, for `kind` `file-system`: mount(8)'s name for it. */
+  readonly fileSystem?: string;
+  readonly partitions: readonly AttachedPartition[];
+}
+
+/** A device that is ours while it is set up. Closing the descriptors lets go of it, and of its binding (AUTOCLEAR). */
+interface HeldDevice {
+  readonly number: number;
+  readonly path: string;
+  /** Open for writing: closing it makes udev look at the device again. */
+  readonly fd: number;
+  /**
+   * Carries the lock that keeps udev away. A descriptor of its own, because it must go before `fd`: what udev starts
+   * on the close of `fd` must find no lock.
+   */
+  readonly lockFd: number;
+}
+
+const DEVICE_FLAGS = fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY;
+
+/** Others may take the free device first, or be busy with it. As many tries as systemd's, and as long a pause. */
+const ATTEMPTS = 64;
+const PAUSE_MAX = 250;
+const TRANSIENT = ['EBUSY', 'ENODEV', 'ENXIO', 'ENOENT'];
+
+/** udev takes a name that fills `lo_file_name` for a truncated one and makes no link. Bytes. */
+const LOOP_REF_MAX = LO_NAME_SIZE - 2;
+
+/**
+ * Attaches an image to a free loop device and makes its partitions, whether or not the kernel can read partition
+ * tables. The device becomes visible to udev when all of it is there: it is locked until then. It survives this
+ * process; if the process dies before the end the kernel takes everything back.
+ *
+ * @throws RdpullError `file-not-found`, `file-unreadable`, `bad-argument`, `image-unrecognised`, `not-root`,
+ * `loop-missing`, `loop-failed`; after any of them no device and no partition remains
+ */
+export async function attachLoopDevice(request: LoopAttachRequest): Promise<AttachedLoopDevice> {
+  const { path: imagePath, warn } = request;
+  const loopRef = loopRefBytes(request.loopRef ?? path.basename(imagePath), warn);
+  const image = openImageFile(imagePath, request.readOnly);
+  try {
+    if (image.readOnly && !request.readOnly) {
+      warn?.(`${imagePath} cannot be opened for writing: it is attached read-only`);
+    }
+    const layout = identifyImage(imageBytes(image.fd), imagePath);
+    const flags =
+      (image.readOnly ? LO_FLAGS_READ_ONLY : 0) |
+      ((request.directIo ?? directIoWanted(process.env)) ? LO_FLAGS_DIRECT_IO : 0);
+    const device = await bindFreeDevice(image.fd, layout.sectorSize, flags, loopRef);
+    try {
+      return setUp(device, layout);
+    } catch (error) {
+      takeBack(device);
+      throw error;
+    } finally {
+      fs.closeSync(device.lockFd);
+      fs.closeSync(device.fd);
+    }
+  } catch (error) {
+    throw attachError(error, imagePath);
+  } finally {
+    fs.closeSync(image.fd);
+  }
+}
+
+/** systemd's switch, read as systemd reads booleans. */
+function directIoWanted(environment: NodeJS.ProcessEnv): boolean {
+  return !['0', 'no', 'n', 'false', 'f', 'off'].includes(
+    environment['SYSTEMD_LOOP_DIRECT_IO']?.toLowerCase() ?? '',
+  );
+}
+
+function loopRefBytes(loopRef: string, warn: LoopAttachRequest['warn']): Buffer {
+  const bytes = Buffer.from(loopRef);
+  if (bytes.length === 0 || bytes.includes(0)) {
+    throw new RdpullError(
+      'bad-argument',
+      'the loop-ref is empty or holds a NUL byte',
+      'choose a plain name for it',
+    );
+  }
+  if (bytes.length <= LOOP_REF_MAX) return bytes;
+  warn?.(
+    `the loop-ref ${loopRef} is ${bytes.length} bytes long, more than ${LOOP_REF_MAX}: ` +
+      'there will be no link in /dev/disk/by-loop-ref',
+  );
+  return bytes.subarray(0, LO_NAME_SIZE - 1);
+}
+
+async function bindFreeDevice(
+  imageFd: number,
+  sectorSize: number,
+  flags: number,
+  loopRef: Buffer,
+): Promise<HeldDevice> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withLoopControl((controlFd) => bindOnce(controlFd, imageFd, sectorSize, flags, loopRef));
+    } catch (error) {
+      if (!isSystemError(error, ...TRANSIENT)) throw error;
+      if (attempt === ATTEMPTS) {
+        throw new RdpullError(
+          'loop-failed',
+          `no free loop device could be had in ${ATTEMPTS} attempts, the last one ended with: ${error.message}`,
+          'see with "losetup -l" what uses them and detach what is not needed; /dev must be a devtmpfs',
+          { cause: error },
+        );
+      }
+    }
+    await sleep(Math.random() * PAUSE_MAX);
+  }
+}
+
+/** Nothing in here waits: the caller holds the lock that all who make loop devices queue for. */
+function bindOnce(
+  controlFd: number,
+  imageFd: number,
+  sectorSize: number,
+  flags: number,
+  loopRef: Buffer,
+): HeldDevice {
+  const number = loopControlGetFree(controlFd);
+  const path = loopDevicePath(number);
+  const fd = fs.openSync(path, fs.constants.O_RDWR | DEVICE_FLAGS);
+  let lockFd: number | undefined;
+  try {
+    lockFd = fs.openSync(path, fs.constants.O_RDONLY | DEVICE_FLAGS);
+    if (!tryLockFile(lockFd)) throw new SystemCallError(`flock(${path})`, constants.errno.EBUSY);
+    if (isBound(fd)) throw new SystemCallError(`ioctl(${path}, LOOP_GET_STATUS64)`, constants.errno.EBUSY);
+    const stale = loopPartitions(number);
+    if (stale.length > 0) {
+      // Their removal is news for udev, which must not be mixed up with those of the new image: start over.
+      for (const partition of stale) deleteBlockPartition(fd, partition.number);
+      throw new SystemCallError(`ioctl(${path}, BLKPG_DEL_PARTITION)`, constants.errno.EBUSY);
+    }
+    // No PARTSCAN yet: the kernel would scan now and again on udev's open, and partitions would come, go and come.
+    loopConfigure(fd, imageFd, sectorSize, {
+      offset: 0n,
+      sizeLimit: 0n,
+      flags: flags | LO_FLAGS_AUTOCLEAR,
+      fileName: loopRef,
+    });
+    return { number, path, fd, lockFd };
+  } catch (error) {
+    if (lockFd !== undefined) fs.closeSync(lockFd);
+    fs.closeSync(fd);
+    throw error;
+  }
+}
+
+function isBound(fd: number): boolean {
+  try {
+    loopGetStatus(fd);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'ENXIO')) return false;
+    throw error;
+  }
+}
+
+function setUp(device: HeldDevice, layout: ImageLayout): AttachedLoopDevice {
+  // The first open after LOOP_CONFIGURE uses up the kernel's "media changed"; the scan that PARTSCAN starts is then
+  // the only one (systemd issue 41425).
+  fs.closeSync(fs.openSync(device.path, fs.constants.O_RDONLY | DEVICE_FLAGS));
+  const configured = loopGetStatus(device.fd);
+  loopSetStatus(device.fd, { ...configured, flags: configured.flags | LO_FLAGS_PARTSCAN });
+
+  const sectorSize = loopSectorSize(device.number);
+  if (sectorSize !== layout.sectorSize) {
+    throw new RdpullError(
+      'loop-failed',
+      `the kernel made ${device.path} with sectors of ${sectorSize} bytes, the image needs ${layout.sectorSize}`,
+      'use a newer kernel, or an image made for sectors of 512 bytes',
+    );
+  }
+
+  const partitions: AttachedPartition[] = [];
+  const pins: number[] = [];
+  try {
+    for (const partition of layout.kind === 'file-system' ? [] : layout.partitions) {
+      const partitionPath = `${device.path}p${partition.number}`;
+      makePartition(device, partition);
+      // Proves that the node is there, and holds the partition against a rescan by somebody else.
+      pins.push(fs.openSync(partitionPath, fs.constants.O_RDONLY | DEVICE_FLAGS));
+      partitions.push({ ...partition, path: partitionPath });
+    }
+    const { flags, ...status } = loopGetStatus(device.fd);
+    loopSetStatus(device.fd, { ...status, flags: flags & ~LO_FLAGS_AUTOCLEAR });
+    return {
+      device: device.path,
+      readOnly: (flags & LO_FLAGS_READ_ONLY) !== 0,
+      directIo: (flags & LO_FLAGS_DIRECT_IO) !== 0,
+      sectorSize,
+      kind: layout.kind,
+      ...(layout.kind === 'file-system' && { fileSystem: layout.type }),
+      partitions,
+    };
+  } finally {
+    for (const pin of pins) fs.closeSync(pin);
+  }
+}
+
+/** Makes a partition, unless the kernel was faster. */
+function makePartition(device: HeldDevice, { number, start, size }: Partition): void {
+  try {
+    addBlockPartition(device.fd, number, BigInt(start), BigInt(size));
+  } catch (error) {
+    if (!isSystemError(error, 'EBUSY')) throw error;
+    const made = loopPartitions(device.number).find((partition) => partition.number === number);
+    if (made?.start !== start || made.size !== size) throw error;
+  }
+}
+
+/** Undoes a set-up that failed half-way. What cannot be done here the kernel does when the last descriptor goes. */
+function takeBack(device: HeldDevice): void {
+  for (const partition of loopPartitions(device.number)) {
+    ignoreSystemErrors(() => deleteBlockPartition(device.fd, partition.number));
+  }
+  ignoreSystemErrors(() => loopClear(device.fd));
+}
+
+function ignoreSystemErrors(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+  }
+}
+
+/** What a system call's failure means here. Anything else is a defect and passes as it is. */
+function attachError(error: unknown, imagePath: string): unknown {
+  if (error instanceof RdpullError || !(error instanceof Error && 'code' in error)) return error;
+  if (isSystemError(error, 'EPERM', 'EACCES')) return notRoot('attaching a loop device', error);
+  return new RdpullError(
+    'loop-failed',
+    `${imagePath} could not be attached to a loop device: ${error.message}`,
+    'look into the kernel log with dmesg; rdpull needs Linux 5.8 or later for loop devices',
+    { cause: error },
+  );
+}

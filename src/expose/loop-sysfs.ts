@@ -1,0 +1,95 @@
+import fs from 'node:fs';
+import { isSystemError } from '../kernel/libc.ts';
+
+/** What /sys/block says of loop devices (Documentation/ABI/stable/sysfs-block in the kernel's tree). */
+
+/** `start` and `size` in bytes. `holders` are kernel names of devices stacked on it, such as `dm-0`. */
+export interface KernelPartition {
+  readonly number: number;
+  readonly path: string;
+  /** MAJOR:MINOR */
+  readonly device: string;
+  readonly start: number;
+  readonly size: number;
+  readonly holders: readonly string[];
+}
+
+/** sysfs counts in these, whatever the device's own sector size. */
+const SYSFS_SECTOR = 512;
+
+export function loopDevicePath(number: number): string {
+  return `/dev/loop${number}`;
+}
+
+/** The numbers of all loop devices, bound or not, in ascending order. */
+export function loopNumbers(): number[] {
+  return fs
+    .readdirSync('/sys/block')
+    .flatMap((name) => /^loop(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .toSorted((a, b) => a - b);
+}
+
+/** The path bound to the device as the kernel sees it; `undefined` when nothing is. */
+export function loopBackingFile(number: number): string | undefined {
+  return readAttribute(`${directory(number)}/loop/backing_file`);
+}
+
+/** MAJOR:MINOR of the whole device. */
+export function loopDeviceNumber(number: number): string | undefined {
+  return readAttribute(`${directory(number)}/dev`);
+}
+
+/** Logical sector size in bytes. */
+export function loopSectorSize(number: number): number {
+  return Number(readAttribute(`${directory(number)}/queue/logical_block_size`));
+}
+
+/** The devices stacked on the whole device. */
+export function loopHolders(number: number): readonly string[] {
+  return list(`${directory(number)}/holders`);
+}
+
+/** The partitions that the kernel has at the moment, whoever made them. */
+export function loopPartitions(number: number): KernelPartition[] {
+  return list(directory(number))
+    .filter((name) => name.startsWith(`loop${number}p`))
+    .flatMap((name) => {
+      const partition = `${directory(number)}/${name}`;
+      const partitionNumber = readAttribute(`${partition}/partition`);
+      const device = readAttribute(`${partition}/dev`);
+      if (partitionNumber === undefined || device === undefined) return [];
+      return {
+        number: Number(partitionNumber),
+        path: `/dev/${name}`,
+        device,
+        start: Number(readAttribute(`${partition}/start`)) * SYSFS_SECTOR,
+        size: Number(readAttribute(`${partition}/size`)) * SYSFS_SECTOR,
+        holders: list(`${partition}/holders`),
+      };
+    })
+    .toSorted((a, b) => a.number - b.number);
+}
+
+function directory(number: number): string {
+  return `/sys/block/loop${number}`;
+}
+
+function list(path: string): string[] {
+  try {
+    return fs.readdirSync(path);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENODEV')) return [];
+    throw error;
+  }
+}
+
+/** Devices come and go while one reads: an attribute that is not there any more is no error. */
+function readAttribute(path: string): string | undefined {
+  try {
+    return fs.readFileSync(path, 'utf8').replace(/\n$/, '');
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENODEV', 'ENXIO')) return undefined;
+    throw error;
+  }
+}

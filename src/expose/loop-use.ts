@@ -1,0 +1,59 @@
+import fs from 'node:fs';
+import { loopDeviceNumber, loopDevicePath, loopHolders, loopPartitions } from './loop-sysfs.ts';
+
+/** Who uses a loop device, as far as this mount namespace can tell. */
+export type LoopUse =
+  | { readonly kind: 'mounted'; readonly device: string; readonly mountPoint: string }
+  | { readonly kind: 'held'; readonly device: string; readonly holder: string };
+
+/** The first use found of the device or one of its partitions: a mount, or a device stacked on it. */
+export function findLoopUse(number: number): LoopUse | undefined {
+  const nodes = [
+    { path: loopDevicePath(number), device: loopDeviceNumber(number), holders: loopHolders(number) },
+    ...loopPartitions(number),
+  ];
+  for (const mount of readMounts()) {
+    const node = nodes.find(({ path, device }) => mount.device === device || mount.source === path);
+    if (node !== undefined) return { kind: 'mounted', device: node.path, mountPoint: mount.mountPoint };
+  }
+  for (const { path, holders } of nodes) {
+    const [holder] = holders;
+    if (holder !== undefined) return { kind: 'held', device: path, holder: `/dev/${holder}` };
+  }
+  return undefined;
+}
+
+interface Mount {
+  readonly device: string;
+  readonly mountPoint: string;
+  /** Resolved where it is a path below /dev: btrfs mounts have a device number of their own, and only this tells. */
+  readonly source: string;
+}
+
+/** proc_pid_mountinfo(5). The optional fields before the `-` vary in number. */
+function readMounts(): Mount[] {
+  return fs
+    .readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      const [left, right] = line.split(' - ');
+      const [, , device, , mountPoint] = left?.split(' ') ?? [];
+      const [, source] = right?.split(' ') ?? [];
+      if (device === undefined || mountPoint === undefined || source === undefined) return [];
+      return [{ device, mountPoint: unescapeOctal(mountPoint), source: resolve(unescapeOctal(source)) }];
+    });
+}
+
+function resolve(source: string): string {
+  if (!source.startsWith('/dev/')) return source;
+  try {
+    return fs.realpathSync(source);
+  } catch {
+    return source;
+  }
+}
+
+/** Space, tab, newline and backslash are written as `\040` and so on, everything else as it is. */
+function unescapeOctal(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}

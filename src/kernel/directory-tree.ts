@@ -1,0 +1,225 @@
+import { type Pointer, ptr } from 'bun:ffi';
+import fs from 'node:fs';
+import { checked, cString, libc } from './libc.ts';
+
+/**
+ * The calls that build a directory tree by descriptor and one name at a time, never by a path: no call of this file
+ * follows a symbolic link, whatever the tree holds by then.
+ */
+const c = libc({
+  openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
+  mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
+  mknodat: { args: ['i32', 'ptr', 'u32', 'u64'], returns: 'i32' },
+  symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
+  linkat: { args: ['i32', 'ptr', 'i32', 'ptr', 'i32'], returns: 'i32' },
+  unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+  statx: { args: ['i32', 'ptr', 'i32', 'u32', 'ptr'], returns: 'i32' },
+  fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
+  fchmodat: { args: ['i32', 'ptr', 'u32', 'i32'], returns: 'i32' },
+  futimens: { args: ['i32', 'ptr'], returns: 'i32' },
+  utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
+  fsetxattr: { args: ['i32', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
+  lsetxattr: { args: ['ptr', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
+  fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
+  syncfs: { args: ['i32'], returns: 'i32' },
+});
+
+/** PATH_MAX, linux/limits.h: the longest path or link target the kernel takes, its NUL included. */
+export const PATH_MAX = 4096;
+/** XATTR_NAME_MAX and XATTR_SIZE_MAX, linux/limits.h, in bytes. */
+export const XATTR_NAME_MAX = 255;
+export const XATTR_SIZE_MAX = 65536;
+
+/** S_IFMT's values, linux/stat.h. */
+export const S_IFIFO = 0o010000;
+export const S_IFCHR = 0o020000;
+export const S_IFDIR = 0o040000;
+export const S_IFBLK = 0o060000;
+export const S_IFREG = 0o100000;
+export const S_IFLNK = 0o120000;
+const S_IFMT = 0o170000;
+
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
+/** asm-generic/fcntl.h; the same on x86-64 and arm64, unlike O_DIRECTORY and O_NOFOLLOW. */
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+
+/** linux/fcntl.h */
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_REMOVEDIR = 0x200;
+
+/** A NUL-terminated file name (one component) in memory that the kernel reads in place. */
+export type Name = Pointer;
+
+/** Memory for names, at an address that stays put: refilled for every member of an archive, without allocation. */
+export class NameBuffer {
+  /** What the names are written into. The last byte is never touched and stays NUL. */
+  readonly bytes: Buffer;
+  readonly #memory: Buffer;
+  readonly #address: number;
+
+  constructor(size: number) {
+    this.#memory = Buffer.from(new ArrayBuffer(size + 1));
+    this.bytes = this.#memory.subarray(0, size);
+    this.#address = ptr(this.#memory);
+  }
+
+  /** The name that begins at `offset` and ends at the next NUL. */
+  name(offset: number): Name {
+    if (offset < 0 || offset > this.bytes.length) throw new RangeError(`no name at ${offset}`);
+    return (this.#address + offset) as Name;
+  }
+}
+
+/** Opens a directory for reading and for the attribute calls below. */
+export function openDirectoryAt(directory: number, name: Name): number {
+  const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  return checked('openat', c.openat(directory, name, flags, 0));
+}
+
+/** Opens a directory only as a place to name things in (O_PATH): needs no permission on the directory itself. */
+export function openPlaceAt(directory: number, name: Name): number {
+  return checked('openat', c.openat(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
+}
+
+/** Creates a regular file, mode 0600, and opens it for writing. */
+export function createFileAt(directory: number, name: Name): number {
+  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+  return checked('openat', c.openat(directory, name, flags, 0o600));
+}
+
+/** Opens a regular file for reading. */
+export function openFileAt(directory: number, name: Name): number {
+  return checked('openat', c.openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0));
+}
+
+/** Creates a directory that only its owner may enter. */
+export function makeDirectoryAt(directory: number, name: Name): void {
+  checked('mkdirat', c.mkdirat(directory, name, 0o700));
+}
+
+/** Creates a fifo or a device node, mode 0600. `major` is below 4096 and `minor` below 2^20, as in the kernel. */
+export function makeNodeAt(directory: number, name: Name, type: number, major: number, minor: number): void {
+  checked('mknodat', c.mknodat(directory, name, type | 0o600, makedev(major, minor)));
+}
+
+export function makeSymbolicLinkAt(target: Name, directory: number, name: Name): void {
+  checked('symlinkat', c.symlinkat(target, directory, name));
+}
+
+/** Makes `name` in `directory` a hard link to `targetName` in `target`, even when that is a symbolic link. */
+export function makeHardLinkAt(target: number, targetName: Name, directory: number, name: Name): void {
+  checked('linkat', c.linkat(target, targetName, directory, name, 0));
+}
+
+/** Removes a name that is not a directory. */
+export function unlinkAt(directory: number, name: Name): void {
+  checked('unlinkat', c.unlinkat(directory, name, 0));
+}
+
+/** Removes an empty directory. */
+export function removeDirectoryAt(directory: number, name: Name): void {
+  checked('unlinkat', c.unlinkat(directory, name, AT_REMOVEDIR));
+}
+
+/** struct statx, linux/stat.h: the one stat structure that is the same on every architecture. */
+const statxBuffer = Buffer.from(new ArrayBuffer(256));
+const STATX_TYPE_INO = 0x001 | 0x100; // STATX_TYPE | STATX_INO
+const STX_MODE = 28;
+const STX_INO = 32;
+const STX_DEV_MAJOR = 136;
+const STX_DEV_MINOR = 140;
+
+export interface FileIdentity {
+  /** One of the S_IF constants. */
+  readonly type: number;
+  /** Device and inode: equal for two names of one file. */
+  readonly inode: string;
+}
+
+/** What `name` itself is, not what it may point to. */
+export function identifyAt(directory: number, name: Name): FileIdentity {
+  checked('statx', c.statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE_INO, ptr(statxBuffer)));
+  const device = `${statxBuffer.readUInt32LE(STX_DEV_MAJOR)}:${statxBuffer.readUInt32LE(STX_DEV_MINOR)}`;
+  return {
+    type: statxBuffer.readUInt16LE(STX_MODE) & S_IFMT,
+    inode: `${device}:${statxBuffer.readBigUInt64LE(STX_INO)}`,
+  };
+}
+
+/** Changes the owner of `name` itself. */
+export function changeOwnerAt(directory: number, name: Name, uid: number, gid: number): void {
+  checked('fchownat', c.fchownat(directory, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+/**
+ * Sets the mode of a name the caller has just created and knows not to be a symbolic link: fchmodat(2) has no flag
+ * for it before Linux 6.6.
+ */
+export function changeModeAt(directory: number, name: Name, mode: number): void {
+  checked('fchmodat', c.fchmodat(directory, name, mode, 0));
+}
+
+/** struct timespec[2]: access time, which is left alone, and modification time. */
+const times = Buffer.from(new ArrayBuffer(32));
+const timesAddress = ptr(times);
+const UTIME_OMIT = 0x3ffffffe; // linux/stat.h
+times.writeUInt32LE(UTIME_OMIT, 8);
+
+function setTimes(seconds: number, nanoseconds: number): Pointer {
+  times.writeUInt32LE(seconds >>> 0, 16);
+  times.writeInt32LE(Math.floor(seconds / 2 ** 32), 20);
+  times.writeUInt32LE(nanoseconds, 24);
+  return timesAddress;
+}
+
+/** Sets the modification time of an open file. `seconds` since the epoch may be negative, and is a safe integer. */
+export function changeTime(fd: number, seconds: number, nanoseconds: number): void {
+  checked('futimens', c.futimens(fd, setTimes(seconds, nanoseconds)));
+}
+
+/** Sets the modification time of `name` itself. */
+export function changeTimeAt(directory: number, name: Name, seconds: number, nanoseconds: number): void {
+  checked('utimensat', c.utimensat(directory, name, setTimes(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW));
+}
+
+/** Sets an extended attribute of an open file. `name` holds one character per byte (latin1), `value` any bytes. */
+export function setAttribute(fd: number, name: string, value: Uint8Array): void {
+  const attribute = cString(Buffer.from(name, 'latin1'));
+  checked('fsetxattr', c.fsetxattr(fd, attribute, valueAddress(value), value.length, 0));
+}
+
+/**
+ * Sets an extended attribute of `name` itself, which may be a device or a symbolic link and so cannot be opened.
+ * Needs /proc: setxattrat(2) came with Linux 6.13 only.
+ */
+export function setAttributeAt(
+  directory: number,
+  name: Uint8Array,
+  attribute: string,
+  value: Uint8Array,
+): void {
+  const path = cString(Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), name]));
+  const attributeName = cString(Buffer.from(attribute, 'latin1'));
+  checked('lsetxattr', c.lsetxattr(path, attributeName, valueAddress(value), value.length, 0));
+}
+
+/** Removes an extended attribute of an open file. */
+export function removeAttribute(fd: number, name: string): void {
+  checked('fremovexattr', c.fremovexattr(fd, cString(name)));
+}
+
+/** Writes out everything that the file system of `fd` still holds in memory. */
+export function syncFileSystem(fd: number): void {
+  checked('syncfs', c.syncfs(fd));
+}
+
+/** bun:ffi has no address for empty memory; of an empty value the kernel reads nothing, so any address will do. */
+function valueAddress(value: Uint8Array): Pointer {
+  return value.length === 0 ? timesAddress : ptr(value);
+}
+
+/** makedev(3) for the kernel's own range of numbers. */
+function makedev(major: number, minor: number): number {
+  return ((minor & 0xfff00) * 2 ** 12 + (major << 8) + (minor & 0xff)) >>> 0;
+}

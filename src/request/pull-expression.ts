@@ -1,0 +1,274 @@
+import { quoted } from '../console/printable.ts';
+import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import { parseBoolean } from './boolean.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
+import { deriveImageName, imageNameDefect } from './image-name.ts';
+import { nearest } from './nearest.ts';
+import type { PullRequest, Remote } from './pull-request.ts';
+import { isUrlText, urlDefect } from './url.ts';
+import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
+
+/** The options of an expression; those with a value end in `=`. */
+const OPTIONS: readonly string[] = [
+  ...IMAGE_TYPES,
+  ...IMAGE_CLASSES,
+  'ro',
+  'rw',
+  'verify=',
+  'blockdev',
+  'bootorigin',
+  'runtime=',
+];
+
+const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
+
+/** What the options say, with systemd's defaults where they say nothing. */
+interface Options {
+  type: ImageType | 'oci' | undefined;
+  imageClass: ImageClass | undefined;
+  verify: VerifyMode;
+  readOnly: boolean;
+  blockdev: boolean;
+  bootOrigin: boolean;
+  runtime: boolean | undefined;
+  /** Unknown words, which may explain why something else is missing. */
+  unknown: string[];
+}
+
+/** The three fields, as far as they can be told apart without understanding them. */
+interface Fields {
+  readonly options: readonly string[];
+  readonly local: string | undefined;
+  /** Empty only beside `bootorigin`. */
+  readonly remote: string;
+}
+
+/** Makes the error that refuses the expression at hand: `what` follows the expression in the message. */
+type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
+
+/**
+ * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
+ * `verify=yes`, `verify=sha256:HEX`, and with `bootorigin` an empty REMOTE.
+ *
+ * @param warn takes a line about each option that is ignored, also when the expression is refused in the end
+ * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
+ */
+export function parsePullExpression(expression: string, warn: (message: string) => void): PullRequest {
+  const subject = `pull expression ${quoted(expression)}`;
+  const refusal: Refusal = (code, what, hint) => new RdpullError(code, `${subject} ${what}`, hint);
+
+  const fields = splitFields(expression, refusal);
+  checkLocal(fields.local, refusal);
+  const options = parseOptions(fields.options, (what) => warn(`${subject}: ${what}`), refusal);
+  const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
+
+  const { imageClass, verify, readOnly, blockdev, runtime } = options;
+  const type = checkType(options, refusal);
+  if (imageClass === undefined) {
+    throw refusal(
+      'bad-expression',
+      'does not say what the image is for',
+      missingHint(IMAGE_CLASSES, options.unknown),
+    );
+  }
+  const local = fields.local ?? (remote.kind === 'url' ? deriveImageName(remote.url, type) : undefined);
+  if (blockdev && type !== 'raw') {
+    throw refusal(
+      'bad-expression',
+      `asks for a block device made from a ${type} image, which has none`,
+      'say raw instead, or leave out blockdev',
+    );
+  }
+  return { remote, type, imageClass, local, verify, readOnly, blockdev, runtime };
+}
+
+function splitFields(expression: string, refusal: Refusal): Fields {
+  const options = readField(expression, refusal, isDigestColon);
+  if (options.rest === undefined) throw refusal('bad-expression', 'names no local image', GRAMMAR);
+  const local = readField(options.rest, refusal);
+  const fields = {
+    options: options.text === '' ? [] : options.text.split(','),
+    local: local.text === '' ? undefined : local.text,
+    remote: local.rest ?? '',
+  };
+  if (fields.remote === '' && !fields.options.includes('bootorigin')) {
+    throw refusal('bad-expression', 'names no remote image', GRAMMAR);
+  }
+  return fields;
+}
+
+/**
+ * The text up to the next `:`, in which a backslash takes the next character as it is, and what follows the colon:
+ * undefined when there is none.
+ *
+ * @param isText decides that a colon belongs to the text, from what was read and what follows
+ */
+function readField(
+  text: string,
+  refusal: Refusal,
+  isText: (read: string, following: string) => boolean = () => false,
+): { text: string; rest: string | undefined } {
+  let read = '';
+  for (let index = 0; index < text.length; index++) {
+    const character = text.charAt(index);
+    if (character === '\\') {
+      index++;
+      if (index === text.length) {
+        throw refusal(
+          'bad-expression',
+          'ends in the middle of an escape: nothing follows its last backslash',
+          'remove the backslash, or write it twice',
+        );
+      }
+      read += text.charAt(index);
+    } else if (character === ':' && !isText(read, text.slice(index + 1, index + 66))) {
+      return { text: read, rest: text.slice(index + 1) };
+    } else {
+      read += character;
+    }
+  }
+  return { text: read, rest: undefined };
+}
+
+/** Whether a colon stands in `verify=sha256:HEX`, where it should be escaped and nobody will. */
+function isDigestColon(read: string, following: string): boolean {
+  return (
+    (read === 'verify=sha256' || read.endsWith(',verify=sha256')) &&
+    /^[0-9a-fA-F]{64}(?:[,:]|$)/.test(following)
+  );
+}
+
+function checkLocal(local: string | undefined, refusal: Refusal): void {
+  const defect = local === undefined ? undefined : imageNameDefect(local);
+  if (local === undefined || defect === undefined) return;
+  throw refusal(
+    'bad-image-name',
+    `has an unusable local name: ${quoted(local)} ${defect}`,
+    'write a plain file name between the first and the second colon',
+  );
+}
+
+function parseRemote(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
+  if (bootOrigin) {
+    if (isUrlText(text)) return { kind: 'bootorigin', name: text === '' ? undefined : text };
+    throw refusal(
+      'bad-url',
+      `has an unusable file name: ${quoted(text)} holds characters that a URL cannot`,
+      'percent-encode the file name',
+    );
+  }
+  const defect = urlDefect(text);
+  if (defect === undefined) return { kind: 'url', url: text };
+  throw refusal(
+    'bad-url',
+    `has an unusable URL: ${quoted(text)} ${defect}`,
+    text.startsWith('//')
+      ? 'a colon is missing: write OPTIONS:LOCAL:URL, in which LOCAL may be empty'
+      : 'write the URL behind the second colon, as http://HOST/FILE or https://HOST/FILE',
+  );
+}
+
+function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
+  if (type === undefined) {
+    throw refusal('bad-expression', 'does not say what the image is', missingHint(IMAGE_TYPES, unknown));
+  }
+  if (type !== 'oci') return type;
+  throw refusal(
+    'bad-expression',
+    'asks for "oci": container images cannot be pulled at boot',
+    'serve the image as a raw or tar file and say raw or tar',
+  );
+}
+
+function parseOptions(words: readonly string[], warn: (what: string) => void, refusal: Refusal): Options {
+  const options: Options = {
+    type: undefined,
+    imageClass: undefined,
+    verify: { kind: 'signature' },
+    readOnly: false,
+    blockdev: false,
+    bootOrigin: false,
+    runtime: undefined,
+    unknown: [],
+  };
+  for (const word of words) {
+    const [, key = word, value = ''] = /^([^=]*=)(.*)$/s.exec(word) ?? [];
+    switch (key) {
+      case 'raw':
+      case 'tar':
+      case 'oci':
+        options.type = key;
+        break;
+      case 'machine':
+      case 'portable':
+      case 'sysext':
+      case 'confext':
+        options.imageClass = key;
+        break;
+      case 'ro':
+        options.readOnly = true;
+        break;
+      case 'rw':
+        options.readOnly = false;
+        break;
+      case 'blockdev':
+        options.blockdev = true;
+        break;
+      case 'bootorigin':
+        options.bootOrigin = true;
+        break;
+      case 'verify=': {
+        const mode = parseVerifyMode(value);
+        if (mode !== undefined) {
+          options.verify = mode;
+        } else if (/^sha-?256/i.test(value)) {
+          // Ignoring this one could leave a weaker mode in force than the one that was meant.
+          throw refusal(
+            'bad-expression',
+            `has an unusable digest: ${quoted(word)} is not verify=sha256: and 64 hexadecimal digits`,
+            'paste the whole SHA-256 of the file as the server sends it (sha256sum prints it)',
+          );
+        } else {
+          warn(`${quoted(word)} is ignored: ${suggestion(value, VERIFY_MODES, 'verify=')}`);
+        }
+        break;
+      }
+      case 'runtime=': {
+        const runtime = parseBoolean(value);
+        if (runtime === undefined) warn(`${quoted(word)} is ignored: write runtime=yes or runtime=no`);
+        else options.runtime = runtime;
+        break;
+      }
+      case '':
+        warn('an empty option is ignored: remove the comma beside it');
+        break;
+      default: {
+        options.unknown.push(word);
+        const meant = nearest(key, OPTIONS);
+        warn(
+          meant === undefined
+            ? `unknown option ${quoted(word)} is ignored: valid are ${OPTIONS.join(', ')}`
+            : `unknown option ${quoted(word)} is ignored: did you mean ${quoted(meant.endsWith('=') ? meant + value : meant)}?`,
+        );
+      }
+    }
+  }
+  return options;
+}
+
+function suggestion(text: string, valid: readonly string[], prefix: string): string {
+  const meant = nearest(text, valid);
+  return meant === undefined
+    ? `valid are ${valid.map((each) => prefix + each).join(', ')}`
+    : `did you mean "${prefix}${meant}"?`;
+}
+
+/** Names the options of which one is missing, and the unknown word that was probably meant to be it. */
+function missingHint(valid: readonly string[], unknown: readonly string[]): string {
+  const hint = `add ${valid.slice(0, -1).join(', ')} or ${valid.at(-1)} to the options`;
+  for (const word of unknown) {
+    const meant = nearest(word, valid);
+    if (meant !== undefined) return `${hint} (is ${quoted(word)} meant to be ${quoted(meant)}?)`;
+  }
+  return hint;
+}

@@ -1,0 +1,44 @@
+import { type ImageClass, type ImageType, imageDirectory, imagePath } from './image-class.ts';
+import { deriveImageName } from './image-name.ts';
+import type { VerifyMode } from './verify-mode.ts';
+
+/** Where an image is to come from. */
+export type Remote =
+  | { readonly kind: 'url'; readonly url: string }
+  /** The file `name` beside what this machine was booted from; without a name, the image called like the UKI. */
+  | { readonly kind: 'bootorigin'; readonly name: string | undefined };
+
+/** One image that was asked for, on the kernel command line, in a credential, or on ours. */
+export interface PullRequest {
+  readonly remote: Remote;
+  readonly type: ImageType;
+  readonly imageClass: ImageClass;
+  /** The valid image name to store it as; undefined: derive it once the URL is known. */
+  readonly local: string | undefined;
+  readonly verify: VerifyMode;
+  readonly readOnly: boolean;
+  /** Attach it to a loop device afterwards. Only for raw images. */
+  readonly blockdev: boolean;
+  /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
+  readonly runtime: boolean | undefined;
+}
+
+/** What a request comes down to once it is known where and on what side of the boot it runs. */
+export interface ResolvedRequest {
+  readonly url: string;
+  readonly local: string;
+  readonly directory: string;
+  /** The local object: a file in `directory` for a raw image, a directory in it for a tar image. */
+  readonly path: string;
+}
+
+/**
+ * Joins a request with the URL that its remote stands for on this machine.
+ *
+ * @throws RdpullError bad-image-name when the local name has to be derived from the URL and cannot be
+ */
+export function resolveRequest(request: PullRequest, url: string, inInitrd: boolean): ResolvedRequest {
+  const local = request.local ?? deriveImageName(url, request.type);
+  const directory = imageDirectory(request.imageClass, request.runtime ?? inInitrd);
+  return { url, local, directory, path: imagePath(directory, request.type, local) };
+}

@@ -1,0 +1,62 @@
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+
+/** Bytes that a unit's name may have (systemd's UNIT_NAME_MAX is 256 and counts the final NUL). */
+const UNIT_NAME_MAX = 255;
+
+/** The types of unit whose instances may stand for a path: systemd.unit(5). */
+export type UnitSuffix =
+  | '.service'
+  | '.socket'
+  | '.device'
+  | '.mount'
+  | '.automount'
+  | '.swap'
+  | '.target'
+  | '.path'
+  | '.timer'
+  | '.slice'
+  | '.scope';
+
+/**
+ * The unit `PREFIX@PATH.SUFFIX` that works on `path`, as `systemd-escape --path --template=` names it.
+ *
+ * @throws RdpullError bad-argument when the path climbs with `..`, bad-image-name when the name gets too long
+ */
+export function unitNameFromPath(prefix: string, path: string, suffix: UnitSuffix): string {
+  const name = `${prefix}@${escapePath(path)}${suffix}`;
+  if (name.length <= UNIT_NAME_MAX) return name;
+  throw new RdpullError(
+    'bad-image-name',
+    `no unit can be named after ${quoted(path)}: the name ${printable(name)} ` +
+      `has ${name.length} bytes, ${UNIT_NAME_MAX} is the limit`,
+    'give the image a shorter local name; outside a-z, A-Z, 0-9, ":", "_" and "." a byte counts as four',
+  );
+}
+
+/** `text` for a unit file's setting: its percent signs are no specifiers (systemd.unit(5), "Specifiers"). */
+export function escapeSpecifiers(text: string): string {
+  return text.replaceAll('%', '%%');
+}
+
+/** The path in systemd's spelling for unit names: systemd.unit(5), "String Escaping for Inclusion in Unit Names". */
+function escapePath(path: string): string {
+  const components = path.split('/').filter((component) => component !== '' && component !== '.');
+  if (components.includes('..')) {
+    throw new RdpullError(
+      'bad-argument',
+      `no unit can be named after ${quoted(path)}: it climbs with ".."`,
+      'write the path without ".."',
+    );
+  }
+  if (components.length === 0) return '-';
+
+  let escaped = '';
+  for (const byte of Buffer.from(components.join('/'))) {
+    const character = String.fromCharCode(byte);
+    if (character === '/') escaped += '-';
+    else if (/[0-9A-Za-z:_]/.test(character) || (character === '.' && escaped !== '')) escaped += character;
+    else escaped += `\\x${byte.toString(16).padStart(2, '0')}`;
+  }
+  return escaped;
+}

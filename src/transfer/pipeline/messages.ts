@@ -1,0 +1,32 @@
+import type { ErrorRecord } from '../../console/rdpull-error.ts';
+import type { Compression } from '../decode/compression.ts';
+import type { SinkResult } from '../sink/sink.ts';
+import type { Ring } from './ring.ts';
+
+/** What the worker is to build at `path`. */
+export interface Destination {
+  readonly kind: 'raw-image' | 'directory-tree';
+  readonly path: string;
+}
+
+/** From the main thread to the worker. */
+export type ToWorker =
+  | { readonly kind: 'start'; readonly ring: Ring; readonly destination: Destination }
+  /** `length` bytes of the stream lie in `slot`, which is the worker's until it gives it back. */
+  | { readonly kind: 'chunk'; readonly slot: number; readonly length: number }
+  /** The stream is complete. */
+  | { readonly kind: 'end' }
+  /** Let go of everything. */
+  | { readonly kind: 'close' };
+
+/** From the worker to the main thread. */
+export type FromWorker =
+  | { readonly kind: 'released'; readonly slot: number }
+  | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'finished'; readonly result: PipelineResult }
+  | { readonly kind: 'failed'; readonly error: ErrorRecord }
+  | { readonly kind: 'closed' };
+
+export interface PipelineResult extends SinkResult {
+  readonly compression: Compression;
+}

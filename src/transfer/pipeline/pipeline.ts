@@ -1,0 +1,114 @@
+import { RdpullError } from '../../console/rdpull-error.ts';
+import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
+import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
+
+/**
+ * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them.
+ * `await using` it: that waits until the worker has let go of every file, so that the caller may remove them.
+ */
+export class Pipeline implements AsyncDisposable {
+  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url).href);
+  readonly #ring = createRing();
+  readonly #control = openControl(this.#ring);
+  readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
+  readonly #finished = Promise.withResolvers<PipelineResult>();
+  readonly #closed = Promise.withResolvers<void>();
+  readonly #warn: (text: string) => void;
+  #failure: RdpullError | undefined;
+  #wakeUp: (() => void) | undefined;
+  #slot: number | undefined;
+  #filled = 0;
+
+  constructor(destination: Destination, warn: (text: string) => void) {
+    this.#warn = warn;
+    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
+    this.#worker.onerror = (event) => {
+      this.#fail(RdpullError.from(event.error ?? new Error(event.message)));
+      this.#closed.resolve();
+    };
+    // Whoever writes next sees the failure first; an unread one is not an error of its own.
+    this.#finished.promise.catch(() => undefined);
+    this.#send({ kind: 'start', ring: this.#ring, destination });
+  }
+
+  /** Bytes that have come out of the decoder so far. */
+  get decodedBytes(): number {
+    return this.#control.decodedBytes();
+  }
+
+  /** Takes the next bytes of the stream; resolves when there is room for more. */
+  async write(chunk: Uint8Array): Promise<void> {
+    for (let position = 0; position < chunk.length; ) {
+      this.#slot ??= await this.#takeSlot();
+      const part = chunk.subarray(position, position + SLOT_BYTES - this.#filled);
+      slotBytes(this.#ring, this.#slot).set(part, this.#filled);
+      this.#filled += part.length;
+      position += part.length;
+      if (this.#filled === SLOT_BYTES) this.#flush();
+    }
+  }
+
+  /** The stream is complete: resolves when all of it is decoded and written. */
+  finish(): Promise<PipelineResult> {
+    this.#flush();
+    this.#send({ kind: 'end' });
+    return this.#finished.promise;
+  }
+
+  /** Ends the work as soon as the decoder has filled its present output buffer. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#control.cancel();
+    this.#send({ kind: 'close' });
+    await this.#closed.promise;
+    this.#worker.terminate();
+  }
+
+  async #takeSlot(): Promise<number> {
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      const slot = this.#free.pop();
+      if (slot !== undefined) return slot;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wakeUp = resolve;
+      await promise;
+    }
+  }
+
+  #flush(): void {
+    if (this.#slot === undefined) return;
+    this.#send({ kind: 'chunk', slot: this.#slot, length: this.#filled });
+    this.#slot = undefined;
+    this.#filled = 0;
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.kind) {
+      case 'released':
+        this.#free.push(message.slot);
+        break;
+      case 'warning':
+        this.#warn(message.text);
+        break;
+      case 'finished':
+        this.#finished.resolve(message.result);
+        break;
+      case 'failed':
+        this.#fail(RdpullError.fromRecord(message.error));
+        break;
+      case 'closed':
+        this.#closed.resolve();
+        break;
+    }
+    this.#wakeUp?.();
+  }
+
+  #fail(error: RdpullError): void {
+    this.#failure ??= error;
+    this.#finished.reject(this.#failure);
+    this.#wakeUp?.();
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+}

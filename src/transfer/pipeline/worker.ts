@@ -1,0 +1,96 @@
+import { RdpullError } from '../../console/rdpull-error.ts';
+import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../decode/compression.ts';
+import type { Decoder } from '../decode/decoder.ts';
+import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
+import { openRawImageSink } from '../sink/raw-image.ts';
+import type { Sink } from '../sink/sink.ts';
+import type { Destination, FromWorker, ToWorker } from './messages.ts';
+import { openControl, type Ring, slotBytes } from './ring.ts';
+
+/**
+ * The worker thread of a transfer: decompression and writing, both synchronous and both slow, away from the thread
+ * that reads the socket and draws the progress.
+ */
+declare const self: Worker;
+
+/** The decoder and the sink behind it, from the first bytes of the stream on. */
+interface Open {
+  readonly compression: Compression;
+  readonly decoder: Decoder;
+}
+
+let started: { ring: Ring; sink: Sink; control: ReturnType<typeof openControl> } | undefined;
+let open: Open | undefined;
+let failed = false;
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  if (data.kind === 'close') {
+    close();
+    send({ kind: 'closed' });
+    return;
+  }
+  if (failed) return;
+  try {
+    handle(data);
+  } catch (error) {
+    failed = true;
+    send({ kind: 'failed', error: RdpullError.from(error).toRecord() });
+  }
+};
+
+function handle(message: Exclude<ToWorker, { kind: 'close' }>): void {
+  if (message.kind === 'start') {
+    start(message.ring, message.destination);
+    return;
+  }
+  if (started === undefined) throw new Error('the worker was not started');
+  const { ring, sink, control } = started;
+  if (message.kind === 'chunk') {
+    const bytes = slotBytes(ring, message.slot, message.length);
+    open ??= openFor(bytes, sink, control.cancelled);
+    open.decoder.write(bytes);
+    send({ kind: 'released', slot: message.slot });
+    return;
+  }
+  if (open === undefined) {
+    throw new RdpullError('stream-truncated', 'the file is empty', 'check the file on the server');
+  }
+  open.decoder.finish();
+  if (control.cancelled()) return;
+  send({ kind: 'finished', result: { ...sink.finish(), compression: open.compression } });
+}
+
+function start(ring: Ring, { kind, path }: Destination): void {
+  const control = openControl(ring);
+  const sink =
+    kind === 'raw-image'
+      ? openRawImageSink(path)
+      : openDirectoryTreeSink(path, { warn: (text) => send({ kind: 'warning', text }) });
+  started = { ring, control, sink: counted(sink, control.addDecodedBytes) };
+}
+
+function openFor(first: Uint8Array, sink: Sink, cancelled: () => boolean): Open {
+  const compression = detectCompression(first.subarray(0, MAGIC_BYTES));
+  return { compression, decoder: openDecoder(compression, { sink, cancelled }) };
+}
+
+function counted(sink: Sink, count: (bytes: number) => void): Sink {
+  return {
+    ...sink,
+    write(chunk) {
+      sink.write(chunk);
+      count(chunk.length);
+    },
+  };
+}
+
+function close(): void {
+  open?.decoder.close();
+  started?.sink.close();
+  open = undefined;
+  started = undefined;
+}
+
+function send(message: FromWorker): void {
+  postMessage(message);
+}

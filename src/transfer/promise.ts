@@ -1,0 +1,107 @@
+import { RdpullError } from '../console/rdpull-error.ts';
+import { lastComponent, replaceComponents } from '../request/url.ts';
+import type { VerifyMode } from '../request/verify-mode.ts';
+import { checksumMismatch } from '../verify/checksum-mismatch.ts';
+import { MANIFEST_MAX } from '../verify/manifest.ts';
+import type { Signer } from '../verify/signature.ts';
+import { shownUrl } from './source/shown-url.ts';
+import { fetchSmallFile, openSource, type SourceOptions } from './source/source.ts';
+
+/** The digest that a file has to have, and who says so. */
+export interface Promised {
+  /** SHA-256 of the bytes as served, lower-case hexadecimal. */
+  readonly digest: string;
+  /** The checksum file that says so; undefined when the request itself does (`verify=sha256:HEX`). */
+  readonly manifestUrl: string | undefined;
+  /** Who signed the checksum file; undefined when no signature was asked for. */
+  readonly signedBy: Signer | undefined;
+}
+
+/** What is asked of a file. */
+export interface Verification {
+  readonly verify: VerifyMode;
+  /** Keyrings given with `--keyring=`; none: the system's. */
+  readonly keyrings: readonly string[];
+}
+
+/**
+ * The digest that `verify` demands of the file at `url`; undefined when it demands none.
+ *
+ * @throws RdpullError of the verify, network or http family
+ */
+export async function findPromise(
+  url: string,
+  { verify, keyrings }: Verification,
+  options: SourceOptions,
+): Promise<Promised | undefined> {
+  if (verify.kind === 'no') return undefined;
+  if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
+  // The OpenPGP library is large: not for pulls that do without.
+  const { expectedDigest } = await import('../verify/expected-digest.ts');
+  return expectedDigest({
+    fileUrl: shownUrl(url),
+    fileName: lastComponent(url),
+    sibling: (name) => replaceComponents(url, 1, name),
+    fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, options),
+    requireSignature: verify.kind === 'signature',
+    keyring: { files: keyrings },
+  });
+}
+
+/** The digest and the length of bytes that were read. */
+export interface Received {
+  /** SHA-256, lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** @throws RdpullError checksum-mismatch when `received` is not what was promised */
+export function requirePromise(
+  url: string,
+  promised: Promised | undefined,
+  { sha256, bytes }: Received,
+): void {
+  if (promised === undefined || promised.digest === sha256) return;
+  throw checksumMismatch({
+    url: shownUrl(url),
+    bytes,
+    actual: sha256,
+    expected: promised.digest,
+    manifestUrl: promised.manifestUrl,
+  });
+}
+
+/**
+ * Checks the file at `url` where it lies, without keeping it.
+ *
+ * @throws RdpullError when it is not what `verification` demands
+ */
+export async function checkFile(
+  url: string,
+  verification: Verification,
+  options: SourceOptions,
+): Promise<Received & { readonly promised: Promised }> {
+  const promised = await findPromise(url, verification, options);
+  if (promised === undefined) {
+    throw new RdpullError(
+      'bad-option',
+      'verify=no leaves nothing to check',
+      'choose signature, checksum or sha256:HEX',
+    );
+  }
+  const source = await openSource(url, options);
+  try {
+    const digest = new Bun.CryptoHasher('sha256');
+    let bytes = 0;
+    for await (const chunk of source.body) {
+      options.signal.throwIfAborted();
+      digest.update(chunk);
+      bytes += chunk.length;
+    }
+    const received = { sha256: digest.digest('hex'), bytes };
+    requirePromise(url, promised, received);
+    return { ...received, promised };
+  } finally {
+    source.close();
+  }
+}

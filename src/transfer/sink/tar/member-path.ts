@@ -1,0 +1,117 @@
+import { type Name, NameBuffer, PATH_MAX } from '../../../kernel/directory-tree.ts';
+import { printableName } from './printable-name.ts';
+import { escapes, malformed } from './tar-error.ts';
+
+/** Deeper directories are refused: each level costs a descriptor while its path is walked. */
+const MAX_DEPTH = 256;
+
+/**
+ * The path of a member as a list of plain names, each ready for the kernel: `usr/./bin//env` is "usr", "bin",
+ * "env". One object serves all members in turn. It cannot hold a path that climbs: that is refused when assigned.
+ */
+export class MemberPath {
+  /** The names, a NUL behind each. */
+  readonly #names = new NameBuffer(PATH_MAX);
+  readonly #starts = new Uint16Array(MAX_DEPTH + 1);
+  #depth = 0;
+
+  /** How many names there are; 0 is the target directory itself. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /**
+   * Takes the path of a member, or of a hard link's target.
+   *
+   * @param what to call it in an error: "the member", "the target of the hard link"
+   * @throws RdpullError `tar-escape` when it is absolute, climbs with `..` or holds a NUL; `tar-malformed` when it
+   *   is too long or too deep
+   */
+  assign(path: Uint8Array, what: string): void {
+    if (path[0] === 0x2f) throw escapes(`${what} ${printableName(path)} has an absolute name`);
+    if (path.length >= PATH_MAX) {
+      throw malformed(
+        `${what} ${printableName(path)} has a name of ${path.length} bytes; Linux allows ${PATH_MAX - 1}`,
+      );
+    }
+    this.#depth = 0;
+    let end = 0;
+    for (let at = 0; at < path.length; ) {
+      const slash = path.indexOf(0x2f, at);
+      const next = slash === -1 ? path.length : slash;
+      if (!isDot(path, at, next)) {
+        if (isDotDot(path, at, next)) throw escapes(`${what} ${printableName(path)} climbs out with ".."`);
+        if (this.#depth === MAX_DEPTH) {
+          throw malformed(`${what} ${printableName(path)} lies more than ${MAX_DEPTH} directories deep`);
+        }
+        this.#starts[this.#depth] = end;
+        this.#depth++;
+        for (let i = at; i < next; i++) {
+          const byte = path[i] ?? 0;
+          if (byte === 0) throw escapes(`${what} ${printableName(path)} has a name with a NUL byte`);
+          this.#names.bytes[end++] = byte;
+        }
+        this.#names.bytes[end++] = 0;
+      }
+      at = next + 1;
+    }
+    this.#starts[this.#depth] = end;
+  }
+
+  /** Takes a path back from its {@link key}. */
+  assignKey(key: string): void {
+    this.#depth = 0;
+    let end = 0;
+    if (key !== '') {
+      for (const name of key.split('\0')) {
+        this.#starts[this.#depth] = end;
+        this.#depth++;
+        end += this.#names.bytes.write(name, end, 'latin1');
+        this.#names.bytes[end++] = 0;
+      }
+    }
+    this.#starts[this.#depth] = end;
+  }
+
+  /** The name number `index`, for the kernel. */
+  name(index: number): Name {
+    return this.#names.name(this.#start(index));
+  }
+
+  /** The last name, for the kernel. */
+  get lastName(): Name {
+    return this.name(this.#depth - 1);
+  }
+
+  /** The last name's bytes; `.` for the target directory itself. */
+  get lastNameBytes(): Uint8Array {
+    if (this.#depth === 0) return Buffer.from('.');
+    return this.#names.bytes.subarray(this.#start(this.#depth - 1), this.#start(this.#depth) - 1);
+  }
+
+  /** A string that stands for the first `depth` names; '' for the target directory itself. */
+  key(depth: number = this.#depth): string {
+    return depth === 0 ? '' : this.#names.bytes.toString('latin1', 0, this.#start(depth) - 1);
+  }
+
+  /** The first `depth` names, in quotes and fit for a terminal. */
+  printable(depth: number = this.#depth): string {
+    if (depth === 0) return '"."';
+    const bytes = this.#names.bytes.subarray(0, this.#start(depth) - 1);
+    return printableName(bytes.map((byte) => (byte === 0 ? 0x2f : byte)));
+  }
+
+  #start(index: number): number {
+    const start = this.#starts[index];
+    if (start === undefined || index > this.#depth) throw new RangeError(`no name number ${index}`);
+    return start;
+  }
+}
+
+function isDot(path: Uint8Array, start: number, end: number): boolean {
+  return end === start || (end === start + 1 && path[start] === 0x2e);
+}
+
+function isDotDot(path: Uint8Array, start: number, end: number): boolean {
+  return end === start + 2 && path[start] === 0x2e && path[start + 1] === 0x2e;
+}

@@ -1,0 +1,109 @@
+import fs from 'node:fs';
+import {
+  changeModeAt,
+  identifyAt,
+  makeDirectoryAt,
+  openPlaceAt,
+  S_IFLNK,
+} from '../../../kernel/directory-tree.ts';
+import { isSystemError } from '../../../kernel/libc.ts';
+import type { MemberPath } from './member-path.ts';
+import { escapes, malformed } from './tar-error.ts';
+
+/** Descriptors kept open between members. */
+const MAX_OPEN = 64;
+/** A parent that no member of the archive stands for. */
+const MISSING_PARENT_MODE = 0o755;
+
+/**
+ * The directories of the target, found by walking from the target down, one name at a time, never through a
+ * symbolic link: this is what keeps every member inside. The latest ones stay open.
+ */
+export class OpenDirectories {
+  readonly #root: number;
+  /** By key, the latest used last. */
+  readonly #open = new Map<string, number>();
+
+  /** @param root the target directory's descriptor, which stays the caller's */
+  constructor(root: number) {
+    this.#root = root;
+  }
+
+  /**
+   * The directory that holds the last name of `path`, as a descriptor good until the next {@link trim}.
+   *
+   * @param missing whether to create the directories on the way that are not there
+   * @throws SystemCallError `ENOENT` when one is missing and was not to be created
+   * @throws RdpullError `tar-escape` when a symbolic link is on the way, `tar-malformed` when another file is
+   */
+  parentOf(path: MemberPath, missing: 'create' | 'refuse'): number {
+    const depth = path.depth - 1;
+    if (depth <= 0) return this.#root;
+    let start = depth;
+    let directory: number | undefined;
+    while (start > 0) {
+      directory = this.#use(path.key(start));
+      if (directory !== undefined) break;
+      start--;
+    }
+    directory ??= this.#root;
+    for (let index = start; index < depth; index++) {
+      directory = this.#enter(directory, path, index, missing);
+      this.#open.set(path.key(index + 1), directory);
+    }
+    return directory;
+  }
+
+  /** The directory with this key was removed: something else may take its name. */
+  forget(key: string): void {
+    const directory = this.#open.get(key);
+    if (directory === undefined) return;
+    this.#open.delete(key);
+    fs.closeSync(directory);
+  }
+
+  /** Closes the directories that were not used for longest. Not while a descriptor is in use. */
+  trim(): void {
+    if (this.#open.size <= MAX_OPEN) return;
+    for (const [key, directory] of this.#open) {
+      this.#open.delete(key);
+      fs.closeSync(directory);
+      if (this.#open.size <= MAX_OPEN) return;
+    }
+  }
+
+  close(): void {
+    for (const directory of this.#open.values()) fs.closeSync(directory);
+    this.#open.clear();
+  }
+
+  #use(key: string): number | undefined {
+    const directory = this.#open.get(key);
+    if (directory !== undefined) {
+      this.#open.delete(key);
+      this.#open.set(key, directory);
+    }
+    return directory;
+  }
+
+  #enter(directory: number, path: MemberPath, index: number, missing: 'create' | 'refuse'): number {
+    const name = path.name(index);
+    try {
+      return openPlaceAt(directory, name);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT') && missing === 'create') {
+        makeDirectoryAt(directory, name);
+        changeModeAt(directory, name, MISSING_PARENT_MODE);
+        return openPlaceAt(directory, name);
+      }
+      if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
+      const parent = path.printable(index + 1);
+      if (identifyAt(directory, name).type === S_IFLNK) {
+        throw escapes(
+          `the path ${path.printable()} goes through the symbolic link ${parent} that an earlier member planted`,
+        );
+      }
+      throw malformed(`the path ${path.printable()} lies below ${parent}, which is not a directory`);
+    }
+  }
+}

@@ -1,0 +1,416 @@
+import fs from 'node:fs';
+import { RdpullError } from '../../../console/rdpull-error.ts';
+import {
+  changeModeAt,
+  changeOwnerAt,
+  changeTime,
+  changeTimeAt,
+  createFileAt,
+  identifyAt,
+  makeDirectoryAt,
+  makeHardLinkAt,
+  makeNodeAt,
+  makeSymbolicLinkAt,
+  type Name,
+  NameBuffer,
+  openDirectoryAt,
+  PATH_MAX,
+  removeAttribute,
+  removeDirectoryAt,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  setAttribute,
+  setAttributeAt,
+  syncFileSystem,
+  unlinkAt,
+} from '../../../kernel/directory-tree.ts';
+import { isSystemError, retryInterrupted } from '../../../kernel/libc.ts';
+import { AccountNames } from './account-names.ts';
+import { MemberPath } from './member-path.ts';
+import { OpenDirectories } from './open-directories.ts';
+import {
+  type AclEntry,
+  encodeAcl,
+  hasNames,
+  XATTR_NAME_POSIX_ACL_ACCESS,
+  XATTR_NAME_POSIX_ACL_DEFAULT,
+} from './posix-acl.ts';
+import { type DirectoryAttributes, PostponedAttributes } from './postponed-attributes.ts';
+import { printableName } from './printable-name.ts';
+import { malformed, unsupported } from './tar-error.ts';
+import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
+import { unpackError } from './unpack-error.ts';
+import { canDoWithout } from './xattr-policy.ts';
+
+export interface TarExtractorOptions {
+  /** Something was lost that the tree can do without. */
+  readonly warn: (message: string) => void;
+  /** An archive of more members is refused. */
+  readonly maxMembers: number;
+}
+
+/** A regular file whose data arrive. */
+interface OpenFile {
+  readonly fd: number;
+  readonly attributes: MemberAttributes;
+}
+
+/** A member that is created under a name, whose attributes are set by that name: anything but a file or directory. */
+type NamedMember = TarMember & { readonly type: 'symbolic-link' | 'device' | 'fifo' };
+
+/**
+ * Makes the members of a tar archive below a directory, with all their attributes, as GNU tar does for root with
+ * `--numeric-owner --xattrs --xattrs-include='*' --acls --selinux`: a later member takes the place of an earlier one,
+ * a directory keeps what is in it. Nothing is ever created, linked or changed outside.
+ */
+export class TarExtractor implements TarMemberHandler {
+  readonly #target: string;
+  readonly #root: number;
+  readonly #options: TarExtractorOptions;
+  readonly #directories: OpenDirectories;
+  readonly #postponed = new PostponedAttributes();
+  readonly #accounts: AccountNames;
+  readonly #path = new MemberPath();
+  readonly #hardLinkTarget = new MemberPath();
+  readonly #symbolicLinkTarget = new NameBuffer(PATH_MAX);
+  readonly #warnedOf = new Set<string>();
+  #file: OpenFile | undefined;
+  #members = 0;
+  #written = 0;
+  #closed = false;
+
+  /** @param target an existing, empty directory */
+  constructor(target: string, options: TarExtractorOptions) {
+    this.#target = target;
+    this.#options = options;
+    this.#root = fs.openSync(target, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    this.#directories = new OpenDirectories(this.#root);
+    this.#accounts = new AccountNames(this.#directories);
+    this.#dropInheritedAcl();
+  }
+
+  get members(): number {
+    return this.#members;
+  }
+
+  /** What `error`, thrown by a method of this class, means for the user. */
+  explain(error: unknown): unknown {
+    return unpackError(error, this.#target, this.#path.printable(), this.#written);
+  }
+
+  member(member: TarMember): void {
+    if (this.#members === this.#options.maxMembers) {
+      throw unsupported(
+        `the tar archive holds more than ${this.#options.maxMembers} members`,
+        'check whether the tarball is what it should be',
+      );
+    }
+    this.#path.assign(member.path, 'the member');
+    this.#members++;
+    this.#directories.trim();
+    if (member.type === 'directory') this.#makeDirectory(member.attributes);
+    else if (this.#path.depth > 0) this.#makeOther(this.#directories.parentOf(this.#path, 'create'), member);
+    else throw malformed(`the tar archive holds a ${member.type} without a name`);
+  }
+
+  fileData(data: Uint8Array, position: number): void {
+    if (this.#file === undefined) throw new Error('data arrived before their file');
+    const { fd } = this.#file;
+    for (let done = 0; done < data.length; ) {
+      const start = done;
+      done += retryInterrupted(() => fs.writeSync(fd, data, start, data.length - start, position + start));
+    }
+    this.#written += data.length;
+  }
+
+  fileEnd(): void {
+    if (this.#file === undefined) throw new Error('a file ended that did not begin');
+    const { fd, attributes } = this.#file;
+    const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
+    fs.fchownSync(fd, uid, gid);
+    fs.fchmodSync(fd, mode); // after the owner, whose change clears setuid and setgid
+    if (accessAcl !== undefined) {
+      this.#setOrPostponeAcl(accessAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_ACCESS, value));
+    }
+    this.#setXattrs(xattrs, (name, value) => setAttribute(fd, name, value));
+    changeTime(fd, mtime.seconds, mtime.nanoseconds);
+    this.#file = undefined;
+    fs.closeSync(fd);
+  }
+
+  /** All members are there: applies what had to wait, and writes the file system out. */
+  finish(): void {
+    for (const [key, entries] of this.#postponed.acls()) {
+      this.#path.assignKey(key);
+      this.#directories.trim();
+      const directory = this.#directories.parentOf(this.#path, 'refuse');
+      this.#setAcl(entries, (value) =>
+        this.#setAttributeByName(directory, XATTR_NAME_POSIX_ACL_ACCESS, value),
+      );
+    }
+    for (const [key, attributes] of this.#postponed.directories()) {
+      this.#path.assignKey(key);
+      this.#directories.trim();
+      this.#finishDirectory(attributes);
+    }
+    syncFileSystem(this.#root);
+  }
+
+  /** Closes all descriptors; may be called twice. */
+  close(): void {
+    if (this.#file !== undefined) fs.closeSync(this.#file.fd);
+    this.#file = undefined;
+    this.#directories.close();
+    if (!this.#closed) fs.closeSync(this.#root);
+    this.#closed = true;
+  }
+
+  /** The target's default ACL would add itself to everything unpacked. */
+  #dropInheritedAcl(): void {
+    try {
+      removeAttribute(this.#root, XATTR_NAME_POSIX_ACL_DEFAULT);
+    } catch (error) {
+      if (!isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) throw error;
+    }
+  }
+
+  // ---- One member of each kind
+
+  #makeOther(directory: number, member: Exclude<TarMember, { type: 'directory' }>): void {
+    switch (member.type) {
+      case 'file':
+        this.#beginFile(directory, member);
+        break;
+      case 'hard-link':
+        this.#makeHardLink(directory, member.target);
+        break;
+      case 'symbolic-link':
+        this.#setSymbolicLinkTarget(member.target);
+        this.#makeNamed(directory, member, (name) =>
+          makeSymbolicLinkAt(this.#symbolicLinkTarget.name(0), directory, name),
+        );
+        break;
+      case 'fifo':
+        this.#makeNamed(directory, member, (name) => makeNodeAt(directory, name, S_IFIFO, 0, 0));
+        break;
+      case 'device': {
+        const type = member.kind === 'character' ? S_IFCHR : S_IFBLK;
+        this.#makeNamed(directory, member, (name) =>
+          makeNodeAt(directory, name, type, member.major, member.minor),
+        );
+        break;
+      }
+    }
+  }
+
+  #beginFile(directory: number, { size, map, attributes }: TarMember & { type: 'file' }): void {
+    const fd = this.#inPlaceOfEarlier(directory, () => createFileAt(directory, this.#path.lastName));
+    this.#file = { fd, attributes };
+    if (map !== undefined) fs.ftruncateSync(fd, size);
+  }
+
+  #makeDirectory(attributes: MemberAttributes): void {
+    const { mode, uid, gid, mtime, accessAcl, defaultAcl, xattrs } = attributes;
+    let directory = this.#root;
+    if (this.#path.depth > 0) {
+      directory = this.#directories.parentOf(this.#path, 'create');
+      const name = this.#path.lastName;
+      try {
+        makeDirectoryAt(directory, name);
+      } catch (error) {
+        if (!isSystemError(error, 'EEXIST')) throw error;
+        if (identifyAt(directory, name).type !== S_IFDIR) {
+          this.#removeEarlier(directory);
+          makeDirectoryAt(directory, name);
+        }
+      }
+    }
+    this.#setXattrs(xattrs, (name, value) => this.#setAttributeByName(directory, name, value));
+    this.#postponed.addDirectory(this.#path.key(), { mode, uid, gid, mtime, accessAcl, defaultAcl });
+  }
+
+  #finishDirectory({ mode, uid, gid, mtime, accessAcl, defaultAcl }: DirectoryAttributes): void {
+    const isRoot = this.#path.depth === 0;
+    const fd = isRoot
+      ? this.#root
+      : openDirectoryAt(this.#directories.parentOf(this.#path, 'refuse'), this.#path.lastName);
+    try {
+      fs.fchownSync(fd, uid, gid);
+      fs.fchmodSync(fd, mode);
+      if (accessAcl !== undefined) {
+        this.#setAcl(accessAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_ACCESS, value));
+      }
+      if (defaultAcl !== undefined) {
+        this.#setAcl(defaultAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_DEFAULT, value));
+      }
+      changeTime(fd, mtime.seconds, mtime.nanoseconds);
+    } finally {
+      if (!isRoot) fs.closeSync(fd);
+    }
+  }
+
+  /** A hard link has no attributes of its own: those are its target's. */
+  #makeHardLink(directory: number, target: Uint8Array): void {
+    const path = this.#hardLinkTarget;
+    path.assign(target, `the hard link ${this.#path.printable()} points outside: its target`);
+    const name = this.#path.lastName;
+    try {
+      if (path.depth === 0) throw malformed(`the hard link ${this.#path.printable()} has no target`);
+      const targetDirectory = this.#directories.parentOf(path, 'refuse');
+      const link = () => makeHardLinkAt(targetDirectory, path.lastName, directory, name);
+      try {
+        link();
+      } catch (error) {
+        if (isSystemError(error, 'EPERM') && identifyAt(targetDirectory, path.lastName).type === S_IFDIR) {
+          throw malformed(
+            `the hard link ${this.#path.printable()} points to a directory, ${path.printable()}`,
+          );
+        }
+        if (!isSystemError(error, 'EEXIST')) throw error;
+        const isLinked =
+          identifyAt(targetDirectory, path.lastName).inode === identifyAt(directory, name).inode;
+        if (isLinked) return;
+        this.#removeEarlier(directory);
+        link();
+      }
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw error;
+      throw malformed(
+        `the hard link ${this.#path.printable()} points to ${path.printable()}, which the archive does not hold before it`,
+      );
+    }
+  }
+
+  #setSymbolicLinkTarget(target: Uint8Array): void {
+    if (target.length === 0 || target.length >= PATH_MAX || target.includes(0)) {
+      throw malformed(
+        `the symbolic link ${this.#path.printable()} has the impossible target ${printableName(target)}`,
+      );
+    }
+    this.#symbolicLinkTarget.bytes.set(target);
+    this.#symbolicLinkTarget.bytes[target.length] = 0;
+  }
+
+  #makeNamed(directory: number, { type, attributes }: NamedMember, make: (name: Name) => void): void {
+    const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
+    const name = this.#path.lastName;
+    this.#inPlaceOfEarlier(directory, () => make(name));
+    changeOwnerAt(directory, name, uid, gid);
+    if (type !== 'symbolic-link') {
+      changeModeAt(directory, name, mode);
+      if (accessAcl !== undefined) {
+        this.#setOrPostponeAcl(accessAcl, (value) =>
+          this.#setAttributeByName(directory, XATTR_NAME_POSIX_ACL_ACCESS, value),
+        );
+      }
+    }
+    this.#setXattrs(xattrs, (attribute, value) => this.#setAttributeByName(directory, attribute, value));
+    changeTimeAt(directory, name, mtime.seconds, mtime.nanoseconds);
+  }
+
+  // ---- A member in place of an earlier one
+
+  #inPlaceOfEarlier<T>(directory: number, create: () => T): T {
+    try {
+      return create();
+    } catch (error) {
+      if (!isSystemError(error, 'EEXIST')) throw error;
+      this.#removeEarlier(directory);
+      return create();
+    }
+  }
+
+  #removeEarlier(directory: number): void {
+    const name = this.#path.lastName;
+    if (identifyAt(directory, name).type === S_IFDIR) {
+      try {
+        removeDirectoryAt(directory, name);
+      } catch (error) {
+        if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+        throw malformed(
+          `the member ${this.#path.printable()} would take the place of the directory of this name, which is not empty`,
+        );
+      }
+    } else {
+      unlinkAt(directory, name);
+    }
+    const key = this.#path.key();
+    this.#postponed.forget(key);
+    this.#directories.forget(key);
+  }
+
+  // ---- Extended attributes
+
+  #setAttributeByName(directory: number, attribute: string, value: Uint8Array): void {
+    setAttributeAt(directory, this.#path.lastNameBytes, attribute, value);
+  }
+
+  #setXattrs(xattrs: ReadonlyMap<string, Uint8Array>, set: (name: string, value: Uint8Array) => void): void {
+    for (const [name, value] of xattrs) {
+      try {
+        set(name, value);
+      } catch (error) {
+        if (!canDoWithout(name, error)) throw this.#attributeError(name, error);
+        this.#warnOfLostAttribute(name, error);
+      }
+    }
+  }
+
+  /** Once for each kind: what one file cannot have, thousands will not have either. */
+  #warnOfLostAttribute(name: string, error: Error): void {
+    const kind = `${name.slice(0, name.indexOf('.') + 1)} ${error.message}`;
+    if (this.#warnedOf.has(kind)) return;
+    this.#warnedOf.add(kind);
+    const attribute = printableName(Buffer.from(name, 'latin1'));
+    this.#options.warn(
+      `${this.#path.printable()}, and maybe more, is unpacked without its extended attribute ${attribute}: ${error.message}`,
+    );
+  }
+
+  /** An attribute that cannot be stored at all, as opposed to a disk that is full. */
+  #attributeError(name: string, error: unknown): unknown {
+    if (!isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP', 'ENOSPC', 'E2BIG', 'ERANGE')) return error;
+    const { bavail } = fs.statfsSync(this.#target);
+    if (isSystemError(error, 'ENOSPC') && bavail === 0) return error;
+    const attribute = printableName(Buffer.from(name, 'latin1'));
+    return new RdpullError(
+      'storage-failed',
+      `${this.#path.printable()} cannot have its extended attribute ${attribute} in ${this.#target}: ${error.message}`,
+      'choose a target directory on a file system that can hold it, such as tmpfs or ext4',
+      { cause: error },
+    );
+  }
+
+  #setOrPostponeAcl(acl: Acl, set: (value: Uint8Array) => void): void {
+    if (isEntries(acl) && hasNames(acl)) this.#postponed.addAcl(this.#path.key(), acl);
+    else this.#setAcl(acl, set);
+  }
+
+  #setAcl(acl: Acl, set: (value: Uint8Array) => void): void {
+    const value = isEntries(acl) ? encodeAcl(acl, (kind, name) => this.#idOf(kind, name)) : acl;
+    try {
+      set(value);
+    } catch (error) {
+      if (isSystemError(error, 'EINVAL')) {
+        throw malformed(`${this.#path.printable()} has an ACL that the kernel does not take`);
+      }
+      throw this.#attributeError(XATTR_NAME_POSIX_ACL_ACCESS, error);
+    }
+  }
+
+  #idOf(kind: 'user' | 'group', name: string): number {
+    const id = this.#accounts.idOf(kind, name);
+    if (id !== undefined) return id;
+    throw unsupported(
+      `${this.#path.printable()} has an ACL for the ${kind} ${printableName(Buffer.from(name, 'latin1'))}, ` +
+        `who is neither in the archive's /etc nor on this system`,
+      "pack the tarball with the ids: tar --xattrs --xattrs-include='*'",
+    );
+  }
+}
+
+function isEntries(acl: Acl): acl is readonly AclEntry[] {
+  return Array.isArray(acl);
+}

@@ -1,0 +1,82 @@
+import fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { printable } from '../../console/printable.ts';
+import { RdpullError } from '../../console/rdpull-error.ts';
+import { isSystemError } from '../../kernel/libc.ts';
+import type { Source } from './source.ts';
+
+const CHUNK_BYTES = 256 * 1024;
+
+/**
+ * The path that a `file:` URL names.
+ *
+ * @throws RdpullError bad-url
+ */
+export function pathOfFileUrl(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw new RdpullError(
+      'bad-url',
+      `${printable(url)} does not name a file of this machine`,
+      'write it as file:///PATH, with special characters percent-encoded',
+      { cause: error },
+    );
+  }
+}
+
+/** A file of this machine as a source. */
+export function openFileSource(url: string): Source {
+  const path = pathOfFileUrl(url);
+  let fd: number;
+  let stat: fs.Stats;
+  try {
+    fd = fs.openSync(path, 'r');
+    stat = fs.fstatSync(fd);
+  } catch (error) {
+    throw readError(path, error);
+  }
+  let open = true;
+  function close(): void {
+    if (open) fs.closeSync(fd);
+    open = false;
+  }
+  if (!stat.isFile()) {
+    close();
+    throw new RdpullError(
+      'file-unreadable',
+      `${printable(path)} is not a regular file`,
+      'name an image file',
+    );
+  }
+  return { url, size: stat.size, lastModified: stat.mtime, body: chunksOf(fd, path), close };
+}
+
+async function* chunksOf(fd: number, path: string): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(CHUNK_BYTES);
+  for (;;) {
+    let length: number;
+    try {
+      length = fs.readSync(fd, buffer, 0, CHUNK_BYTES, null);
+    } catch (error) {
+      throw readError(path, error);
+    }
+    if (length === 0) return;
+    yield buffer.subarray(0, length);
+  }
+}
+
+function readError(path: string, error: unknown): RdpullError {
+  if (isSystemError(error, 'ENOENT', 'ENOTDIR')) {
+    return new RdpullError('file-not-found', `there is no file ${printable(path)}`, 'check the path', {
+      cause: error,
+    });
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RdpullError(
+    'file-unreadable',
+    `${printable(path)} cannot be read: ${reason}`,
+    'check its permissions, and the disk',
+    { cause: error },
+  );
+}

@@ -1,0 +1,122 @@
+import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
+
+interface Diagnosis {
+  readonly code: ErrorCode;
+  /** Why, as the end of "URL: …". */
+  readonly reason: string;
+  readonly hint: string;
+}
+
+const HINT_NETWORK = 'check the cable, the address (ip addr) and the route (ip route), then try again';
+const HINT_RETRY = 'try again; if it happens again at the same place, look at the log of the server';
+
+/** What the codes of getaddrinfo(3), connect(2), OpenSSL and undici mean. */
+const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
+  ENOTFOUND: {
+    code: 'host-unknown',
+    reason: 'the name of the host cannot be resolved',
+    hint: 'check the name, and the name server in /etc/resolv.conf; an IP address in the URL needs neither',
+  },
+  EAI_AGAIN: {
+    code: 'host-unknown',
+    reason: 'the name server does not answer',
+    hint: 'check the network and /etc/resolv.conf; an IP address in the URL needs no name server',
+  },
+  ECONNREFUSED: {
+    code: 'connection-refused',
+    reason: 'the connection was refused',
+    hint: 'check that the web server runs, that the port is right, and that this machine has a route to it',
+  },
+  EHOSTUNREACH: { code: 'host-unreachable', reason: 'there is no route to the host', hint: HINT_NETWORK },
+  ENETUNREACH: { code: 'host-unreachable', reason: 'the network is unreachable', hint: HINT_NETWORK },
+  ETIMEDOUT: { code: 'connection-timeout', reason: 'the host does not answer', hint: HINT_NETWORK },
+  UND_ERR_CONNECT_TIMEOUT: {
+    code: 'connection-timeout',
+    reason: 'the host does not answer',
+    hint: HINT_NETWORK,
+  },
+  ECONNRESET: { code: 'connection-lost', reason: 'the connection was reset', hint: HINT_RETRY },
+  EPIPE: { code: 'connection-lost', reason: 'the connection was closed', hint: HINT_RETRY },
+  UND_ERR_SOCKET: {
+    code: 'connection-lost',
+    reason: 'the server closed the connection too early',
+    hint: HINT_RETRY,
+  },
+  UND_ERR_HEADERS_TIMEOUT: {
+    code: 'transfer-stalled',
+    reason: 'the server does not answer',
+    hint: HINT_RETRY,
+  },
+  UND_ERR_BODY_TIMEOUT: { code: 'transfer-stalled', reason: 'the server stopped sending', hint: HINT_RETRY },
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: {
+    code: 'http-length',
+    reason: 'the server sent more or fewer bytes than it announced',
+    hint: HINT_RETRY,
+  },
+  UND_ERR_HEADERS_OVERFLOW: {
+    code: 'http-protocol',
+    reason: 'the head of the answer is longer than 16 KiB',
+    hint: 'check that the URL points at a web server',
+  },
+};
+
+const CERTIFICATE_REASONS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from a CA that is not trusted here',
+  UNABLE_TO_GET_ISSUER_CERT: 'its certificate comes from a CA that is not trusted here',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from a CA that is not trusted here',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from a CA that is not trusted here',
+  CERT_REVOKED: 'its certificate was revoked',
+  CERT_UNTRUSTED: 'its certificate is not trusted',
+};
+
+/**
+ * What a failed request means, for a person.
+ *
+ * @param shown the URL as it may be printed
+ */
+export function networkError(shown: string, error: unknown): RdpullError {
+  if (error instanceof RdpullError) return error;
+  const { code, reason, hint } = diagnose(error);
+  return new RdpullError(code, `${shown}: ${reason}`, hint, { cause: error });
+}
+
+function diagnose(error: unknown): Diagnosis {
+  const { name, code, message } = described(error);
+  const known = DIAGNOSES[code];
+  if (known !== undefined) return known;
+  const certificate = CERTIFICATE_REASONS[code];
+  if (certificate !== undefined) {
+    return {
+      code: 'tls-untrusted',
+      reason: `the server cannot be trusted: ${certificate}`,
+      hint: `pass the certificate of its CA with --ca=FILE, and check the clock of this machine: it is ${new Date().toISOString()}`,
+    };
+  }
+  if (name === 'HTTPParserError' || code.startsWith('HPE_')) {
+    return {
+      code: 'http-protocol',
+      reason: `the answer is not HTTP (${message})`,
+      hint: 'check that the URL points at a web server, and its port',
+    };
+  }
+  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO') {
+    return {
+      code: 'tls-failed',
+      reason: `no secure connection could be made (${code})`,
+      hint: 'check that the port speaks https: a server that speaks only http needs a URL with http://',
+    };
+  }
+  return { code: 'connection-lost', reason: `the transfer failed: ${message}`, hint: HINT_RETRY };
+}
+
+function described(error: unknown): { name: string; code: string; message: string } {
+  if (!(error instanceof Error)) return { name: '', code: '', message: String(error) };
+  const code = 'code' in error ? String(error.code) : '';
+  // Several addresses of one host were tried: the first failure speaks for all.
+  if (code === '' && error instanceof AggregateError) return described(error.errors[0]);
+  return { name: error.name, code, message: error.message };
+}

@@ -1,0 +1,137 @@
+import fs from 'node:fs';
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { ImageType } from '../request/image-class.ts';
+import type { Compression } from './decode/compression.ts';
+import { osTreeRoot } from './os-tree.ts';
+import type { PipelineResult } from './pipeline/messages.ts';
+import { Pipeline } from './pipeline/pipeline.ts';
+import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { shownUrl } from './source/shown-url.ts';
+import { openSource, type Source, type SourceOptions } from './source/source.ts';
+import { Staging } from './staging.ts';
+
+/** One file to be fetched, and what to make of it. */
+export interface Transfer extends Verification {
+  readonly url: string;
+  readonly type: ImageType;
+  /** The final name of the object. */
+  readonly target: string;
+  readonly readOnly: boolean;
+  /** Replace an existing object. */
+  readonly force: boolean;
+}
+
+/** Who watches a transfer. Bytes throughout. */
+export interface TransferObserver {
+  /** The file is found, and its bytes begin to arrive. */
+  started(source: { readonly url: string; readonly size: number | undefined }): void;
+  /** Called often: whenever bytes arrived. */
+  progress(state: { readonly received: number; readonly decoded: number }): void;
+  warn(text: string): void;
+}
+
+export interface TransferResult {
+  readonly target: string;
+  /** Where the bytes came from in the end, after redirects. */
+  readonly url: string;
+  /** Bytes as served. */
+  readonly received: number;
+  /** Bytes after decompression: the exact size of a raw image. */
+  readonly decoded: number;
+  readonly entries: number;
+  readonly compression: Compression;
+  /** Of the bytes as served, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** What vouched for them; undefined for `verify=no`. */
+  readonly promised: Promised | undefined;
+}
+
+/**
+ * Fetches, checks and publishes one image. What it needs to know to judge the image (digest, signature) is fetched
+ * and checked first; the image gets its final name only when all of it holds. A failure leaves nothing behind.
+ *
+ * @throws RdpullError
+ */
+export async function runTransfer(
+  transfer: Transfer,
+  options: SourceOptions,
+  observer: TransferObserver,
+): Promise<TransferResult> {
+  using staging = new Staging(transfer.target, transfer.force);
+  const promised = await findPromise(transfer.url, transfer, options);
+  const source = await openSource(transfer.url, options);
+  try {
+    observer.started(source);
+    const { sha256, received, result } = await stream(source, transfer, staging.path, options, observer);
+    requirePromise(transfer.url, promised, { sha256, bytes: received });
+    finishObject(staging, transfer, source.lastModified);
+    return {
+      target: transfer.target,
+      url: source.url,
+      received,
+      decoded: result.bytes,
+      entries: result.entries,
+      compression: result.compression,
+      sha256,
+      promised,
+    };
+  } finally {
+    source.close();
+  }
+}
+
+/** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
+async function stream(
+  source: Source,
+  { type, url }: Transfer,
+  path: string,
+  { signal }: SourceOptions,
+  observer: TransferObserver,
+): Promise<{ sha256: string; received: number; result: PipelineResult }> {
+  if (type === 'tar') fs.mkdirSync(path, { mode: 0o700 });
+  const destination = { kind: type === 'raw' ? 'raw-image' : 'directory-tree', path } as const;
+  await using pipeline = new Pipeline(destination, observer.warn);
+  const digest = new Bun.CryptoHasher('sha256');
+  let received = 0;
+  try {
+    for await (const chunk of source.body) {
+      signal.throwIfAborted();
+      digest.update(chunk);
+      await pipeline.write(chunk);
+      received += chunk.length;
+      observer.progress({ received, decoded: pipeline.decodedBytes });
+    }
+    if (source.size !== undefined && received !== source.size) {
+      throw new RdpullError(
+        'http-length',
+        `${received} of ${source.size} bytes arrived`,
+        'try again; if it happens again, look at the log of the server',
+      );
+    }
+    const result = await pipeline.finish();
+    signal.throwIfAborted();
+    return { sha256: digest.digest('hex'), received, result };
+  } catch (error) {
+    signal.throwIfAborted();
+    throw aboutUrl(url, error);
+  }
+}
+
+/** A decoder knows what is wrong with the stream, but not whose stream it is. */
+function aboutUrl(url: string, error: unknown): unknown {
+  if (!(error instanceof RdpullError)) return error;
+  const shown = shownUrl(url);
+  if (error.message.includes(shown)) return error;
+  return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
+}
+
+/** The attributes of the finished object, and its final name. */
+function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
+  if (type === 'tar') {
+    staging.publish(osTreeRoot(staging.path));
+    return;
+  }
+  fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
+  if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
+  staging.publish();
+}

@@ -1,0 +1,157 @@
+import { RdpullError } from '../console/rdpull-error.ts';
+import { type KeyringChoice, loadKeyring } from './keyring.ts';
+import { digestOf, parseManifest } from './manifest.ts';
+import { type Signer, verifySignature } from './signature.ts';
+import { isWebPage } from './web-page.ts';
+
+/** What is needed to find out what bytes a file must have. */
+export interface DigestRequest {
+  /** The file, for messages. */
+  readonly fileUrl: string;
+  /** Its name on the server: the last component of the URL, undefined when there is none. */
+  readonly fileName: string | undefined;
+  /** Whether a key of the keyring has to vouch for the digest. */
+  readonly requireSignature: boolean;
+  /** The URL of the file called `name` beside it. */
+  readonly sibling: (name: string) => string;
+  /**
+   * The content of a small file, or undefined when the server says that there is none: 404, 403 (which object stores
+   * answer for what does not exist), a missing file. Has to throw for everything else, so that a failing server never
+   * looks like one that has no signature.
+   */
+  readonly fetchSmall: (url: string) => Promise<Uint8Array | undefined>;
+  readonly keyring: KeyringChoice;
+  /** The time to judge by; the clock's when absent. */
+  readonly now?: Date;
+}
+
+export interface ExpectedDigest {
+  /** SHA-256 of the file as served: 64 lower-case hexadecimal digits. */
+  readonly digest: string;
+  /** The checksum file it was found in. */
+  readonly manifestUrl: string;
+  /** Who signed that; undefined when no signature was required. */
+  readonly signedBy: Signer | undefined;
+}
+
+/** One way to publish digests: a checksum file, and the names that its signature may have. */
+interface Style {
+  readonly manifest: string;
+  readonly signatures: readonly string[];
+}
+
+/** As SUSE publishes digests, and as Ubuntu and systemd-sysupdate do; in systemd-pull's order. */
+function styles(fileName: string): readonly Style[] {
+  const own = `${fileName}.sha256`;
+  return [
+    { manifest: own, signatures: [`${own}.asc`, `${own}.gpg`] },
+    { manifest: 'SHA256SUMS', signatures: ['SHA256SUMS.gpg', 'SHA256SUMS.asc'] },
+  ];
+}
+
+/**
+ * Finds the digest that the server, or with `requireSignature` a key of the keyring, promises for a file.
+ *
+ * A checksum file counts only together with a signature over itself: one without is passed over. (systemd-pull looks
+ * for the two independently, and fails when it has found them in different styles.) A signature that is there has to
+ * be good: there is no falling back from a bad one. It is checked before the first byte of the checksum file is read.
+ *
+ * @throws RdpullError manifest-missing, signature-missing, and those of {@link loadKeyring}, {@link verifySignature},
+ *   {@link parseManifest}, {@link digestOf} and `fetchSmall`
+ */
+export async function expectedDigest(request: DigestRequest): Promise<ExpectedDigest> {
+  const { fileUrl, fileName, requireSignature, sibling, now = new Date() } = request;
+  if (fileName === undefined || fileName === '') {
+    throw new RdpullError(
+      'manifest-missing',
+      `nothing can vouch for ${fileUrl}: the URL names no file that a checksum file could list`,
+      'use a URL that ends in a file name, or give the digest itself with verify=sha256:HEX',
+    );
+  }
+
+  const keyring = requireSignature ? await loadKeyring(request.keyring) : undefined;
+  const answers: Answer[] = [];
+  for (const style of styles(fileName)) {
+    const manifest = await ask(sibling(style.manifest), request, answers);
+    if (manifest === undefined) continue;
+    if (keyring === undefined) return promised(manifest, fileName, now, undefined);
+
+    const signature = await askFirst(style.signatures.map(sibling), request, answers);
+    if (signature === undefined) continue;
+    const signedBy = await verifySignature(
+      { ...manifest, signatureUrl: signature.url, signature: signature.content },
+      keyring,
+      now,
+    );
+    return promised(manifest, fileName, now, signedBy);
+  }
+  throw nothingFound(request, fileName, answers);
+}
+
+interface SmallFile {
+  readonly url: string;
+  readonly content: Uint8Array;
+}
+
+/** What came of asking for one file. */
+interface Answer {
+  readonly url: string;
+  readonly outcome: 'found' | 'not found' | 'a web page' | 'empty';
+}
+
+async function ask(
+  url: string,
+  { fetchSmall }: DigestRequest,
+  answers: Answer[],
+): Promise<SmallFile | undefined> {
+  const content = await fetchSmall(url);
+  const outcome = judge(content);
+  answers.push({ url, outcome });
+  return content !== undefined && outcome === 'found' ? { url, content } : undefined;
+}
+
+async function askFirst(
+  urls: readonly string[],
+  request: DigestRequest,
+  answers: Answer[],
+): Promise<SmallFile | undefined> {
+  for (const url of urls) {
+    const file = await ask(url, request, answers);
+    if (file !== undefined) return file;
+  }
+  return undefined;
+}
+
+function judge(content: Uint8Array | undefined): Answer['outcome'] {
+  if (content === undefined) return 'not found';
+  if (content.length === 0) return 'empty';
+  return isWebPage(content) ? 'a web page' : 'found';
+}
+
+function promised(
+  { url, content }: SmallFile,
+  fileName: string,
+  now: Date,
+  signedBy: Signer | undefined,
+): ExpectedDigest {
+  return { digest: digestOf(parseManifest(content, url, now), fileName), manifestUrl: url, signedBy };
+}
+
+function nothingFound(request: DigestRequest, fileName: string, answers: readonly Answer[]): RdpullError {
+  const asked = answers.map(({ url, outcome }) => `${url} (${outcome})`).join(', ');
+  const unsigned = answers.find(({ outcome }) => outcome === 'found');
+  if (unsigned !== undefined) {
+    return new RdpullError(
+      'signature-missing',
+      `nobody has signed the checksums of ${request.fileUrl}; asked for ${asked}`,
+      `sign them with gpg --armor --detach-sign ${unsigned.url.slice(unsigned.url.lastIndexOf('/') + 1)}, or do without a signature: verify=checksum`,
+    );
+  }
+  return new RdpullError(
+    'manifest-missing',
+    `there is no checksum file for ${request.fileUrl}; asked for ${asked}`,
+    `put one beside the file: sha256sum ${fileName} > ${fileName}.sha256${
+      request.requireSignature ? `, and sign it: gpg --armor --detach-sign ${fileName}.sha256` : ''
+    }`,
+  );
+}
