@@ -7,6 +7,8 @@ await Bun.build({
   entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
   target: 'bun',
   minify: true,
+  bytecode: true,
+  format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
   compile: {

@@ -1,7 +1,6 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
-import { openSource } from '../transfer/source/source.ts';
 
 /** A URL to pull from, without the login that it may have held. */
 export interface PullUrl {
@@ -13,7 +12,7 @@ export interface PullUrl {
  * The URL that a request means on this machine: its own, or the file beside what the machine was booted from.
  *
  * @returns undefined when the request is for the boot origin and the machine was not booted over HTTP
- * @throws RdpullError bad-url, http-not-found when no image lies beside the UKI, and those of {@link openSource}
+ * @throws RdpullError bad-url, http-not-found when no image lies beside the UKI, and those of `openSource`
  */
 export async function findPullUrl(
   { remote, type }: PullRequest,
@@ -43,6 +42,8 @@ async function exists(
   { url, login }: PullUrl,
   options: { readonly ca: readonly string[]; readonly signal: AbortSignal },
 ): Promise<boolean> {
+  // Only here is it needed before the transfer is: it opens the way into libc.
+  const { openSource } = await import('../transfer/source/source.ts');
   try {
     const source = await openSource(url, { ...options, login });
     source.close();

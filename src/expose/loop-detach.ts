@@ -14,9 +14,9 @@ import {
 } from '../kernel/loop.ts';
 import { statFile } from './image-file.ts';
 import { notRoot, withLoopControl } from './loop-control.ts';
+import { findLoopMount } from './loop-mounts.ts';
 import { findLoopDevices } from './loop-search.ts';
 import { loopBackingFile, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
-import { findLoopUse } from './loop-use.ts';
 
 export interface DetachedLoopDevice {
   /** `/dev/loop3` */
@@ -25,20 +25,24 @@ export interface DetachedLoopDevice {
   readonly backingFile: string;
 }
 
-/** Milliseconds given to others, udev for one, to close the device. */
+/** Milliseconds. */
 const PATIENCE = 5000;
 const PAUSE_MAX = 250;
 
 /**
  * Detaches a loop device with its partitions, named by itself (`/dev/loop3`, or a link to it) or by the file it was
- * attached from; of several devices the one with the highest number. Waits some seconds for others to let go of it.
+ * attached from; of several devices the one with the highest number. Others, udev for one, are given `patience`
+ * milliseconds to let go of it.
  *
  * @throws RdpullError `loop-not-attached`, `target-busy` (mounted, or in other use), `file-not-found`,
  * `file-unreadable`, `bad-argument`, `not-root`, `loop-missing`, `loop-failed`
  */
-export async function detachLoopDevice(fileOrDevice: string): Promise<DetachedLoopDevice> {
+export async function detachLoopDevice(
+  fileOrDevice: string,
+  { patience = PATIENCE } = {},
+): Promise<DetachedLoopDevice> {
   try {
-    return await detach(fileOrDevice);
+    return await detach(fileOrDevice, patience);
   } catch (error) {
     if (error instanceof RdpullError || !(error instanceof Error && 'code' in error)) throw error;
     if (isSystemError(error, 'EPERM', 'EACCES')) throw notRoot('detaching a loop device', error);
@@ -51,16 +55,16 @@ export async function detachLoopDevice(fileOrDevice: string): Promise<DetachedLo
   }
 }
 
-async function detach(fileOrDevice: string): Promise<DetachedLoopDevice> {
+async function detach(fileOrDevice: string, patience: number): Promise<DetachedLoopDevice> {
   const number = loopNumberOf(fileOrDevice);
   const device = loopDevicePath(number);
   const backingFile = loopBackingFile(number);
   if (backingFile === undefined) throw notAttached(`nothing is attached to ${device}`);
 
-  const deadline = performance.now() + PATIENCE;
+  const deadline = performance.now() + patience;
   while (!(await withLoopControl(() => unbind(number, backingFile)))) {
     // No use waiting for an unmount. Anything else may be udev, or a program about to end.
-    if (findLoopUse(number)?.kind === 'mounted' || performance.now() >= deadline) throw inUse(number);
+    if (findLoopMount(number) !== undefined || performance.now() >= deadline) throw inUse(number);
     await sleep(Math.random() * PAUSE_MAX);
   }
   while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, backingFile)))) {
@@ -151,25 +155,18 @@ function notAttached(message: string): RdpullError {
 
 function inUse(number: number): RdpullError {
   const device = loopDevicePath(number);
-  const use = findLoopUse(number);
-  if (use?.kind === 'mounted') {
+  const mount = findLoopMount(number);
+  if (mount !== undefined) {
     return new RdpullError(
       'target-busy',
-      `${device} cannot be detached: ${use.device} is mounted on ${use.mountPoint}`,
-      `unmount it first: umount ${use.mountPoint}`,
-    );
-  }
-  if (use?.kind === 'held') {
-    return new RdpullError(
-      'target-busy',
-      `${device} cannot be detached: ${use.device} is in use by ${use.holder}`,
-      `take that device down first, with "dmsetup remove" or "cryptsetup close" for instance`,
+      `${device} cannot be detached: ${mount.device} is mounted on ${mount.mountPoint}`,
+      `unmount it first: umount ${mount.mountPoint}`,
     );
   }
   return new RdpullError(
     'target-busy',
-    `${device} cannot be detached: another program, or a mount in another namespace, has claimed it`,
-    `find out which one: fuser -v ${device}; swapon --show; grep ${path.basename(device)} /proc/*/mountinfo`,
+    `${device} cannot be detached: another device, another program or a mount in another namespace has claimed it`,
+    `find out which: lsblk ${device}; fuser -v ${device}; grep ${path.basename(device)} /proc/*/mountinfo`,
   );
 }
 

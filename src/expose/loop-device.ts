@@ -21,7 +21,7 @@ import {
 import { imageBytes } from './image-bytes.ts';
 import { openImageFile } from './image-file.ts';
 import { type ImageLayout, identifyImage } from './image-layout.ts';
-import { notRoot, withLoopControl } from './loop-control.ts';
+import { notRoot, requireLoopControl, withLoopControl } from './loop-control.ts';
 import { loopDevicePath, loopPartitions, loopSectorSize } from './loop-sysfs.ts';
 import type { Partition } from './partition-table.ts';
 
@@ -92,6 +92,7 @@ const LOOP_REF_MAX = LO_NAME_SIZE - 2;
 export async function attachLoopDevice(request: LoopAttachRequest): Promise<AttachedLoopDevice> {
   const { path: imagePath, warn } = request;
   const loopRef = loopRefBytes(request.loopRef ?? path.basename(imagePath), warn);
+  requireLoopControl();
   const image = openImageFile(imagePath, request.readOnly);
   try {
     if (image.readOnly && !request.readOnly) {
@@ -260,9 +261,15 @@ function makePartition(device: HeldDevice, { number, start, size }: Partition): 
   try {
     addBlockPartition(device.fd, number, BigInt(start), BigInt(size));
   } catch (error) {
-    if (!isSystemError(error, 'EBUSY')) throw error;
+    if (!(error instanceof SystemCallError) || error.code === 'EPERM') throw error;
     const made = loopPartitions(device.number).find((partition) => partition.number === number);
-    if (made?.start !== start || made.size !== size) throw error;
+    if (error.code === 'EBUSY' && made?.start === start && made.size === size) return;
+    throw new RdpullError(
+      'loop-failed',
+      `the kernel refuses partition ${number} (${size} bytes at ${start}) on ${device.path}: ${error.message}`,
+      'number the partitions of the image from 1 to 255, and align them to whole sectors',
+      { cause: error },
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import { isSystemError } from '../kernel/libc.ts';
 
 /** What /sys/block says of loop devices (Documentation/ABI/stable/sysfs-block in the kernel's tree). */
 
-/** `start` and `size` in bytes. `holders` are kernel names of devices stacked on it, such as `dm-0`. */
+/** `start` and `size` in bytes. */
 export interface KernelPartition {
   readonly number: number;
   readonly path: string;
@@ -11,7 +11,6 @@ export interface KernelPartition {
   readonly device: string;
   readonly start: number;
   readonly size: number;
-  readonly holders: readonly string[];
 }
 
 /** sysfs counts in these, whatever the device's own sector size. */
@@ -45,11 +44,6 @@ export function loopSectorSize(number: number): number {
   return Number(readAttribute(`${directory(number)}/queue/logical_block_size`));
 }
 
-/** The devices stacked on the whole device. */
-export function loopHolders(number: number): readonly string[] {
-  return list(`${directory(number)}/holders`);
-}
-
 /** The partitions that the kernel has at the moment, whoever made them. */
 export function loopPartitions(number: number): KernelPartition[] {
   return list(directory(number))
@@ -65,7 +59,6 @@ export function loopPartitions(number: number): KernelPartition[] {
         device,
         start: Number(readAttribute(`${partition}/start`)) * SYSFS_SECTOR,
         size: Number(readAttribute(`${partition}/size`)) * SYSFS_SECTOR,
-        holders: list(`${partition}/holders`),
       };
     })
     .toSorted((a, b) => a.number - b.number);

@@ -16,7 +16,7 @@ export function tryLockFile(fd: number): boolean {
     checked('flock', flock(fd, LOCK_EX | LOCK_NB));
     return true;
   } catch (error) {
-    if (isSystemError(error, 'EAGAIN')) return false;
+    if (isSystemError(error, 'EWOULDBLOCK', 'EAGAIN')) return false;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
-import { RdpullError } from '../console/rdpull-error.ts';
 import { quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { loadOptionUri } from './device-path.ts';
 import { decodeEfiString, EFIVARFS, readEfiVariable } from './efi-variable.ts';

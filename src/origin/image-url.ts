@@ -1,6 +1,6 @@
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { ImageType } from '../request/image-class.ts';
-import { quoted } from '../console/printable.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 
 /** What is looked for beside a UKI when the request does not say: best first. */

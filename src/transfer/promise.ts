@@ -44,6 +44,7 @@ export async function findPromise(
     sibling: (name) => replaceComponents(url, 1, name),
     fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, options),
     requireSignature: verify.kind === 'signature',
+    shown: shownUrl,
     keyring: { files: keyrings },
   });
 }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { ImageType } from '../request/image-class.ts';
+import { createCollector } from './collector.ts';
 import type { Compression } from './decode/compression.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { PipelineResult } from './pipeline/messages.ts';
@@ -92,6 +93,7 @@ async function stream(
   const destination = { kind: type === 'raw' ? 'raw-image' : 'directory-tree', path } as const;
   await using pipeline = new Pipeline(destination, observer.warn);
   const digest = new Bun.CryptoHasher('sha256');
+  const collector = createCollector();
   let received = 0;
   try {
     for await (const chunk of source.body) {
@@ -99,6 +101,7 @@ async function stream(
       digest.update(chunk);
       await pipeline.write(chunk);
       received += chunk.length;
+      collector.run();
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
     if (source.size !== undefined && received !== source.size) {

@@ -1,8 +1,8 @@
 import type { Key, SignaturePacket, Subkey } from 'openpgp';
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { DetachedSignature } from './detached-signature.ts';
 import type { Keyring } from './keyring.ts';
-import { quoted } from './printable.ts';
 
 /** A key of the keyring, and which of its keys made a signature: the primary key itself or a subkey. */
 export interface Certificate {
@@ -10,7 +10,16 @@ export interface Certificate {
   readonly signing: Key | Subkey;
 }
 
-/** Signature subpacket type 38, "Key Block" (GnuPG since 2.2.20, `--include-key-block`); its first octet is 0. */
+/** Under what circumstances a signature is judged. */
+export interface Judging {
+  /** The signature, for messages: `the signature URL`. */
+  readonly made: string;
+  readonly now: Date;
+  /** What time this machine believes it is, for messages: `now` may have been set right. */
+  readonly clock: string;
+}
+
+/** Signature subpacket type 38, "Key Block" (GnuPG's `--include-key-block`); its first octet is 0. */
 const KEY_BLOCK_SUBPACKET = 38;
 
 /**
@@ -57,22 +66,20 @@ async function embeddedKeys(packet: SignaturePacket): Promise<Key[]> {
 }
 
 /**
- * Refuses a key that cannot vouch for anything at `now`. Stricter than gpg, which with the options that systemd gives
+ * Refuses a key that cannot vouch for anything now. Stricter than gpg, which with the options that systemd gives
  * it exits with 0 for a revoked and for an expired key (tried with 2.2.40: REVKEYSIG, EXPKEYSIG):
  *
  * - A revoked key is refused whatever the reason and the date of its revocation.
  * - An expired key is refused even if the signature is dated before: the date is the signer's word, and who has stolen
- *   an expired key will not tell the truth. apt and dnf decide likewise.
+ *   an expired key will not tell the truth. apt decides likewise.
  * - The key is judged by its newest self-signature of today, not by the one of the day of the signature: gpg replaces
  *   self-signatures when it extends a key's life, and old images must stay valid then.
  *
- * @param made names the signature in messages
- * @throws RdpullError signature-key-revoked, signature-key-expired, signature-weak, signature-bad
+ * @throws RdpullError signature-key-revoked, signature-key-expired (or not valid yet), signature-weak, signature-bad
  */
-export async function requireUsable(certificate: Certificate, made: string, now: Date): Promise<void> {
+export async function requireUsable(certificate: Certificate, { made, now, clock }: Judging): Promise<void> {
   const { primary, signing } = certificate;
   const name = `${describeKey(certificate)}, which made ${made},`;
-  const clock = `this machine's clock says ${now.toISOString()}`;
 
   const revocation = await findRevocation(certificate);
   if (revocation !== undefined) {

@@ -1,7 +1,7 @@
 import type { SignaturePacket } from 'openpgp';
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { readArmor } from './armor.ts';
-import { quoted } from './printable.ts';
 
 /** The longest signature file that is read, in bytes: room for the certificate that gpg --include-key-block adds. */
 const SIGNATURE_MAX = 256 * 1024;
@@ -33,8 +33,8 @@ export async function readDetachedSignatures(
   content: Uint8Array,
   url: string,
 ): Promise<readonly DetachedSignature[]> {
-  const malformed = (reason: string, hint = HINT, cause?: unknown) =>
-    new RdpullError('signature-malformed', `${url} is no detached signature: ${reason}`, hint, { cause });
+  const malformed = (reason: string, cause?: unknown) =>
+    new RdpullError('signature-malformed', `${url} is no detached signature: ${reason}`, HINT, { cause });
   if (content.length > SIGNATURE_MAX) {
     throw malformed(`it has ${content.length} bytes, more than the ${SIGNATURE_MAX} that are read`);
   }
@@ -51,7 +51,7 @@ export async function readDetachedSignatures(
       }
     }
   } catch (error) {
-    throw malformed(error instanceof Error ? error.message : String(error), HINT, error);
+    throw malformed(error instanceof Error ? error.message : String(error), error);
   }
 
   // OpenPGP.js hands over packets of a kind or version that it does not know as an UnparseablePacket.
@@ -78,8 +78,9 @@ export async function readDetachedSignatures(
       packet.issuerFingerprint === null
         ? packet.issuerKeyID.toHex()
         : Buffer.from(packet.issuerFingerprint).toString('hex');
-    if (packet.created === null || issuer === '')
+    if (packet.created === null || issuer === '') {
       throw malformed('it does not say when it was made and by which key');
+    }
     return { packet, madeAt: packet.created, issuer };
   });
 }

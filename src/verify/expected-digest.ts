@@ -20,6 +20,8 @@ export interface DigestRequest {
    * looks like one that has no signature.
    */
   readonly fetchSmall: (url: string) => Promise<Uint8Array | undefined>;
+  /** A URL as it may be printed and recorded: without credentials. As it stands when absent. */
+  readonly shown?: (url: string) => string;
   readonly keyring: KeyringChoice;
   /** The time to judge by; the clock's when absent. */
   readonly now?: Date;
@@ -28,7 +30,7 @@ export interface DigestRequest {
 export interface ExpectedDigest {
   /** SHA-256 of the file as served: 64 lower-case hexadecimal digits. */
   readonly digest: string;
-  /** The checksum file it was found in. */
+  /** The checksum file it was found in, as `shown` shows it. */
   readonly manifestUrl: string;
   /** Who signed that; undefined when no signature was required. */
   readonly signedBy: Signer | undefined;
@@ -89,25 +91,27 @@ export async function expectedDigest(request: DigestRequest): Promise<ExpectedDi
 }
 
 interface SmallFile {
+  /** For messages only. */
   readonly url: string;
   readonly content: Uint8Array;
 }
 
 /** What came of asking for one file. */
 interface Answer {
+  /** For messages only. */
   readonly url: string;
   readonly outcome: 'found' | 'not found' | 'a web page' | 'empty';
 }
 
 async function ask(
   url: string,
-  { fetchSmall }: DigestRequest,
+  { fetchSmall, shown = (plain) => plain }: DigestRequest,
   answers: Answer[],
 ): Promise<SmallFile | undefined> {
   const content = await fetchSmall(url);
   const outcome = judge(content);
-  answers.push({ url, outcome });
-  return content !== undefined && outcome === 'found' ? { url, content } : undefined;
+  answers.push({ url: shown(url), outcome });
+  return content !== undefined && outcome === 'found' ? { url: shown(url), content } : undefined;
 }
 
 async function askFirst(

@@ -1,6 +1,6 @@
 import { distance } from 'fastest-levenshtein';
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { quoted } from './printable.ts';
 
 /** The longest checksum file that is read, in bytes; systemd-pull has the same bound. */
 export const MANIFEST_MAX = 1024 * 1024;

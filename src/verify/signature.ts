@@ -1,8 +1,14 @@
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { type Certificate, describeKey, findCertificate, requireUsable } from './certificate.ts';
+import {
+  type Certificate,
+  describeKey,
+  findCertificate,
+  type Judging,
+  requireUsable,
+} from './certificate.ts';
 import { type DetachedSignature, readDetachedSignatures } from './detached-signature.ts';
 import type { Keyring } from './keyring.ts';
-import { printable } from './printable.ts';
 
 /** A file and the signature that was found beside it. */
 export interface SignedFile {
@@ -61,22 +67,24 @@ async function verifyOne(
   keyring: Keyring,
   clock: Date,
 ): Promise<Signer> {
-  const { madeAt } = signature;
-  const made = `the signature ${file.signatureUrl}`;
-  const isAhead = madeAt > clock && madeAt.getTime() - clock.getTime() <= CLOCK_TOLERANCE;
-  const now = isAhead ? madeAt : clock;
+  const ahead = signature.madeAt.getTime() - clock.getTime();
+  const judging: Judging = {
+    made: `the signature ${file.signatureUrl}`,
+    now: ahead > 0 && ahead <= CLOCK_TOLERANCE ? signature.madeAt : clock,
+    clock: `this machine's clock says ${clock.toISOString()}`,
+  };
 
-  requireStrongDigest(signature, made);
-  const certificate = await findCertificate(signature, keyring, now);
-  if (certificate === undefined) throw unknownKey(signature, made, keyring);
-  await requireMatch(signature, certificate, made, file);
-  requireTimely(signature, certificate, made, now);
-  await requireUsable(certificate, made, now);
+  requireStrongDigest(signature, judging);
+  const certificate = await findCertificate(signature, keyring, judging.now);
+  if (certificate === undefined) throw unknownKey(signature, judging, keyring);
+  await requireMatch(signature, certificate, judging, file);
+  requireTimely(signature, certificate, judging);
+  await requireUsable(certificate, judging);
 
   return {
     fingerprint: certificate.primary.getFingerprint().toUpperCase(),
-    userId: await primaryUserId(certificate, now),
-    createdAt: madeAt,
+    userId: await primaryUserId(certificate, judging.now),
+    createdAt: signature.madeAt,
   };
 }
 
@@ -96,7 +104,7 @@ const WEAK_DIGESTS = new Map([
   [11, 'SHA224'],
 ]);
 
-function requireStrongDigest({ packet }: DetachedSignature, made: string): void {
+function requireStrongDigest({ packet }: DetachedSignature, { made }: Judging): void {
   const digest = packet.hashAlgorithm ?? 0;
   if (STRONG_DIGESTS.has(digest)) return;
   throw new RdpullError(
@@ -106,7 +114,7 @@ function requireStrongDigest({ packet }: DetachedSignature, made: string): void 
   );
 }
 
-function unknownKey({ issuer }: DetachedSignature, made: string, keyring: Keyring): RdpullError {
+function unknownKey({ issuer }: DetachedSignature, { made }: Judging, keyring: Keyring): RdpullError {
   return new RdpullError(
     'signature-unknown-key',
     `${made} was made by the key ${issuer.toUpperCase()}, which is not in ${keyring.files.join(' or ')}`,
@@ -117,13 +125,14 @@ function unknownKey({ issuer }: DetachedSignature, made: string, keyring: Keyrin
 async function requireMatch(
   { packet, madeAt }: DetachedSignature,
   certificate: Certificate,
-  made: string,
+  { made }: Judging,
   file: SignedFile,
 ): Promise<void> {
   const { createMessage } = await import('openpgp');
   const [document] = (await createMessage({ binary: file.content })).packets;
-  if (document === undefined || packet.signatureType === null)
+  if (document === undefined || packet.signatureType === null) {
     throw new Error('OpenPGP.js made an empty message');
+  }
   try {
     // At its own date, so that nothing but the mathematics can fail here.
     await packet.verify(certificate.signing.keyPacket, packet.signatureType, document, madeAt, true);
@@ -140,10 +149,8 @@ async function requireMatch(
 function requireTimely(
   { packet, madeAt }: DetachedSignature,
   certificate: Certificate,
-  made: string,
-  now: Date,
+  { made, now, clock }: Judging,
 ): void {
-  const clock = `this machine's clock says ${now.toISOString()}`;
   if (madeAt > now) {
     throw new RdpullError(
       'signature-bad',

@@ -270,6 +270,23 @@ describe('verify=signature', () => {
   });
 });
 
+test('asks with credentials, and shows none', async () => {
+  const secret = base.replace('//', '//user:secret@');
+  const changes = {
+    sibling: (name: string) => `${secret}/${name}`,
+    shown: (url: string) => url.replace('user:secret@', ''),
+  };
+  const missing = await refusal('signature', changes);
+  expect(missing.message).toContain(`${base}/SHA256SUMS (not found)`);
+  files = { SHA256SUMS: SUMS };
+  const unsigned = await refusal('signature', changes);
+  files = { SHA256SUMS: SUMS, 'SHA256SUMS.gpg': sign('something else') };
+  const bad = await refusal('signature', changes);
+  expect(bad.code).toBe('signature-bad');
+  for (const { message, hint } of [missing, unsigned, bad]) expect(message + hint).not.toContain('secret');
+  expect((await ask('checksum', changes)).manifestUrl).toBe(`${base}/SHA256SUMS`);
+});
+
 describe.each(['checksum', 'signature'] as const)('verify=%s', (mode) => {
   test.each([500, 503, 401])(
     'fails when the server answers %i, instead of taking the file for missing',

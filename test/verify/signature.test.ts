@@ -296,6 +296,15 @@ describe('does not accept a key', () => {
     expect((await refusal({ signature, keys: [before, after], now })).code).toBe('signature-key-revoked');
   });
 
+  test.each([1, 2, 3])('with a revocation (reason %i) that is dated after this clock', async (reason) => {
+    const key = gpg.generateKey(`Revoked later ${reason}`, { at: MADE });
+    const signature = gpg.sign(DATA, { by: key, at: SIGNED });
+    gpg.revoke(key, { reason, at: new Date('2099-01-01') });
+    const error = await refusal({ signature, keys: [gpg.exportKeys([key])] });
+    expect(error.code).toBe('signature-key-revoked');
+    expect(error.message).toContain('was revoked on 2099-01-01T');
+  });
+
   test('whose signing subkey was revoked', async () => {
     const primary = gpg.generateKey('Two subkeys', { usage: 'cert', at: MADE });
     const lost = gpg.addSubkey(primary, { at: MADE });
@@ -408,7 +417,7 @@ describe('does not accept a key', () => {
       date: SIGNED,
     });
     const keys = [gpg.exportKeys([key]), evil.publicKey.write()];
-    expect((await verify({ signature: Buffer.from(signature), keys })).userId).toBe('a\\u{1b}[2Jb');
+    expect((await verify({ signature: Buffer.from(signature), keys })).userId).toBe('a\\x1b[2Jb');
     const { message: text } = await refusal({ signature: Buffer.from(signature), keys, data: 'x' });
     expect(text).not.toMatch(/\p{Cc}/u);
   });
@@ -528,7 +537,7 @@ describe('does not take for a signature', () => {
   test('arbitrary bytes, which it does not send to the terminal', async () => {
     const error = await malformed(Buffer.from('\u{1b}[2J hello'));
     expect(error.message).toBe(
-      'http://h/SHA256SUMS.asc is no detached signature: it begins with "\\u{1b}[2J hello"',
+      'http://h/SHA256SUMS.asc is no detached signature: it begins with "\\x1b[2J hello"',
     );
     await malformed(new Uint8Array(0));
     expect((await malformed(Uint8Array.of(0xca, 3, 0x50, 0x47, 0x50))).message).toContain(

@@ -1,5 +1,6 @@
 import { STATUS_CODES } from 'node:http';
-import { Agent, request } from 'undici-real';
+import request from 'undici-real/lib/api/api-request.js';
+import Agent from 'undici-real/lib/dispatcher/agent.js';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { version } from '../../version.ts';
 import { certificateAuthorities } from './certificate-authorities.ts';
@@ -49,8 +50,10 @@ async function ask(url: URL, { ca, login, signal }: SourceOptions): Promise<Answ
   });
   const close = () => void agent.destroy().catch(() => undefined);
   try {
-    const { statusCode, statusText, headers, body } = await request(url.href, {
-      dispatcher: agent,
+    const { statusCode, statusText, headers, body } = await request.call(agent, {
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: 'GET',
       signal,
       headers: requestHeaders(url, login),
     });

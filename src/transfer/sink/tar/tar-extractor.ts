@@ -85,10 +85,9 @@ export class TarExtractor implements TarMemberHandler {
   constructor(target: string, options: TarExtractorOptions) {
     this.#target = target;
     this.#options = options;
-    this.#root = fs.openSync(target, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    this.#root = openTarget(target);
     this.#directories = new OpenDirectories(this.#root);
     this.#accounts = new AccountNames(this.#directories);
-    this.#dropInheritedAcl();
   }
 
   get members(): number {
@@ -165,15 +164,6 @@ export class TarExtractor implements TarMemberHandler {
     this.#directories.close();
     if (!this.#closed) fs.closeSync(this.#root);
     this.#closed = true;
-  }
-
-  /** The target's default ACL would add itself to everything unpacked. */
-  #dropInheritedAcl(): void {
-    try {
-      removeAttribute(this.#root, XATTR_NAME_POSIX_ACL_DEFAULT);
-    } catch (error) {
-      if (!isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) throw error;
-    }
   }
 
   // ---- One member of each kind
@@ -353,19 +343,19 @@ export class TarExtractor implements TarMemberHandler {
         set(name, value);
       } catch (error) {
         if (!canDoWithout(name, error)) throw this.#attributeError(name, error);
-        this.#warnOfLostAttribute(name, error);
+        this.#warnOfLostAttribute(name, error.code);
       }
     }
   }
 
   /** Once for each kind: what one file cannot have, thousands will not have either. */
-  #warnOfLostAttribute(name: string, error: Error): void {
-    const kind = `${name.slice(0, name.indexOf('.') + 1)} ${error.message}`;
+  #warnOfLostAttribute(name: string, reason: string): void {
+    const kind = `${name.slice(0, name.indexOf('.') + 1)} ${reason}`;
     if (this.#warnedOf.has(kind)) return;
     this.#warnedOf.add(kind);
     const attribute = printableName(Buffer.from(name, 'latin1'));
     this.#options.warn(
-      `${this.#path.printable()}, and maybe more, is unpacked without its extended attribute ${attribute}: ${error.message}`,
+      `${this.#path.printable()}, and maybe more, is unpacked without its extended attribute ${attribute}: ${reason}`,
     );
   }
 
@@ -408,6 +398,20 @@ export class TarExtractor implements TarMemberHandler {
         `who is neither in the archive's /etc nor on this system`,
       "pack the tarball with the ids: tar --xattrs --xattrs-include='*'",
     );
+  }
+}
+
+/** Opens the target directory, and takes its default ACL away, which would add itself to everything unpacked. */
+function openTarget(target: string): number {
+  let fd: number | undefined;
+  try {
+    fd = fs.openSync(target, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    removeAttribute(fd, XATTR_NAME_POSIX_ACL_DEFAULT);
+    return fd;
+  } catch (error) {
+    if (fd !== undefined && isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) return fd;
+    if (fd !== undefined) fs.closeSync(fd);
+    throw unpackError(error, target, 'the archive', 0);
   }
 }
 

@@ -5,7 +5,7 @@ import { isSystemError } from '../../../kernel/libc.ts';
  * since Linux 6.6; labels of security modules, which may be absent or not know them; and the namespaces of other
  * systems. File capabilities and `trusted.*` (overlayfs's whiteouts) are what a system runs by.
  */
-export function canDoWithout(name: string, error: unknown): error is Error {
+export function canDoWithout(name: string, error: unknown): error is Error & { code: string } {
   if (name === 'security.capability' || name.startsWith('trusted.')) return false;
   if (isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP')) return true;
   return name.startsWith('security.') && isSystemError(error, 'EPERM', 'EINVAL');

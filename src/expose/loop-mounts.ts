@@ -1,24 +1,21 @@
 import fs from 'node:fs';
-import { loopDeviceNumber, loopDevicePath, loopHolders, loopPartitions } from './loop-sysfs.ts';
+import { loopDeviceNumber, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
 
-/** Who uses a loop device, as far as this mount namespace can tell. */
-export type LoopUse =
-  | { readonly kind: 'mounted'; readonly device: string; readonly mountPoint: string }
-  | { readonly kind: 'held'; readonly device: string; readonly holder: string };
+export interface LoopMount {
+  /** `/dev/loop3`, or `/dev/loop3p2` */
+  readonly device: string;
+  readonly mountPoint: string;
+}
 
-/** The first use found of the device or one of its partitions: a mount, or a device stacked on it. */
-export function findLoopUse(number: number): LoopUse | undefined {
+/** Where the device or one of its partitions is mounted, the first place found in this mount namespace. */
+export function findLoopMount(number: number): LoopMount | undefined {
   const nodes = [
-    { path: loopDevicePath(number), device: loopDeviceNumber(number), holders: loopHolders(number) },
+    { path: loopDevicePath(number), device: loopDeviceNumber(number) },
     ...loopPartitions(number),
   ];
   for (const mount of readMounts()) {
     const node = nodes.find(({ path, device }) => mount.device === device || mount.source === path);
-    if (node !== undefined) return { kind: 'mounted', device: node.path, mountPoint: mount.mountPoint };
-  }
-  for (const { path, holders } of nodes) {
-    const [holder] = holders;
-    if (holder !== undefined) return { kind: 'held', device: path, holder: `/dev/${holder}` };
+    if (node !== undefined) return { device: node.path, mountPoint: mount.mountPoint };
   }
   return undefined;
 }

@@ -1,0 +1,273 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { readGuidPartitionTable } from '../../src/expose/guid-partition-table.ts';
+import type { ImageBytes } from '../../src/expose/image-bytes.ts';
+import { createScratch } from './scratch.ts';
+
+const MIB = 1024 * 1024;
+const SECTOR = 512;
+const scratch = createScratch();
+let pristine = Buffer.alloc(0);
+
+beforeAll(() => {
+  const image = scratch.file('gpt.raw', 16 * MIB);
+  scratch.run(
+    'sgdisk',
+    ...['--new=1:1M:+2M', '--typecode=1:ef00', '--change-name=1:ESP'],
+    ...['--new=5:4M:+3M', '--typecode=5:8304', '--change-name=5:Wurzel äß🌱'],
+    '--partition-guid=5:12345678-9abc-def0-1122-334455667788',
+    image,
+  );
+  pristine = fs.readFileSync(image);
+});
+afterAll(() => scratch.remove());
+
+function bytesOf(buffer: Buffer): ImageBytes {
+  return { size: buffer.length, read: (offset, length) => buffer.subarray(offset, offset + length) };
+}
+
+function parse(buffer: Buffer) {
+  return readGuidPartitionTable(bytesOf(buffer), 'x.raw');
+}
+
+/** sgdisk's image with the header and entries changed and, as a forger would, the checksums made to fit. */
+function forged(change: (header: Buffer, entries: Buffer) => void): Buffer {
+  const image = Buffer.from(pristine);
+  const header = image.subarray(SECTOR, 2 * SECTOR);
+  const entries = image.subarray(2 * SECTOR, 2 * SECTOR + 128 * 128);
+  change(header, entries);
+  header.writeUInt32LE(crc32(entries), 88);
+  header.writeUInt32LE(0, 16);
+  header.writeUInt32LE(crc32(header.subarray(0, 92)), 16);
+  return image;
+}
+
+describe('reads', () => {
+  test('numbers with gaps, places, types, UUIDs and names in UTF-16', () => {
+    expect(parse(pristine)).toEqual({
+      kind: 'gpt',
+      sectorSize: 512,
+      partitions: [
+        {
+          number: 1,
+          start: MIB,
+          size: 2 * MIB,
+          type: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b',
+          uuid: expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+          name: 'ESP',
+        },
+        {
+          number: 5,
+          start: 4 * MIB,
+          size: 3 * MIB,
+          type: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
+          uuid: '12345678-9abc-def0-1122-334455667788',
+          name: 'Wurzel äß🌱',
+        },
+      ],
+    });
+  });
+
+  test('a table without partitions', () => {
+    const image = scratch.file('empty.raw', MIB);
+    scratch.run('sh', '-c', `echo 'label: gpt' | sfdisk --quiet --no-tell-kernel ${image}`);
+    expect(parse(fs.readFileSync(image))).toEqual({ kind: 'gpt', sectorSize: 512, partitions: [] });
+  });
+
+  test.each([1024, 2048, 4096])('a table written with sectors of %d bytes', (sectorSize) => {
+    const image = scratch.file('sectors.raw', 16 * MIB);
+    const device = scratch
+      .run('losetup', '--find', '--show', '--sector-size', String(sectorSize), image)
+      .trim();
+    scratch.run(
+      'sh',
+      '-c',
+      `echo 'start=1MiB, size=4MiB, name=root' | sfdisk --quiet --no-tell-kernel --label gpt ${device}`,
+    );
+    scratch.run('losetup', '--detach', device);
+    const table = parse(fs.readFileSync(image));
+    expect(table?.sectorSize).toBe(sectorSize);
+    expect(table?.partitions).toEqual([
+      expect.objectContaining({ number: 1, start: MIB, size: 4 * MIB, name: 'root' }),
+    ]);
+  });
+
+  test('what systemd-repart makes', () => {
+    fs.mkdirSync(scratch.path('repart.d'));
+    fs.writeFileSync(
+      scratch.path('repart.d/root.conf'),
+      '[Partition]\nType=root-x86-64\nSizeMinBytes=10M\nSizeMaxBytes=10M\n',
+    );
+    scratch.run(
+      'systemd-repart',
+      ...['--empty=create', '--size=32M', '--dry-run=no', '--definitions=repart.d', 'repart.raw'],
+    );
+    expect(parse(fs.readFileSync(scratch.path('repart.raw')))?.partitions).toEqual([
+      expect.objectContaining({
+        number: 1,
+        size: 10 * MIB,
+        type: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
+        name: 'root-x86-64',
+      }),
+    ]);
+  });
+});
+
+describe('sees no table', () => {
+  test('in an image too short for one', () => {
+    for (const length of [0, 1, 511, 512]) expect(parse(Buffer.alloc(length))).toBeUndefined();
+  });
+
+  test('where no protective MBR guards it: then it is a leftover', () => {
+    const image = Buffer.from(pristine);
+    image.fill(0, 0, SECTOR);
+    expect(parse(image)).toBeUndefined();
+  });
+});
+
+describe('refuses', () => {
+  const cases: [what: string, image: () => Buffer, message: string][] = [
+    [
+      'a protective MBR with nothing behind it',
+      () => Buffer.from(pristine).fill(0, SECTOR, 2 * SECTOR),
+      'a protective MBR is there, but no GPT header',
+    ],
+    [
+      'an image cut off after its MBR',
+      () => pristine.subarray(0, SECTOR),
+      'a protective MBR is there, but no GPT header',
+    ],
+    ['an image cut off within its header', () => pristine.subarray(0, SECTOR + 50), 'no GPT header'],
+    [
+      'an image cut off half-way',
+      () => pristine.subarray(0, 8 * MIB),
+      'the image has 8388608 bytes, its GPT needs at least 16760320',
+    ],
+    [
+      'a header with a flipped bit',
+      () => {
+        const image = Buffer.from(pristine);
+        image.writeUInt8(image.readUInt8(SECTOR + 60) ^ 1, SECTOR + 60);
+        return image;
+      },
+      'the checksum of the GPT header is wrong',
+    ],
+    [
+      'entries with a flipped bit',
+      () => {
+        const image = Buffer.from(pristine);
+        image.writeUInt8(image.readUInt8(2 * SECTOR + 40) ^ 1, 2 * SECTOR + 40);
+        return image;
+      },
+      'the checksum of the GPT entries is wrong',
+    ],
+    [
+      'headers for two sector sizes',
+      () => {
+        const image = Buffer.from(pristine);
+        image.copy(image, 4096, SECTOR, 2 * SECTOR);
+        return image;
+      },
+      'GPT headers for several sector sizes (512, 4096 bytes)',
+    ],
+    [
+      'a revision of the future',
+      () => forged((header) => header.writeUInt32LE(0x00020000, 8)),
+      'the unknown revision 0x20000',
+    ],
+    [
+      'a header longer than its sector',
+      () => forged((header) => header.writeUInt32LE(0xffffffff, 12)),
+      'to be 4294967295 bytes long',
+    ],
+    [
+      'a header shorter than its fields',
+      () => forged((header) => header.writeUInt32LE(16, 12)),
+      'to be 16 bytes long',
+    ],
+    [
+      'more entries than memory',
+      () => forged((header) => header.writeUInt32LE(0xffffffff, 80)),
+      'the GPT claims 4294967295 entries of 128 bytes',
+    ],
+    [
+      'entries of no size',
+      () => forged((header) => header.writeUInt32LE(0, 84)),
+      'the GPT claims entries of 0 bytes',
+    ],
+    [
+      'entries of an odd size',
+      () => forged((header) => header.writeUInt32LE(129, 84)),
+      'the GPT claims entries of 129 bytes',
+    ],
+    [
+      'entries of 2 GiB',
+      () => forged((header) => header.writeUInt32LE(0x80000000, 84)),
+      'the GPT claims entries of 2147483648 bytes',
+    ],
+    [
+      'entries beyond the end',
+      () => forged((header) => header.writeBigUInt64LE(0xffffffffffffffffn, 72)),
+      "the GPT's entries are said to be at byte 9444732965739290426880 of 16777216",
+    ],
+    [
+      'entries in the header itself',
+      () => forged((header) => header.writeBigUInt64LE(1n, 72)),
+      'are said to be at byte 512',
+    ],
+    [
+      'a partition beyond the end',
+      () => forged((_, entries) => entries.writeBigUInt64LE(0x7fffffffffffffffn, 40)),
+      'partition 1 covers the sectors 2048 to 9223372036854775807, outside of 34 to 32734',
+    ],
+    [
+      'a partition over the table',
+      () => forged((_, entries) => entries.writeBigUInt64LE(0n, 32)),
+      'partition 1 covers the sectors 0 to 6143, outside of 34',
+    ],
+    [
+      'a partition that ends before it starts',
+      () => forged((_, entries) => entries.writeBigUInt64LE(2000n, 40)),
+      'partition 1 covers the sectors 2048 to 2000',
+    ],
+    [
+      'partitions that overlap',
+      () => forged((_, entries) => entries.writeBigUInt64LE(8192n, 40)),
+      'partitions 1 and 5 overlap',
+    ],
+    [
+      'a usable area beyond the end',
+      () => forged((header) => header.writeBigUInt64LE(0xffffffffffffffffn, 48)),
+      'the image has 16777216 bytes, its GPT needs at least 9444732965739290427392',
+    ],
+  ];
+
+  test.each(cases)('%s', (_, image, message) => {
+    expect(() => parse(image())).toThrow(
+      expect.objectContaining({
+        code: 'image-unrecognised',
+        message: expect.stringMatching(/^x\.raw: damaged partition table: /),
+      }),
+    );
+    expect(() => parse(image())).toThrow(message);
+  });
+
+  test('or reads, but never crashes on, any single byte of the header gone wrong under a fitting checksum', () => {
+    const image = Buffer.from(pristine);
+    const header = image.subarray(SECTOR, 2 * SECTOR);
+    for (let offset = 8; offset < 92; offset++) {
+      for (const value of [0x00, 0x7f, 0x80, 0xff]) {
+        pristine.copy(header, 0, SECTOR, 2 * SECTOR);
+        header.writeUInt8(value, offset);
+        header.writeUInt32LE(0, 16);
+        header.writeUInt32LE(crc32(header.subarray(0, 92)), 16);
+        try {
+          expect(parse(image)?.kind).toBe('gpt');
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'image-unrecognised' });
+        }
+      }
+    }
+  });
+});

@@ -1,0 +1,138 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import * as tree from '../../src/kernel/directory-tree.ts';
+import { SystemCallError } from '../../src/kernel/libc.ts';
+import { run } from '../fixtures/run.ts';
+import { makeTreeDirectory } from '../fixtures/tar.ts';
+
+let base: string;
+let root: number;
+const names = new tree.NameBuffer(512);
+
+beforeAll(() => {
+  base = makeTreeDirectory();
+  root = fs.openSync(base, 'r');
+});
+afterAll(() => {
+  fs.closeSync(root);
+  fs.rmSync(base, { recursive: true });
+});
+
+/** Two names at once, as a link needs them. */
+function name(text: string, at = 0): tree.Name {
+  names.bytes.fill(0, at, at + 256);
+  names.bytes.write(text, at, 'latin1');
+  return names.name(at);
+}
+
+function code(call: () => unknown): string {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof SystemCallError) return error.code;
+    throw error;
+  }
+  return 'none';
+}
+
+const stat = (file: string) =>
+  run(['stat', '-c', '%F %a %u:%g %t:%T', file], { cwd: base }).toString().trim();
+
+test('creates files for their owner alone, and only new ones', () => {
+  fs.closeSync(tree.createFileAt(root, name('file')));
+  expect(stat('file')).toBe('regular empty file 600 0:0 0:0');
+  expect(code(() => tree.createFileAt(root, name('file')))).toBe('EEXIST');
+});
+
+test('makes device nodes with every number the kernel has', () => {
+  for (const [major, minor] of [
+    [1, 3],
+    [259, 256],
+    [4095, 1048575],
+    [255, 1048575],
+    [4095, 0],
+  ] as const) {
+    tree.makeNodeAt(root, name('device'), tree.S_IFBLK, major, minor);
+    expect(stat('device')).toBe(`block special file 600 0:0 ${major.toString(16)}:${minor.toString(16)}`);
+    expect(tree.identifyAt(root, name('device')).type).toBe(tree.S_IFBLK);
+    tree.unlinkAt(root, name('device'));
+  }
+});
+
+test('follows no symbolic link: not to open, not to change, not to link', () => {
+  fs.mkdirSync(path.join(base, 'real'));
+  fs.writeFileSync(path.join(base, 'data'), '');
+  tree.makeSymbolicLinkAt(name('real'), root, name('to-directory', 256));
+  tree.makeSymbolicLinkAt(name('data'), root, name('to-file', 256));
+  expect(code(() => tree.openPlaceAt(root, name('to-directory')))).toBe('ENOTDIR');
+  expect(code(() => tree.openDirectoryAt(root, name('to-directory')))).toBe('ENOTDIR');
+  expect(code(() => tree.openFileAt(root, name('to-file')))).toBe('ELOOP');
+  expect(code(() => tree.createFileAt(root, name('to-file')))).toBe('EEXIST');
+  expect(tree.identifyAt(root, name('to-file')).type).toBe(tree.S_IFLNK);
+  tree.changeOwnerAt(root, name('to-file'), 7, 8);
+  tree.changeTimeAt(root, name('to-file'), 5, 6);
+  tree.setAttributeAt(root, Buffer.from('to-file'), 'trusted.x', Buffer.from('x'));
+  expect(stat('to-file')).toStartWith('symbolic link 777 7:8');
+  expect(fs.lstatSync(path.join(base, 'to-file'), { bigint: true }).mtimeNs).toBe(5_000_000_006n);
+  expect(stat('data')).toStartWith('regular empty file 644 0:0');
+  expect(fs.statSync(path.join(base, 'data')).mtimeMs).toBeGreaterThan(1e12);
+  expect(run(['getfattr', '-m', '-', 'data'], { cwd: base }).toString()).toBe('');
+  tree.makeHardLinkAt(root, name('to-file'), root, name('linked', 256));
+  expect(tree.identifyAt(root, name('linked'))).toEqual(tree.identifyAt(root, name('to-file')));
+});
+
+test('sets times to the nanosecond, before 1970 and after 2106', () => {
+  const file = path.join(base, 'timed');
+  const fd = fs.openSync(file, 'w');
+  const before = fs.statSync(file, { bigint: true }).atimeNs;
+  for (const [seconds, nanoseconds] of [
+    [0, 0],
+    [-1, 999_999_999],
+    [-86400, 1],
+    [2 ** 32 + 5, 123_456_789],
+    [2 ** 31, 1],
+  ] as const) {
+    tree.changeTime(fd, seconds, nanoseconds);
+    const expected = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
+    expect(fs.statSync(file, { bigint: true }).mtimeNs).toBe(expected);
+  }
+  expect(fs.statSync(file, { bigint: true }).atimeNs).toBe(before);
+  fs.closeSync(fd);
+});
+
+test('sets and removes extended attributes of any bytes, the empty value too', () => {
+  const fd = fs.openSync(path.join(base, 'attributed'), 'w');
+  tree.setAttribute(fd, 'user.empty', new Uint8Array());
+  tree.setAttribute(fd, 'user.bytes', Buffer.from([0, 255, 10]));
+  tree.setAttribute(fd, 'user.gone', Buffer.from('x'));
+  tree.removeAttribute(fd, 'user.gone');
+  fs.closeSync(fd);
+  expect(run(['getfattr', '-d', '-e', 'hex', 'attributed'], { cwd: base }).toString()).toBe(
+    '# file: attributed\nuser.bytes=0x00ff0a\nuser.empty=0x\n\n',
+  );
+});
+
+test('removes directories only when they are empty', () => {
+  tree.makeDirectoryAt(root, name('d'));
+  expect(stat('d')).toStartWith('directory 700');
+  fs.writeFileSync(path.join(base, 'd', 'f'), '');
+  expect(code(() => tree.removeDirectoryAt(root, name('d')))).toBe('ENOTEMPTY');
+  fs.rmSync(path.join(base, 'd', 'f'));
+  tree.removeDirectoryAt(root, name('d'));
+  expect(code(() => tree.identifyAt(root, name('d')))).toBe('ENOENT');
+});
+
+test('takes names of any bytes but does not hand out a name outside its memory', () => {
+  tree.makeDirectoryAt(root, name('\xff\xfe'));
+  expect(
+    fs.readdirSync(base, { encoding: 'buffer' }).some((entry) => entry.equals(Buffer.from([0xff, 0xfe]))),
+  ).toBe(true);
+  expect(() => names.name(513)).toThrow(RangeError);
+  expect(() => names.name(-1)).toThrow(RangeError);
+});
+
+test('writes a file system out', () => {
+  expect(() => tree.syncFileSystem(root)).not.toThrow();
+  expect(code(() => tree.syncFileSystem(9999))).toBe('EBADF');
+});
