@@ -12,7 +12,6 @@ import {
   LO_FLAGS_PARTSCAN,
   LO_FLAGS_READ_ONLY,
   LO_NAME_SIZE,
-  loopClear,
   loopConfigure,
   loopControlGetFree,
   loopGetStatus,
@@ -98,17 +97,20 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
     if (image.readOnly && !request.readOnly) {
       warn?.(`${imagePath} cannot be opened for writing: it is attached read-only`);
     }
-    const layout = identifyImage(imageBytes(image.fd), imagePath);
+    const bytes = imageBytes(image.fd);
+    const layout = identifyImage(bytes, imagePath);
+    const rest = bytes.size % layout.sectorSize;
+    if (rest !== 0) {
+      warn?.(`${imagePath} does not end with a whole sector: its last ${rest} bytes are not on the device`);
+    }
     const flags =
       (image.readOnly ? LO_FLAGS_READ_ONLY : 0) |
       ((request.directIo ?? directIoWanted(process.env)) ? LO_FLAGS_DIRECT_IO : 0);
     const device = await bindFreeDevice(image.fd, layout.sectorSize, flags, loopRef);
     try {
       return setUp(device, layout);
-    } catch (error) {
-      takeBack(device);
-      throw error;
     } finally {
+      // After a failure AUTOCLEAR is still set: this is what takes the device back, its partitions with it.
       fs.closeSync(device.lockFd);
       fs.closeSync(device.fd);
     }
@@ -270,22 +272,6 @@ function makePartition(device: HeldDevice, { number, start, size }: Partition): 
       'number the partitions of the image from 1 to 255, and align them to whole sectors',
       { cause: error },
     );
-  }
-}
-
-/** Undoes a set-up that failed half-way. What cannot be done here the kernel does when the last descriptor goes. */
-function takeBack(device: HeldDevice): void {
-  for (const partition of loopPartitions(device.number)) {
-    ignoreSystemErrors(() => deleteBlockPartition(device.fd, partition.number));
-  }
-  ignoreSystemErrors(() => loopClear(device.fd));
-}
-
-function ignoreSystemErrors(action: () => void): void {
-  try {
-    action();
-  } catch (error) {
-    if (!(error instanceof SystemCallError)) throw error;
   }
 }
 

@@ -124,27 +124,14 @@ export function removeDirectoryAt(directory: number, name: Name): void {
 
 /** struct statx, linux/stat.h: the one stat structure that is the same on every architecture. */
 const statxBuffer = Buffer.from(new ArrayBuffer(256));
-const STATX_TYPE_INO = 0x001 | 0x100; // STATX_TYPE | STATX_INO
+const statxAddress = ptr(statxBuffer);
+const STATX_TYPE = 0x001;
 const STX_MODE = 28;
-const STX_INO = 32;
-const STX_DEV_MAJOR = 136;
-const STX_DEV_MINOR = 140;
 
-export interface FileIdentity {
-  /** One of the S_IF constants. */
-  readonly type: number;
-  /** Device and inode: equal for two names of one file. */
-  readonly inode: string;
-}
-
-/** What `name` itself is, not what it may point to. */
-export function identifyAt(directory: number, name: Name): FileIdentity {
-  checked('statx', c.statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE_INO, ptr(statxBuffer)));
-  const device = `${statxBuffer.readUInt32LE(STX_DEV_MAJOR)}:${statxBuffer.readUInt32LE(STX_DEV_MINOR)}`;
-  return {
-    type: statxBuffer.readUInt16LE(STX_MODE) & S_IFMT,
-    inode: `${device}:${statxBuffer.readBigUInt64LE(STX_INO)}`,
-  };
+/** What `name` itself is, not what it may point to: one of the S_IF constants. */
+export function fileTypeAt(directory: number, name: Name): number {
+  checked('statx', c.statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, statxAddress));
+  return statxBuffer.readUInt16LE(STX_MODE) & S_IFMT;
 }
 
 /** Changes the owner of `name` itself. */

@@ -138,6 +138,19 @@ describe('attaches', () => {
     expect(sysfs(`${path.basename(device)}/${path.basename(device)}p1/start`)).toBe(String((8 * MIB) / 512));
   });
 
+  test('an image that does not end with a whole sector, with a warning', async () => {
+    const image = scratch.path('odd.raw');
+    fs.copyFileSync(bare, image);
+    fs.appendFileSync(image, 'tail');
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    const { device } = await attachLoopDevice({ path: image, readOnly: true, warn });
+    expect(warnings).toEqual([
+      `${image} does not end with a whole sector: its last 4 bytes are not on the device`,
+    ]);
+    expect(mountAndRead(device)).toBe('hello\n');
+  });
+
   test('the same image twice, to two devices', async () => {
     const first = await attachLoopDevice({ path: gpt, readOnly: true });
     const second = await attachLoopDevice({ path: gpt, readOnly: true });

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import { identifyAt, openFileAt, S_IFREG } from '../../../kernel/directory-tree.ts';
+import { fileTypeAt, openFileAt, S_IFREG } from '../../../kernel/directory-tree.ts';
 import { isSystemError } from '../../../kernel/libc.ts';
 import { MemberPath } from './member-path.ts';
 import type { OpenDirectories } from './open-directories.ts';
@@ -42,7 +42,7 @@ export class AccountNames {
     path.assign(Buffer.from(file), 'the file');
     try {
       const directory = this.#directories.parentOf(path, 'refuse');
-      if (identifyAt(directory, path.lastName).type !== S_IFREG) return '';
+      if (fileTypeAt(directory, path.lastName) !== S_IFREG) return '';
       return readAndClose(openFileAt(directory, path.lastName));
     } catch (error) {
       if (error instanceof RdpullError || isSystemError(error, 'ENOENT')) return ''; // or etc is no directory

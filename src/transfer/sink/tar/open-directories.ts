@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import {
   changeModeAt,
-  identifyAt,
+  fileTypeAt,
   makeDirectoryAt,
   openPlaceAt,
   S_IFLNK,
@@ -98,7 +98,7 @@ export class OpenDirectories {
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
       const parent = path.printable(index + 1);
-      if (identifyAt(directory, name).type === S_IFLNK) {
+      if (fileTypeAt(directory, name) === S_IFLNK) {
         throw escapes(
           `the path ${path.printable()} goes through the symbolic link ${parent} that an earlier member planted`,
         );

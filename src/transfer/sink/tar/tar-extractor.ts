@@ -1,12 +1,11 @@
 import fs from 'node:fs';
-import { RdpullError } from '../../../console/rdpull-error.ts';
 import {
   changeModeAt,
   changeOwnerAt,
   changeTime,
   changeTimeAt,
   createFileAt,
-  identifyAt,
+  fileTypeAt,
   makeDirectoryAt,
   makeHardLinkAt,
   makeNodeAt,
@@ -28,21 +27,15 @@ import {
 } from '../../../kernel/directory-tree.ts';
 import { isSystemError, retryInterrupted } from '../../../kernel/libc.ts';
 import { AccountNames } from './account-names.ts';
+import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
 import { MemberPath } from './member-path.ts';
 import { OpenDirectories } from './open-directories.ts';
-import {
-  type AclEntry,
-  encodeAcl,
-  hasNames,
-  XATTR_NAME_POSIX_ACL_ACCESS,
-  XATTR_NAME_POSIX_ACL_DEFAULT,
-} from './posix-acl.ts';
+import { XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT } from './posix-acl.ts';
 import { type DirectoryAttributes, PostponedAttributes } from './postponed-attributes.ts';
 import { printableName } from './printable-name.ts';
 import { malformed, unsupported } from './tar-error.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
 import { unpackError } from './unpack-error.ts';
-import { canDoWithout } from './xattr-policy.ts';
 
 export interface TarExtractorOptions {
   /** Something was lost that the tree can do without. */
@@ -68,14 +61,13 @@ type NamedMember = TarMember & { readonly type: 'symbolic-link' | 'device' | 'fi
 export class TarExtractor implements TarMemberHandler {
   readonly #target: string;
   readonly #root: number;
-  readonly #options: TarExtractorOptions;
+  readonly #maxMembers: number;
   readonly #directories: OpenDirectories;
   readonly #postponed = new PostponedAttributes();
-  readonly #accounts: AccountNames;
+  readonly #attributes: ExtendedAttributes;
   readonly #path = new MemberPath();
   readonly #hardLinkTarget = new MemberPath();
   readonly #symbolicLinkTarget = new NameBuffer(PATH_MAX);
-  readonly #warnedOf = new Set<string>();
   #file: OpenFile | undefined;
   #members = 0;
   #written = 0;
@@ -84,10 +76,15 @@ export class TarExtractor implements TarMemberHandler {
   /** @param target an existing, empty directory */
   constructor(target: string, options: TarExtractorOptions) {
     this.#target = target;
-    this.#options = options;
+    this.#maxMembers = options.maxMembers;
     this.#root = openTarget(target);
     this.#directories = new OpenDirectories(this.#root);
-    this.#accounts = new AccountNames(this.#directories);
+    this.#attributes = new ExtendedAttributes({
+      target,
+      path: this.#path,
+      accounts: new AccountNames(this.#directories),
+      warn: options.warn,
+    });
   }
 
   get members(): number {
@@ -100,9 +97,9 @@ export class TarExtractor implements TarMemberHandler {
   }
 
   member(member: TarMember): void {
-    if (this.#members === this.#options.maxMembers) {
+    if (this.#members === this.#maxMembers) {
       throw unsupported(
-        `the tar archive holds more than ${this.#options.maxMembers} members`,
+        `the tar archive holds more than ${this.#maxMembers} members`,
         'check whether the tarball is what it should be',
       );
     }
@@ -130,10 +127,9 @@ export class TarExtractor implements TarMemberHandler {
     const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
     fs.fchownSync(fd, uid, gid);
     fs.fchmodSync(fd, mode); // after the owner, whose change clears setuid and setgid
-    if (accessAcl !== undefined) {
-      this.#setOrPostponeAcl(accessAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_ACCESS, value));
-    }
-    this.#setXattrs(xattrs, (name, value) => setAttribute(fd, name, value));
+    const set: SetAttribute = (name, value) => setAttribute(fd, name, value);
+    this.#setOrPostponeAcl(accessAcl, set);
+    this.#attributes.set(xattrs, set);
     changeTime(fd, mtime.seconds, mtime.nanoseconds);
     this.#file = undefined;
     fs.closeSync(fd);
@@ -145,9 +141,7 @@ export class TarExtractor implements TarMemberHandler {
       this.#path.assignKey(key);
       this.#directories.trim();
       const directory = this.#directories.parentOf(this.#path, 'refuse');
-      this.#setAcl(entries, (value) =>
-        this.#setAttributeByName(directory, XATTR_NAME_POSIX_ACL_ACCESS, value),
-      );
+      this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, entries, this.#setterAt(directory));
     }
     for (const [key, attributes] of this.#postponed.directories()) {
       this.#path.assignKey(key);
@@ -159,11 +153,11 @@ export class TarExtractor implements TarMemberHandler {
 
   /** Closes all descriptors; may be called twice. */
   close(): void {
-    if (this.#file !== undefined) fs.closeSync(this.#file.fd);
-    this.#file = undefined;
-    this.#directories.close();
-    if (!this.#closed) fs.closeSync(this.#root);
+    if (this.#closed) return;
     this.#closed = true;
+    if (this.#file !== undefined) fs.closeSync(this.#file.fd);
+    this.#directories.close();
+    fs.closeSync(this.#root);
   }
 
   // ---- One member of each kind
@@ -211,13 +205,13 @@ export class TarExtractor implements TarMemberHandler {
         makeDirectoryAt(directory, name);
       } catch (error) {
         if (!isSystemError(error, 'EEXIST')) throw error;
-        if (identifyAt(directory, name).type !== S_IFDIR) {
+        if (fileTypeAt(directory, name) !== S_IFDIR) {
           this.#removeEarlier(directory);
           makeDirectoryAt(directory, name);
         }
       }
     }
-    this.#setXattrs(xattrs, (name, value) => this.#setAttributeByName(directory, name, value));
+    this.#attributes.set(xattrs, this.#setterAt(directory));
     this.#postponed.addDirectory(this.#path.key(), { mode, uid, gid, mtime, accessAcl, defaultAcl });
   }
 
@@ -229,12 +223,9 @@ export class TarExtractor implements TarMemberHandler {
     try {
       fs.fchownSync(fd, uid, gid);
       fs.fchmodSync(fd, mode);
-      if (accessAcl !== undefined) {
-        this.#setAcl(accessAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_ACCESS, value));
-      }
-      if (defaultAcl !== undefined) {
-        this.#setAcl(defaultAcl, (value) => setAttribute(fd, XATTR_NAME_POSIX_ACL_DEFAULT, value));
-      }
+      const set: SetAttribute = (name, value) => setAttribute(fd, name, value);
+      if (accessAcl !== undefined) this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, accessAcl, set);
+      if (defaultAcl !== undefined) this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_DEFAULT, defaultAcl, set);
       changeTime(fd, mtime.seconds, mtime.nanoseconds);
     } finally {
       if (!isRoot) fs.closeSync(fd);
@@ -245,26 +236,17 @@ export class TarExtractor implements TarMemberHandler {
   #makeHardLink(directory: number, target: Uint8Array): void {
     const path = this.#hardLinkTarget;
     path.assign(target, `the hard link ${this.#path.printable()} points outside: its target`);
-    const name = this.#path.lastName;
+    if (path.depth === 0) throw malformed(`the hard link ${this.#path.printable()} has no target`);
     try {
-      if (path.depth === 0) throw malformed(`the hard link ${this.#path.printable()} has no target`);
       const targetDirectory = this.#directories.parentOf(path, 'refuse');
-      const link = () => makeHardLinkAt(targetDirectory, path.lastName, directory, name);
-      try {
-        link();
-      } catch (error) {
-        if (isSystemError(error, 'EPERM') && identifyAt(targetDirectory, path.lastName).type === S_IFDIR) {
-          throw malformed(
-            `the hard link ${this.#path.printable()} points to a directory, ${path.printable()}`,
-          );
-        }
-        if (!isSystemError(error, 'EEXIST')) throw error;
-        const isLinked =
-          identifyAt(targetDirectory, path.lastName).inode === identifyAt(directory, name).inode;
-        if (isLinked) return;
-        this.#removeEarlier(directory);
-        link();
+      const type = fileTypeAt(targetDirectory, path.lastName);
+      if (type === S_IFDIR) {
+        throw malformed(`the hard link ${this.#path.printable()} points to a directory, ${path.printable()}`);
       }
+      if (path.key() === this.#path.key()) return; // to itself
+      this.#inPlaceOfEarlier(directory, () =>
+        makeHardLinkAt(targetDirectory, path.lastName, directory, this.#path.lastName),
+      );
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) throw error;
       throw malformed(
@@ -288,16 +270,23 @@ export class TarExtractor implements TarMemberHandler {
     const name = this.#path.lastName;
     this.#inPlaceOfEarlier(directory, () => make(name));
     changeOwnerAt(directory, name, uid, gid);
+    const set = this.#setterAt(directory);
     if (type !== 'symbolic-link') {
       changeModeAt(directory, name, mode);
-      if (accessAcl !== undefined) {
-        this.#setOrPostponeAcl(accessAcl, (value) =>
-          this.#setAttributeByName(directory, XATTR_NAME_POSIX_ACL_ACCESS, value),
-        );
-      }
+      this.#setOrPostponeAcl(accessAcl, set);
     }
-    this.#setXattrs(xattrs, (attribute, value) => this.#setAttributeByName(directory, attribute, value));
+    this.#attributes.set(xattrs, set);
     changeTimeAt(directory, name, mtime.seconds, mtime.nanoseconds);
+  }
+
+  #setOrPostponeAcl(acl: Acl | undefined, set: SetAttribute): void {
+    if (acl === undefined) return;
+    const waiting = this.#attributes.setAccessAcl(acl, set);
+    if (waiting !== undefined) this.#postponed.addAcl(this.#path.key(), waiting);
+  }
+
+  #setterAt(directory: number): SetAttribute {
+    return (name, value) => setAttributeAt(directory, this.#path.lastNameBytes, name, value);
   }
 
   // ---- A member in place of an earlier one
@@ -314,7 +303,7 @@ export class TarExtractor implements TarMemberHandler {
 
   #removeEarlier(directory: number): void {
     const name = this.#path.lastName;
-    if (identifyAt(directory, name).type === S_IFDIR) {
+    if (fileTypeAt(directory, name) === S_IFDIR) {
       try {
         removeDirectoryAt(directory, name);
       } catch (error) {
@@ -330,75 +319,6 @@ export class TarExtractor implements TarMemberHandler {
     this.#postponed.forget(key);
     this.#directories.forget(key);
   }
-
-  // ---- Extended attributes
-
-  #setAttributeByName(directory: number, attribute: string, value: Uint8Array): void {
-    setAttributeAt(directory, this.#path.lastNameBytes, attribute, value);
-  }
-
-  #setXattrs(xattrs: ReadonlyMap<string, Uint8Array>, set: (name: string, value: Uint8Array) => void): void {
-    for (const [name, value] of xattrs) {
-      try {
-        set(name, value);
-      } catch (error) {
-        if (!canDoWithout(name, error)) throw this.#attributeError(name, error);
-        this.#warnOfLostAttribute(name, error.code);
-      }
-    }
-  }
-
-  /** Once for each kind: what one file cannot have, thousands will not have either. */
-  #warnOfLostAttribute(name: string, reason: string): void {
-    const kind = `${name.slice(0, name.indexOf('.') + 1)} ${reason}`;
-    if (this.#warnedOf.has(kind)) return;
-    this.#warnedOf.add(kind);
-    const attribute = printableName(Buffer.from(name, 'latin1'));
-    this.#options.warn(
-      `${this.#path.printable()}, and maybe more, is unpacked without its extended attribute ${attribute}: ${reason}`,
-    );
-  }
-
-  /** An attribute that cannot be stored at all, as opposed to a disk that is full. */
-  #attributeError(name: string, error: unknown): unknown {
-    if (!isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP', 'ENOSPC', 'E2BIG', 'ERANGE')) return error;
-    const { bavail } = fs.statfsSync(this.#target);
-    if (isSystemError(error, 'ENOSPC') && bavail === 0) return error;
-    const attribute = printableName(Buffer.from(name, 'latin1'));
-    return new RdpullError(
-      'storage-failed',
-      `${this.#path.printable()} cannot have its extended attribute ${attribute} in ${this.#target}: ${error.message}`,
-      'choose a target directory on a file system that can hold it, such as tmpfs or ext4',
-      { cause: error },
-    );
-  }
-
-  #setOrPostponeAcl(acl: Acl, set: (value: Uint8Array) => void): void {
-    if (isEntries(acl) && hasNames(acl)) this.#postponed.addAcl(this.#path.key(), acl);
-    else this.#setAcl(acl, set);
-  }
-
-  #setAcl(acl: Acl, set: (value: Uint8Array) => void): void {
-    const value = isEntries(acl) ? encodeAcl(acl, (kind, name) => this.#idOf(kind, name)) : acl;
-    try {
-      set(value);
-    } catch (error) {
-      if (isSystemError(error, 'EINVAL')) {
-        throw malformed(`${this.#path.printable()} has an ACL that the kernel does not take`);
-      }
-      throw this.#attributeError(XATTR_NAME_POSIX_ACL_ACCESS, error);
-    }
-  }
-
-  #idOf(kind: 'user' | 'group', name: string): number {
-    const id = this.#accounts.idOf(kind, name);
-    if (id !== undefined) return id;
-    throw unsupported(
-      `${this.#path.printable()} has an ACL for the ${kind} ${printableName(Buffer.from(name, 'latin1'))}, ` +
-        `who is neither in the archive's /etc nor on this system`,
-      "pack the tarball with the ids: tar --xattrs --xattrs-include='*'",
-    );
-  }
 }
 
 /** Opens the target directory, and takes its default ACL away, which would add itself to everything unpacked. */
@@ -413,8 +333,4 @@ function openTarget(target: string): number {
     if (fd !== undefined) fs.closeSync(fd);
     throw unpackError(error, target, 'the archive', 0);
   }
-}
-
-function isEntries(acl: Acl): acl is readonly AclEntry[] {
-  return Array.isArray(acl);
 }
