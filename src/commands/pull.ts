@@ -164,7 +164,7 @@ function summary(
 /** The image is good and stays, so that nobody has to download it again. */
 function withCompleteImage(error: unknown, target: string): RdpullError {
   const { code, message, hint } = RdpullError.from(error);
-  return new RdpullError(code, message, `${hint}; the image itself is complete and verified: ${target}`, {
+  return new RdpullError(code, message, `${hint}; the image itself is complete: ${target}`, {
     cause: error,
   });
 }

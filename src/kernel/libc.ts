@@ -14,7 +14,12 @@ export function libc<const Symbols extends Record<string, FFIFunction>>(symbols:
 }
 
 const errnoLocation = libc({ __errno_location: { args: [], returns: 'ptr' } }).__errno_location();
-const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Reversed, so that of two names of a number the first one stays: EAGAIN rather than EWOULDBLOCK. */
+const errnoNames = new Map(
+  Object.entries(constants.errno)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
 
 /** A system call that failed, before a stage has said what that means for the user. `code` is like Node's own. */
 export class SystemCallError extends Error {

@@ -215,6 +215,7 @@ export class TarReader {
         this.#collect(header, MAX_LONG_NAME_SIZE, 'a file name');
         break;
       case TYPE.gnuVolumeLabel:
+        this.#forgetPreceding();
         this.#skipNext(paddedSize(header.size));
         break;
       case TYPE.gnuMultiVolume:
@@ -295,7 +296,6 @@ export class TarReader {
   #useMember(block: Uint8Array, header: TarHeader): void {
     const hasPax = this.#pax !== undefined;
     const pax = this.#pax ?? this.#globalAttributes();
-    this.#pax = undefined;
     const size = pax.size ?? header.size;
 
     if (header.type === TYPE.gnuSparse || (isFile(header.type) && sparseFormat(pax.sparse) !== 'none')) {
@@ -354,10 +354,11 @@ export class TarReader {
       case TYPE.gnuDirectoryDump:
         return { type: 'directory', path, attributes };
     }
-    if (path.at(-1) === 0x2f) return { type: 'directory', path, attributes }; // v7 has no type for it
     if (!isFile(header.type)) {
       const type = quoted(String.fromCharCode(header.type));
       this.#warn(`${printableName(path)} is of the unknown type ${type}: unpacked as a regular file`);
+    } else if (path.at(-1) === 0x2f) {
+      return { type: 'directory', path, attributes }; // v7 has no type for it
     }
     return { type: 'file', path, size, map: undefined, attributes };
   }
@@ -387,6 +388,12 @@ export class TarReader {
     this.#members++;
     this.#lastPath = member.path.slice();
     this.#handler.member(member);
+    this.#forgetPreceding();
+  }
+
+  /** What came before a member is about that one alone. */
+  #forgetPreceding(): void {
+    this.#pax = undefined;
     this.#longName = undefined;
     this.#longLink = undefined;
   }

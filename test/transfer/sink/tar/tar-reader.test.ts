@@ -168,6 +168,16 @@ describe('members', () => {
     ]);
   });
 
+  test('of an unknown type are files even if their name ends in a slash, as for GNU tar', () => {
+    expect(readAll(tarArchive(tarMember({ name: 'x/', type: 'Z' })))[1]).toBe('file x/ 0');
+  });
+
+  test('are not named by what came before a volume label', () => {
+    const long = tarMember({ name: '././@LongLink', type: 'L' }, 'long\0');
+    const label = tarMember({ name: 'label', type: 'V' });
+    expect(readAll(tarArchive(long, paxHeader([['path', 'pax']]), label, file))).toEqual(FILE);
+  });
+
   test('that have no data are not believed to have a size', () => {
     const archive = tarArchive(
       tarHeader({ name: 's', type: '2', linkName: 't', size: 1000 }),
