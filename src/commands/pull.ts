@@ -6,6 +6,7 @@ import type { Reporter } from '../console/reporter.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
+import { formatVerifyMode } from '../request/verify-mode.ts';
 import { shownUrl } from '../transfer/source/shown-url.ts';
 import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandLine } from './command.ts';
@@ -105,6 +106,7 @@ here override what it says.`,
       );
     }
     const target = targetPath(line, request, url);
+    reporter.detail(`${shownUrl(url)} will become ${target}, verify=${formatVerifyMode(request.verify)}`);
     const { runTransfer } = await import('../transfer/transfer.ts');
     const observer = observe(target, reporter);
     let result: TransferResult;
@@ -120,6 +122,7 @@ here override what it says.`,
     }
     const milliseconds = Math.round(performance.now() - begun);
     reporter.info(summary(result, milliseconds));
+    reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
     const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
       throw withCompleteImage(error, target);

@@ -1,12 +1,14 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
 import type { Compression } from './decode/compression.ts';
 import { osTreeRoot } from './os-tree.ts';
-import type { PipelineResult } from './pipeline/messages.ts';
+import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { storageError } from './sink/storage-error.ts';
 import { shownUrl } from './source/shown-url.ts';
 import { openSource, type Source, type SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
@@ -63,7 +65,13 @@ export async function runTransfer(
   const source = await openSource(transfer.url, options);
   try {
     observer.started(source);
-    const { sha256, received, result } = await stream(source, transfer, staging.path, options, observer);
+    const { sha256, received, result } = await stream(
+      source,
+      transfer,
+      destinationAt(staging.path, transfer.type),
+      options,
+      observer,
+    );
     requirePromise(transfer.url, promised, { sha256, bytes: received });
     finishObject(staging, transfer, source.lastModified);
     return {
@@ -81,16 +89,31 @@ export async function runTransfer(
   }
 }
 
+/**
+ * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
+ * setuid programs of a tarball that is not verified yet are for nobody.
+ */
+function destinationAt(staging: string, type: ImageType): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path: staging };
+  try {
+    fs.mkdirSync(staging, { mode: 0o700 });
+    fs.mkdirSync(treePath(staging), { mode: 0o755 });
+  } catch (error) {
+    throw storageError(staging, 0, error);
+  }
+  return { kind: 'directory-tree', path: treePath(staging) };
+}
+
+const treePath = (staging: string) => path.join(staging, 'tree');
+
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
   source: Source,
-  { type, url }: Transfer,
-  path: string,
+  { url }: Transfer,
+  destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
 ): Promise<{ sha256: string; received: number; result: PipelineResult }> {
-  if (type === 'tar') fs.mkdirSync(path, { mode: 0o700 });
-  const destination = { kind: type === 'raw' ? 'raw-image' : 'directory-tree', path } as const;
   await using pipeline = new Pipeline(destination, observer.warn);
   const digest = new Bun.CryptoHasher('sha256');
   const collector = createCollector();
@@ -131,10 +154,14 @@ function aboutUrl(url: string, error: unknown): unknown {
 /** The attributes of the finished object, and its final name. */
 function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
   if (type === 'tar') {
-    staging.publish(osTreeRoot(staging.path));
+    staging.publish(osTreeRoot(treePath(staging.path)));
     return;
   }
-  fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
-  if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
+  try {
+    fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
+    if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
+  } catch (error) {
+    throw storageError(staging.path, 0, error);
+  }
   staging.publish();
 }

@@ -59,15 +59,17 @@ function complaint({ stderr }: Finished): string[] {
 
 describe('a good image', () => {
   test.each([
-    ['image.raw.xz', '--verify=checksum'],
-    ['image.raw.zst', '--verify=checksum'],
-    ['image.raw', '--verify=checksum'],
-    ['image.raw.xz', '--verify=no'],
-    ['image.raw.xz', '--verify=signature', '--keyring=GOOD'],
-  ])('%s with %s is published whole under its own name', async (name, ...options) => {
+    { name: 'image.raw.xz', options: ['--verify=checksum'] },
+    { name: 'image.raw.zst', options: ['--verify=checksum'] },
+    { name: 'image.raw', options: ['--verify=checksum'] },
+    { name: 'image.raw.xz', options: ['--verify=no'] },
+    { name: 'image.raw.xz', options: ['--verify=signature', '--keyring=good.pgp'] },
+  ])('$name with $options is published whole under its own name', async ({ name, options }) => {
     using target = new TemporaryDirectory();
-    const args = options.map((option) => option.replace('GOOD', keys.file('good.pgp')));
-    const finished = await pull(target, ...args, `${server.url}/${name}`);
+    const finished = await rdpull(
+      ['pull', `--image-root=${target.path}`, ...options, `${server.url}/${name}`],
+      { cwd: keys.path },
+    );
     expect(finished.status).toBe(0);
     expect(finished.stdout).toBe(`${target.file('image.raw')}\n`);
     expect(target.names()).toEqual(['image.raw']);
@@ -187,6 +189,17 @@ describe('a good tarball', () => {
     expect((await pull(target, '--verify=no', `file://${source.file('w.tar')}`)).status).toBe(0);
     expect(target.names()).toEqual(['w']);
     expect(target.names('w')).toEqual(['usr']);
+  });
+
+  test('one that says nothing of its own root gets a root that everybody may enter', async () => {
+    using target = new TemporaryDirectory();
+    using source = new TemporaryDirectory();
+    fs.mkdirSync(source.file('etc'));
+    source.write('etc/os-release', 'ID=rootless\n');
+    run(['tar', '-cf', 'r.tar', 'etc'], { cwd: source.path });
+    expect((await pull(target, '--verify=no', `file://${source.file('r.tar')}`)).status).toBe(0);
+    expect(fs.statSync(target.file('r')).mode & 0o7777).toBe(0o755);
+    expect(target.names()).toEqual(['r']);
   });
 
   test('--force replaces a tree', async () => {

@@ -12,7 +12,12 @@ export interface DirectoryTreeOptions {
 const DEFAULT_MAX_MEMBERS = 10_000_000;
 
 /**
- * A sink that unpacks a tar archive. Must run as root.
+ * A sink that unpacks a tar archive: see {@link TarReader} for the dialects and {@link TarExtractor} for what becomes
+ * of the members. Must run as root.
+ *
+ * Owners are numeric, for names mean nothing in an initrd. Refused are archives with more than `maxMembers`, names
+ * longer than Linux allows or 256 directories deep, PAX headers above 1 MiB, sparse files of more than a million
+ * pieces, and more directories than fit into 64 MiB of notes about them (some 250,000): all that memory depends on.
  *
  * @param path an existing, empty directory. It takes the attributes of the archive's own `./`, if there is one.
  */

@@ -11,6 +11,7 @@ import {
   tarHeader,
   tarMember,
   unpack,
+  withChecksum,
 } from '../../../fixtures/tar.ts';
 
 let base: string;
@@ -416,6 +417,59 @@ describe('limits', () => {
     expect(fs.readdirSync('/proc/self/fd').length).toBe(before);
     expect(fs.readdirSync(target).length).toBe(1500);
   });
+});
+
+test('a damaged archive ends in an error with a code, or not at all, but never in a crash or outside', () => {
+  const original = tarArchive(
+    directory('./'),
+    paxHeader([
+      ['path', 'a/f'],
+      ['mtime', '1.5'],
+      ['SCHILY.xattr.user.x', Buffer.from([0, 255])],
+    ]),
+    file('f'),
+    hardLink('a/g', 'a/f'),
+    link('a/s', '../x'),
+    tarMember({ name: 'p', type: '6' }),
+    tarMember({ name: '././@LongLink', type: 'L' }, `${'n'.repeat(150)}\0`),
+    file('n'),
+    paxHeader([
+      ['GNU.sparse.major', '1'],
+      ['GNU.sparse.minor', '0'],
+      ['GNU.sparse.name', 'sparse'],
+      ['GNU.sparse.realsize', '9000'],
+    ]),
+    tarMember({ name: 'x' }, `${'1\n8192\n4\n'.padEnd(512, '\0')}data`),
+  );
+  let seed = 1;
+  const random = (below: number) => {
+    seed = (seed * 48271) % 0x7fffffff; // Lehmer's generator: the same archives on each run
+    return seed % below;
+  };
+  const codes = new Set<string>();
+  for (let round = 0; round < 500; round++) {
+    const damaged = Buffer.from(original);
+    for (let i = random(4); i >= 0; i--) {
+      const block = damaged.subarray(512 * random(damaged.length / 512)).subarray(0, 512);
+      block[random(512)] = random(256);
+      const isHeader = block.toString('latin1', 257, 262) === 'ustar';
+      if (isHeader) block[156] = '0123456xgLKSDV'.charCodeAt(random(14));
+      if (isHeader && random(4) > 0) withChecksum(block);
+    }
+    const end = random(4) === 0 ? random(damaged.length) : damaged.length;
+    const box = fs.mkdtempSync(inTarget('box-'));
+    try {
+      unpack(damaged.subarray(0, end), box);
+      codes.add('unpacked');
+    } catch (error) {
+      if (!(error instanceof RdpullError)) throw error;
+      codes.add(error.code);
+    }
+    fs.rmSync(box, { recursive: true });
+    expect(fs.readdirSync(target)).toEqual([]);
+  }
+  for (const code of ['unpacked', 'tar-malformed', 'stream-truncated']) expect(codes).toContain(code);
+  expect(codes).not.toContain('internal');
 });
 
 describe('the file system', () => {

@@ -1,0 +1,78 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { rdpull } from '../fixtures/executable.ts';
+import { GpgHome } from '../fixtures/gpg.ts';
+import { run } from '../fixtures/run.ts';
+import { writeChecksums } from '../fixtures/served-image.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+const directory = new TemporaryDirectory();
+const keys = new TemporaryDirectory();
+const gpg = new GpgHome();
+let keyring: string;
+
+beforeAll(() => {
+  directory.write('image.raw.xz', run(['xz'], { input: Buffer.from('an image') }));
+  const key = gpg.generateKey('Image Builder <builder@example.com>');
+  directory.write('SHA256SUMS.asc', gpg.sign(run(['cat', writeChecksums(directory)]), { by: key }));
+  keyring = `--keyring=${keys.write('keys.pgp', gpg.exportKeys([key]))}`;
+});
+afterAll(() => {
+  gpg[Symbol.dispose]();
+  for (const each of [directory, keys]) each[Symbol.dispose]();
+});
+
+test('says who vouches for a good file', async () => {
+  const { status, stdout, stderr } = await rdpull(['verify', keyring, directory.file('image.raw.xz')]);
+  expect(stdout).toMatch(
+    /image\.raw\.xz: 64 B, verified by file:\S+SHA256SUMS, signed by Image Builder <builder@example\.com> \([0-9A-F]{40}\)\n$/,
+  );
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+});
+
+test('does without a signature when only the checksum is wanted', async () => {
+  const { status, stdout } = await rdpull(['verify', '--verify=checksum', 'image.raw.xz'], {
+    cwd: directory.path,
+  });
+  expect(stdout).toMatch(/verified by file:\S+\/SHA256SUMS\n$/);
+  expect(status).toBe(0);
+});
+
+test('--json names digest, checksum file and signer', async () => {
+  const { stdout } = await rdpull(['verify', '--json', keyring, directory.file('image.raw.xz')]);
+  expect(JSON.parse(stdout)).toMatchObject({
+    file: directory.file('image.raw.xz'),
+    bytes: 64,
+    sha256: run(['sha256sum', directory.file('image.raw.xz')])
+      .toString()
+      .slice(0, 64),
+    promised: {
+      manifestUrl: expect.stringContaining('SHA256SUMS'),
+      signedBy: { userId: 'Image Builder <builder@example.com>' },
+    },
+  });
+});
+
+test('a changed file fails with status 13', async () => {
+  using copy = new TemporaryDirectory();
+  run(['cp', '-a', `${directory.path}/.`, copy.path]);
+  copy.write('image.raw.xz', 'something else');
+  const { status, stdout, stderr } = await rdpull(['verify', keyring, copy.file('image.raw.xz')]);
+  expect(stderr).toContain('is not what was promised: its 14 bytes have the SHA-256');
+  expect(stdout).toBe('');
+  expect(status).toBe(13);
+});
+
+test('a missing file fails with status 14', async () => {
+  const { status, stderr } = await rdpull(['verify', '--verify=checksum', directory.file('nothing.raw')]);
+  expect(stderr).toContain('nothing.raw');
+  expect([13, 14]).toContain(status ?? 0);
+});
+
+test('verify=no is refused: there would be nothing to check', async () => {
+  const { status, stderr } = await rdpull(['verify', '--verify=no', directory.file('image.raw.xz')]);
+  expect(stderr).toBe(
+    'rdpull: error: verify=no leaves nothing to check\nrdpull: try: choose signature, checksum or sha256:HEX\n',
+  );
+  expect(status).toBe(2);
+});

@@ -1,0 +1,66 @@
+import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { RdpullError } from '../../../src/console/rdpull-error.ts';
+import { openRawImageSink } from '../../../src/transfer/sink/raw-image.ts';
+import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
+
+let directory: TemporaryDirectory;
+beforeEach(() => {
+  directory = new TemporaryDirectory();
+});
+afterEach(() => directory[Symbol.dispose]());
+
+/** Writes `content` in chunks of `chunkBytes`, and gives back the file. */
+function write(content: Uint8Array, chunkBytes: number): { bytes: Buffer; allocated: number } {
+  const file = directory.file(`image-${chunkBytes}`);
+  const sink = openRawImageSink(file);
+  for (let at = 0; at < content.length; at += chunkBytes) sink.write(content.subarray(at, at + chunkBytes));
+  expect(sink.finish()).toEqual({ bytes: content.length, entries: 1 });
+  sink.close();
+  const written = { bytes: fs.readFileSync(file), allocated: fs.statSync(file).blocks * 512 };
+  fs.rmSync(file);
+  return written;
+}
+
+const MIB = 1024 * 1024;
+
+test('zeros between data become holes, whatever the size of the chunks', () => {
+  const content = Buffer.concat([
+    randomBytes(10_000),
+    Buffer.alloc(3 * MIB),
+    randomBytes(5),
+    Buffer.alloc(MIB),
+  ]);
+  for (const chunkBytes of [1000, 4096, 65_537, MIB, content.length]) {
+    const { bytes, allocated } = write(content, chunkBytes);
+    expect(bytes.equals(content)).toBe(true);
+    expect(allocated).toBeLessThan(64 * 1024);
+  }
+});
+
+test('a single byte in a block of zeros is kept, wherever it stands', () => {
+  for (const at of [0, 1, 2047, 4094, 4095]) {
+    const content = Buffer.alloc(3 * 4096);
+    content[4096 + at] = 7;
+    expect(write(content, 4096).bytes.equals(content)).toBe(true);
+  }
+});
+
+test('an image of nothing but zeros has its length and no blocks', () => {
+  const { bytes, allocated } = write(new Uint8Array(5 * MIB + 17), MIB);
+  expect(bytes.length).toBe(5 * MIB + 17);
+  expect(allocated).toBe(0);
+});
+
+test('a file that exists is never written to', () => {
+  const file = directory.write('image', 'precious');
+  expect(() => openRawImageSink(file)).toThrow(RdpullError);
+  expect(fs.readFileSync(file, 'utf8')).toBe('precious');
+});
+
+test('nobody else may read an image before it is verified', () => {
+  const file = directory.file('image');
+  openRawImageSink(file).close();
+  expect(fs.statSync(file).mode & 0o777).toBe(0o600);
+});
