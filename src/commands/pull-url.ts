@@ -43,7 +43,7 @@ async function exists(
   options: { readonly ca: readonly string[]; readonly signal: AbortSignal },
 ): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
-  const { openSource } = await import('../transfer/source/source.ts');
+  const { openSource } = await import('../transfer/source/open-source.ts');
   try {
     const source = await openSource(url, { ...options, login });
     source.close();

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { isSystemError } from '../kernel/libc.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 
 /**
  * Bind-mounts a directory tree with setuid programs, device nodes and programs at work, even when it lies on a file

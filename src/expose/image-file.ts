@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { isSystemError } from '../kernel/libc.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 
 /** An image, open for the kernel to take over. */
 export interface ImageFile {

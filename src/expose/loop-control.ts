@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { lockFile } from '../kernel/file-lock.ts';
-import { isSystemError } from '../kernel/libc.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 
 const LOOP_CONTROL = '/dev/loop-control';
 /** makedev(MISC_MAJOR, LOOP_CTRL_MINOR): include/uapi/linux/major.h and include/linux/miscdevice.h. */

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
-import { isSystemError } from '../kernel/libc.ts';
 import {
   LO_FLAGS_AUTOCLEAR,
   loopClear,
@@ -12,6 +11,7 @@ import {
   loopGetStatus,
   loopSetStatus,
 } from '../kernel/loop.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import { statFile } from './image-file.ts';
 import { notRoot, withLoopControl } from './loop-control.ts';
 import { findLoopMount } from './loop-mounts.ts';

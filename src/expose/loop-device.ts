@@ -5,7 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { addBlockPartition, deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
-import { isSystemError, SystemCallError } from '../kernel/libc.ts';
 import {
   LO_FLAGS_AUTOCLEAR,
   LO_FLAGS_DIRECT_IO,
@@ -17,6 +16,7 @@ import {
   loopGetStatus,
   loopSetStatus,
 } from '../kernel/loop.ts';
+import { isSystemError, SystemCallError } from '../kernel/system-error.ts';
 import { imageBytes } from './image-bytes.ts';
 import { openImageFile } from './image-file.ts';
 import { type ImageLayout, identifyImage } from './image-layout.ts';

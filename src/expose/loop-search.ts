@@ -1,6 +1,6 @@
 import fs from 'node:fs';
-import { isSystemError } from '../kernel/libc.ts';
 import { hugeEncodeDevice, loopGetStatus } from '../kernel/loop.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import { statFile } from './image-file.ts';
 import { notRoot } from './loop-control.ts';
 import { loopBackingFile, loopDevicePath, loopNumbers } from './loop-sysfs.ts';

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { isSystemError } from '../kernel/libc.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 
 /** What /sys/block says of loop devices (Documentation/ABI/stable/sysfs-block in the kernel's tree). */
 

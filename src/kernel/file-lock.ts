@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { checked, isSystemError, libc } from './libc.ts';
+import { checked, libc } from './libc.ts';
+import { isSystemError } from './system-error.ts';
 
 /**
  * flock(2): a lock on an open file description, gone when its last descriptor is closed. udev, systemd and

@@ -1,5 +1,5 @@
 import { dlopen, type FFIFunction, ptr, read } from 'bun:ffi';
-import { constants } from 'node:os';
+import { isSystemError, SystemCallError } from './system-error.ts';
 
 /**
  * The way into glibc, for the other files of this folder. Each of them opens just the functions it needs, so that
@@ -14,28 +14,6 @@ export function libc<const Symbols extends Record<string, FFIFunction>>(symbols:
 }
 
 const errnoLocation = libc({ __errno_location: { args: [], returns: 'ptr' } }).__errno_location();
-/** Reversed, so that of two names of a number the first one stays: EAGAIN rather than EWOULDBLOCK. */
-const errnoNames = new Map(
-  Object.entries(constants.errno)
-    .reverse()
-    .map(([name, number]) => [number, name]),
-);
-
-/** A system call that failed, before a stage has said what that means for the user. `code` is like Node's own. */
-export class SystemCallError extends Error {
-  override readonly name = 'SystemCallError';
-  readonly syscall: string;
-  readonly errno: number;
-  readonly code: string;
-
-  constructor(syscall: string, errno: number) {
-    const code = errnoNames.get(errno) ?? `errno ${errno}`;
-    super(`${syscall}: ${code}`);
-    this.syscall = syscall;
-    this.errno = errno;
-    this.code = code;
-  }
-}
 
 /**
  * Passes `result` on, or throws what errno says. Must directly follow the call: nothing else may run in between.
@@ -71,9 +49,4 @@ export function cString(text: string | Uint8Array): Uint8Array {
 /** The address of a buffer, for pointer fields of C structures; NULL for an empty one. Bun runs on 64-bit machines only. */
 export function addressOf(buffer: Uint8Array | BigUint64Array): bigint {
   return buffer.byteLength === 0 ? 0n : BigInt(ptr(buffer));
-}
-
-/** Whether `error` came from the kernel (through us or through Node's fs) with one of these codes, e.g. `ENOSPC`. */
-export function isSystemError(error: unknown, ...codes: string[]): error is Error & { code: string } {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }

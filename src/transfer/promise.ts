@@ -4,8 +4,9 @@ import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signature.ts';
+import { fetchSmallFile, openSource } from './source/open-source.ts';
 import { shownUrl } from './source/shown-url.ts';
-import { fetchSmallFile, openSource, type SourceOptions } from './source/source.ts';
+import type { SourceOptions } from './source/source.ts';
 
 /** The digest that a file has to have, and who says so. */
 export interface Promised {

@@ -3,8 +3,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { isSystemError } from '../kernel/libc.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import { storageError } from './sink/storage-error.ts';
 
 /** Names that start like this are no image names, so that nothing looks at what is still being made. */

@@ -9,8 +9,9 @@ import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { storageError } from './sink/storage-error.ts';
+import { openSource } from './source/open-source.ts';
 import { shownUrl } from './source/shown-url.ts';
-import { openSource, type Source, type SourceOptions } from './source/source.ts';
+import type { Source, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 
 /** One file to be fetched, and what to make of it. */

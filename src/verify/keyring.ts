@@ -2,7 +2,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Key } from 'openpgp';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { isSystemError } from '../kernel/libc.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import { readArmor } from './armor.ts';
 import { isKeybox, keyboxCertificates } from './keybox.ts';
 

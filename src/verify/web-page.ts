@@ -2,7 +2,7 @@
 const HEAD = 1024;
 
 /**
- * Whether a server answered with a web page where a checksum file or a signature was asked for: many answer every
+ * Whether a server answered with a web page where a file was asked for: many answer every
  * unknown path that way, with the status 200.
  */
 export function isWebPage(content: Uint8Array): boolean {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import * as tree from '../../src/kernel/directory-tree.ts';
-import { SystemCallError } from '../../src/kernel/libc.ts';
+import { SystemCallError } from '../../src/kernel/system-error.ts';
 import { run } from '../fixtures/run.ts';
 import { makeTreeDirectory } from '../fixtures/tar.ts';
 

@@ -1,4 +1,5 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { isWebPage } from '../../verify/web-page.ts';
 import { openBzip2Codec } from './bzip2.ts';
 import type { Decoder, DecoderContext } from './decoder.ts';
 import { openGzipCodec } from './gzip.ts';
@@ -67,12 +68,6 @@ export function detectCompression(start: Uint8Array): Compression {
     );
   }
   return 'none';
-}
-
-/** Whether text begins like an HTML document. */
-export function isWebPage(start: Uint8Array): boolean {
-  const text = Buffer.from(start.subarray(0, MAGIC_BYTES)).toString('latin1').trimStart().toLowerCase();
-  return text.startsWith('<!doctype html') || text.startsWith('<html');
 }
 
 export function openDecoder(compression: Compression, context: DecoderContext): Decoder {

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { isSystemError } from '../../kernel/libc.ts';
+import { isSystemError } from '../../kernel/system-error.ts';
 
 /**
  * What a failed write means, for a person, with the figures of the file system.

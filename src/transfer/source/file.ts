@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { isSystemError } from '../../kernel/libc.ts';
+import { isSystemError } from '../../kernel/system-error.ts';
 import type { Source } from './source.ts';
 
 const CHUNK_BYTES = 256 * 1024;

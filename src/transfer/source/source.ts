@@ -1,7 +1,4 @@
-import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
-import { openFileSource } from './file.ts';
 import type { Login } from './login.ts';
-import { shownUrl } from './shown-url.ts';
 
 /** What every request for a file is made with. */
 export interface SourceOptions {
@@ -24,56 +21,4 @@ export interface Source {
   readonly body: AsyncIterable<Uint8Array>;
   /** Gives up the connection or the descriptor, whether or not the body was read. */
   close(): void;
-}
-
-/**
- * Opens an `http:`, `https:` or `file:` URL for reading from its start.
- *
- * @throws RdpullError of the network, http or storage family
- */
-export async function openSource(url: string, options: SourceOptions): Promise<Source> {
-  if (url.startsWith('file:')) return openFileSource(url);
-  // undici takes 40 ms to load: not for files.
-  const { openHttpSource } = await import('./http.ts');
-  return openHttpSource(url, options);
-}
-
-const MISSING: ReadonlySet<ErrorCode> = new Set(['http-not-found', 'http-forbidden', 'file-not-found']);
-
-/**
- * Reads a small file whole: a checksum file or a signature.
- *
- * @returns undefined when there is no such file: 404, or 403 as object stores answer for a missing object
- * @throws RdpullError when the file is longer than `limit` bytes, and as {@link openSource}
- */
-export async function fetchSmallFile(
-  url: string,
-  limit: number,
-  options: SourceOptions,
-): Promise<Uint8Array | undefined> {
-  let source: Source;
-  try {
-    source = await openSource(url, options);
-  } catch (error) {
-    if (error instanceof RdpullError && MISSING.has(error.code)) return undefined;
-    throw error;
-  }
-  try {
-    const parts: Uint8Array[] = [];
-    let length = 0;
-    for await (const chunk of source.body) {
-      length += chunk.length;
-      if (length > limit) {
-        throw new RdpullError(
-          'manifest-malformed',
-          `${shownUrl(url)} is longer than ${limit} bytes: it is not a checksum file or a signature`,
-          'check what the server answers for this URL',
-        );
-      }
-      parts.push(chunk.slice());
-    }
-    return Buffer.concat(parts);
-  } finally {
-    source.close();
-  }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import { fileTypeAt, openFileAt, S_IFREG } from '../../../kernel/directory-tree.ts';
-import { isSystemError } from '../../../kernel/libc.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
 import { MemberPath } from './member-path.ts';
 import type { OpenDirectories } from './open-directories.ts';
 

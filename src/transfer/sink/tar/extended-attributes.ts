@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { printable } from '../../../console/printable.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import { isSystemError } from '../../../kernel/libc.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
 import type { AccountNames } from './account-names.ts';
 import type { MemberPath } from './member-path.ts';
 import { type AclEntry, encodeAcl, hasNames, XATTR_NAME_POSIX_ACL_ACCESS } from './posix-acl.ts';

@@ -6,7 +6,7 @@ import {
   openPlaceAt,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
-import { isSystemError } from '../../../kernel/libc.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
 import type { MemberPath } from './member-path.ts';
 import { escapes, malformed } from './tar-error.ts';
 

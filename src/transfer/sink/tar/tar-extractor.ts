@@ -25,7 +25,8 @@ import {
   syncFileSystem,
   unlinkAt,
 } from '../../../kernel/directory-tree.ts';
-import { isSystemError, retryInterrupted } from '../../../kernel/libc.ts';
+import { retryInterrupted } from '../../../kernel/libc.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
 import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
 import { MemberPath } from './member-path.ts';

@@ -1,6 +1,6 @@
 import { printable } from '../../../console/printable.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import { isSystemError } from '../../../kernel/libc.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
 import { storageError } from '../storage-error.ts';
 
 /**

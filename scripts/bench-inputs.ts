@@ -1,0 +1,108 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { shell } from './bench-shell.ts';
+
+const MIB = 1024 * 1024;
+/** Larger files would make a small image one-sided. */
+const LARGEST_FILE_MIB = 64;
+
+/** One way to pack an image; `%` stands for the image without its compression. */
+export interface Packing {
+  readonly format: string;
+  readonly fileName: `image${string}`;
+  /** Reads $1, writes $2. */
+  readonly script: string;
+}
+
+/** Level 3 and 12 MiB blocks (three times the dictionary) are what mkosi makes of a disk image. */
+export const PACKINGS: readonly Packing[] = [
+  { format: 'xz-single', fileName: 'image.single.raw.xz', script: 'xz -T1 -3 <"$1" >"$2"' },
+  { format: 'xz-multi', fileName: 'image.multi.raw.xz', script: 'xz -T0 -3 <"$1" >"$2"' },
+  { format: 'zstd', fileName: 'image.raw.zst', script: 'zstd -q -T0 <"$1" >"$2"' },
+  { format: 'gzip', fileName: 'image.raw.gz', script: 'gzip <"$1" >"$2"' },
+  { format: 'raw', fileName: 'image.raw', script: 'ln "$1" "$2"' },
+];
+
+/** A directory to serve: one image in all packings, and SHA256SUMS. */
+export interface Inputs {
+  readonly directory: string;
+  /** The unpacked image. */
+  readonly image: string;
+  /** Its length. */
+  readonly bytes: number;
+}
+
+/**
+ * An ext4 image with some `mebibytes` MiB of the files below /usr, and its packings.
+ *
+ * The files are picked by a hash of their names: the same ones on the same machine, and a fair sample of them.
+ */
+export function makeImageInputs(cache: string, mebibytes: number, note: (text: string) => void): Inputs {
+  return makeInputs(path.join(cache, `usr-${mebibytes}-mib`), note, (image) => {
+    const tree = `${image}.tree`;
+    const names = `${image}.names`;
+    const { files, bytes } = pickFiles(mebibytes * MIB);
+    if (bytes < 0.9 * mebibytes * MIB) note(`/usr has ${Math.round(bytes / MIB)} MiB only`);
+    fs.writeFileSync(names, files.map((file) => `${file}\0`).join(''));
+    fs.mkdirSync(tree);
+    shell('tar -C / --null --no-recursion -T "$1" -c | tar -C "$2" -x', names, tree);
+    // As free as a root file system usually is: what is free becomes holes.
+    const length = Math.ceil((bytes * 1.2) / MIB) + 32;
+    shell('truncate -s "$1M" "$2" && mkfs.ext4 -q -i 8192 -d "$3" "$2"', String(length), image, tree);
+    fs.rmSync(tree, { recursive: true });
+    fs.rmSync(names);
+  });
+}
+
+/** 1 KiB of noise and its packings: what is left of a pull when there is nothing to pull. */
+export function makeTinyInputs(cache: string, note: (text: string) => void): Inputs {
+  return makeInputs(path.join(cache, 'tiny'), note, (image) => {
+    fs.writeFileSync(image, crypto.getRandomValues(new Uint8Array(1024)));
+  });
+}
+
+/** Makes the directory under another name, so that an interrupted run leaves no half of it for the next. */
+function makeInputs(
+  directory: string,
+  note: (text: string) => void,
+  makeImage: (image: string) => void,
+): Inputs {
+  const source = path.join(directory, 'source');
+  if (!fs.existsSync(directory)) {
+    const unfinished = `${directory}.unfinished`;
+    fs.rmSync(unfinished, { recursive: true, force: true });
+    fs.mkdirSync(unfinished, { recursive: true });
+    note(`making ${directory}, once`);
+    const image = path.join(unfinished, 'source');
+    makeImage(image);
+    for (const { format, fileName, script } of PACKINGS) {
+      note(`  packing: ${format}`);
+      shell(script, image, path.join(unfinished, fileName));
+    }
+    shell('cd "$1" && sha256sum image.* >SHA256SUMS', unfinished);
+    fs.renameSync(unfinished, directory);
+  }
+  return { directory, image: source, bytes: fs.statSync(source).size };
+}
+
+function pickFiles(wanted: number): { files: string[]; bytes: number } {
+  const found = shell(
+    `find /usr -xdev -type f -size -${LARGEST_FILE_MIB}M -printf '%s %P\\n' 2>/dev/null || true`,
+  );
+  const candidates = found
+    .split('\n')
+    .map((line) => {
+      const space = line.indexOf(' ');
+      const file = `usr/${line.slice(space + 1)}`;
+      return { file, bytes: Number(line.slice(0, space)), order: Bun.hash.wyhash(file) };
+    })
+    .sort((a, b) => (a.order < b.order ? -1 : 1));
+  const files: string[] = [];
+  let bytes = 0;
+  for (const candidate of candidates) {
+    if (bytes >= wanted) break;
+    files.push(candidate.file);
+    bytes += candidate.bytes;
+  }
+  return { files, bytes };
+}
