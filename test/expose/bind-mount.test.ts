@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bindMount, unbindMount } from '../../src/expose/bind-mount.ts';
+import { AS_NOBODY } from '../fixtures/as-nobody.ts';
 import { createScratch } from './scratch.ts';
 
 const scratch = createScratch();
@@ -94,9 +95,7 @@ describe('mounts nothing, and says why,', () => {
 
   test('without root', () => {
     fs.chmodSync(scratch.directory, 0o755);
-    expect(callAs(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'])).toBe(
-      'not-root: mounting needs root (CAP_SYS_ADMIN)\n',
-    );
+    expect(callAs([], AS_NOBODY)).toBe('not-root: mounting needs root (CAP_SYS_ADMIN)\n');
   });
 
   test('when the second step fails: the first is undone', () => {
@@ -108,10 +107,11 @@ describe('mounts nothing, and says why,', () => {
   });
 
   /** What bindMount throws in a process started through `wrapper`. */
-  function callAs(wrapper: string[]): string {
+  function callAs(wrapper: string[], before = ''): string {
     const module = path.resolve(import.meta.dir, '../../src/expose/bind-mount.ts');
     const script = `
       const { bindMount } = await import(${JSON.stringify(module)});
+      ${before}
       try { bindMount(process.argv.at(-2), process.argv.at(-1), { readOnly: false }); }
       catch (error) { console.log(error.code + ': ' + error.message); }`;
     const [program = '', ...args] = [...wrapper, process.execPath, '-e', script, source, sysroot];
