@@ -3,13 +3,13 @@ import path from 'node:path';
 import { shell } from './bench-shell.ts';
 
 const MIB = 1024 * 1024;
-/** Larger files would make a small image one-sided. */
-const LARGEST_FILE_MIB = 64;
+/** No file takes more than this part of the image: it would make the sample one-sided. */
+const LARGEST_PART = 1 / 16;
 
-/** One way to pack an image; `%` stands for the image without its compression. */
+/** One way to pack an image. */
 export interface Packing {
   readonly format: string;
-  readonly fileName: `image${string}`;
+  readonly fileName: `image.${string}`;
   /** Reads $1, writes $2. */
   readonly script: string;
 }
@@ -86,9 +86,7 @@ function makeInputs(
 }
 
 function pickFiles(wanted: number): { files: string[]; bytes: number } {
-  const found = shell(
-    `find /usr -xdev -type f -size -${LARGEST_FILE_MIB}M -printf '%s %P\\n' 2>/dev/null || true`,
-  );
+  const found = shell(`find /usr -xdev -type f -printf '%s %P\\n' 2>/dev/null || true`);
   const candidates = found
     .split('\n')
     .map((line) => {
@@ -96,6 +94,7 @@ function pickFiles(wanted: number): { files: string[]; bytes: number } {
       const file = `usr/${line.slice(space + 1)}`;
       return { file, bytes: Number(line.slice(0, space)), order: Bun.hash.wyhash(file) };
     })
+    .filter((candidate) => candidate.bytes <= wanted * LARGEST_PART)
     .sort((a, b) => (a.order < b.order ? -1 : 1));
   const files: string[] = [];
   let bytes = 0;

@@ -1,9 +1,8 @@
 import path from 'node:path';
-import type { StagePeaks } from './bench-usage.ts';
 
 const SYSTEMD_PULL = '/usr/lib/systemd/systemd-pull';
 
-/** What a peer is to do: pull `url`/`fileName`, and leave it unpacked somewhere in `target`. */
+/** What a peer is to do: pull `url`/`fileName`, and leave it unpacked as {@link PULLED} in `target`. */
 export interface Task {
   readonly url: string;
   readonly fileName: string;
@@ -15,20 +14,24 @@ export interface Peer {
   readonly name: string;
   /** How it checks what it pulled. */
   readonly verified: string;
-  command(task: Task): readonly string[];
-  /** The unpacked image that the command leaves. */
-  output(target: string): string;
-  stagePeaks(scratch: string): StagePeaks;
+  /** `stagePeaks`: where a pipeline leaves the peak resident set of each of its stages, KiB, one a line. */
+  command(task: Task, stagePeaks: string): readonly string[];
+  readonly pipeline: boolean;
 }
 
-/** All of them check SHA-256, and end when the image is on the disk: rdpull and systemd-pull call fsync(2), dd is told to. */
-export function peers(rdpull: string, scratch: string): readonly [Peer, ...Peer[]] {
-  const output = (target: string) => path.join(target, 'pulled.raw');
-  const oneProcess = () => undefined;
+const PULLED_NAME = 'pulled';
+/** The name of the unpacked image. */
+export const PULLED = `${PULLED_NAME}.raw`;
+
+/**
+ * rdpull, then the others.
+ *
+ * They check SHA-256 where `verified` says so, and end when the image is on the disk: rdpull and systemd-pull call fsync(2), dd is told to.
+ */
+export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
   const systemdPull = (task: Task, ...options: readonly string[]) => [
     SYSTEMD_PULL,
     'raw',
-    '--verify=checksum',
     '--settings=no',
     '--roothash=no',
     '--roothash-signature=no',
@@ -45,43 +48,49 @@ export function peers(rdpull: string, scratch: string): readonly [Peer, ...Peer[
         'pull',
         '--type=raw',
         '--verify=checksum',
-        '--local=pulled',
+        `--local=${PULLED_NAME}`,
         `--image-root=${target}`,
         `${url}/${fileName}`,
       ],
-      output,
-      stagePeaks: oneProcess,
+      pipeline: false,
     },
     {
       name: 'systemd-pull',
       verified: 'SHA256SUMS',
-      command: (task) => [...systemdPull(task, `--image-root=${task.target}`), 'pulled'],
-      output,
-      stagePeaks: oneProcess,
+      command: (task) => [
+        ...systemdPull(task, '--verify=checksum', `--image-root=${task.target}`),
+        PULLED_NAME,
+      ],
+      pipeline: false,
     },
     {
-      // Without the second, pristine copy that it otherwise keeps.
-      name: 'systemd-pull --direct',
-      verified: 'SHA256SUMS',
-      command: (task) => [...systemdPull(task, '--direct'), output(task.target)],
-      output,
-      stagePeaks: oneProcess,
+      // When it verifies, systemd 252 keeps all that it unpacks in memory as well: this line is without that.
+      name: 'systemd-pull --verify=no',
+      verified: 'nothing',
+      command: (task) => [...systemdPull(task, '--verify=no', `--image-root=${task.target}`), PULLED_NAME],
+      pipeline: false,
+    },
+    {
+      // At its leanest: also without the second, pristine copy that it otherwise keeps.
+      name: 'the same with --direct',
+      verified: 'nothing',
+      command: (task) => [...systemdPull(task, '--verify=no', '--direct'), path.join(task.target, PULLED)],
+      pipeline: false,
     },
     {
       name: 'curl | tee | xz | dd',
       verified: 'sha256sum',
-      command: ({ url, fileName, target }) => [
+      command: ({ url, fileName, target }, stagePeaks) => [
         'bash',
         '-c',
         pipeline(fileName),
         'bash',
         url,
         fileName,
-        output(target),
-        path.join(scratch, 'stages'),
+        path.join(target, PULLED),
+        stagePeaks,
       ],
-      output,
-      stagePeaks: () => path.join(scratch, 'stages'),
+      pipeline: true,
     },
   ];
 }

@@ -17,23 +17,18 @@ export type Run =
   | { readonly ok: true; readonly usage: Usage }
   | { readonly ok: false; readonly status: number; readonly messages: string };
 
-/** Where a pipeline leaves the peaks of its stages, one `time -f %M` line each; `undefined` for a single process. */
-export type StagePeaks = string | undefined;
-
 /**
- * Runs `command` and measures it.
+ * Runs `command` and measures it. A pipeline leaves the peak of each stage in `stagePeaks`, one line each.
  *
  * GNU time stands between Bun and the command because of the resident set alone: Linux carries what a process had before
  * execve(2) into its ru_maxrss, and what Bun starts shares Bun's own memory until then. GNU time forks, and is small.
  */
 export async function measure(
   command: readonly string[],
-  scratch: string,
-  stagePeaks: StagePeaks,
+  { scratch, stagePeaks }: { readonly scratch: string; readonly stagePeaks: string | undefined },
 ): Promise<Run> {
   const peak = path.join(scratch, 'peak');
   const messages = path.join(scratch, 'messages');
-  fs.rmSync(peak, { force: true });
   if (stagePeaks !== undefined) fs.rmSync(stagePeaks, { force: true });
 
   const begun = performance.now();
@@ -65,6 +60,12 @@ function sumOfLines(file: string): number {
 /** The median of each figure by itself. */
 export function medianUsage(usages: readonly Usage[]): Usage {
   const of = (figure: keyof Usage) => median(usages.map((usage) => usage[figure]));
+  return { wall: of('wall'), cpu: of('cpu'), rss: of('rss'), rssOfAll: of('rssOfAll') };
+}
+
+/** `usage` divided by `other`, figure by figure. */
+export function ratioOf(usage: Usage, other: Usage): Usage {
+  const of = (figure: keyof Usage) => usage[figure] / other[figure];
   return { wall: of('wall'), cpu: of('cpu'), rss: of('rss'), rssOfAll: of('rssOfAll') };
 }
 

@@ -8,6 +8,8 @@ await Bun.build({
   target: 'bun',
   minify: true,
   bytecode: true,
+  // What is imported lazily is not even read at the start.
+  splitting: true,
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },

@@ -45,8 +45,8 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
     }
     values.set(spec.name, [...given, token.value ?? '']);
   }
-  const [operand, ...extra] = operands;
-  if (operand === undefined || operand === '') {
+  const [operand = '', ...extra] = operands;
+  if (operand === '' && command.operandIsOptional !== true) {
     throw new RdpullError('bad-argument', `rdpull ${command.name} needs ${command.operand}`, help);
   }
   if (extra[0] !== undefined) {

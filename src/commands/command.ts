@@ -11,6 +11,7 @@ export interface OptionSpec {
 
 /** What the command line of a command came down to. */
 export interface CommandLine {
+  /** Empty when it is optional and was left out. */
   readonly operand: string;
   /** Whether a switch was given. */
   has(name: string): boolean;
@@ -20,12 +21,17 @@ export interface CommandLine {
   values(name: string): readonly string[];
 }
 
-/** One command: what it is called and takes, and what it does. */
-export interface Command {
+/** A command's line in the overview. */
+export interface CommandSummary {
   readonly name: string;
   /** How its one operand is called in the help. */
   readonly operand: string;
+  readonly operandIsOptional?: boolean;
   readonly summary: string;
+}
+
+/** One command: what it is called and takes, and what it does. */
+export interface Command extends CommandSummary {
   /** What `--help` says between the usage line and the options. */
   readonly description: string;
   readonly options: readonly OptionSpec[];

@@ -1,14 +1,18 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { quoted } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+import { encodeLinkName } from '../request/device-link-name.ts';
 
 /** How a published image is to be made usable. */
 export interface Exposure {
   readonly blockdev: boolean;
   /** Where to bind-mount the tree. */
   readonly bind: string | undefined;
+  /** Where to leave a link to the device with the root file system. */
+  readonly rootLink: string | undefined;
   readonly readOnly: boolean;
 }
 
@@ -41,6 +45,8 @@ export function requireRoot(what: string): void {
 /** How an image was made usable. */
 export interface Exposed {
   readonly device?: AttachedLoopDevice;
+  /** The device with the root file system, where a link to it was asked for. */
+  readonly root?: string;
   readonly mount?: string;
 }
 
@@ -51,12 +57,15 @@ export interface Exposed {
  */
 export async function exposeImage(
   target: string,
-  { blockdev, bind, readOnly }: Exposure,
+  { blockdev, bind, rootLink, readOnly }: Exposure,
   warn: (text: string) => void,
 ): Promise<Exposed> {
   if (blockdev) {
     const { attachLoopDevice } = await import('../expose/loop-device.ts');
-    return { device: await attachLoopDevice({ path: target, readOnly, warn }) };
+    const { writeLoopRefFile } = await import('../expose/loop-ref-file.ts');
+    writeLoopRefFile(target, encodeLinkName(path.basename(target)), warn);
+    const device = await attachLoopDevice({ path: target, readOnly, warn });
+    return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device) };
   }
   if (bind !== undefined) {
     const { bindMount } = await import('../expose/bind-mount.ts');
@@ -66,10 +75,25 @@ export async function exposeImage(
   return {};
 }
 
-/** Lines for a person: the device, its partitions, the mount point. */
-export function exposedLines({ device, mount }: Exposed): string[] {
+/** Where there is no root, or no way to link to it, the device must not stay either. */
+async function linkRoot(link: string, device: AttachedLoopDevice): Promise<string> {
+  const { linkDevice, rootDevice } = await import('../expose/root-partition.ts');
+  try {
+    const root = rootDevice(device);
+    linkDevice(link, root);
+    return root;
+  } catch (error) {
+    const { detachLoopDevice } = await import('../expose/loop-detach.ts');
+    await detachLoopDevice(device.device);
+    throw error;
+  }
+}
+
+/** Lines for a person: the device, its partitions and which is the root; or the mount point. */
+export function exposedLines({ device, root, mount }: Exposed): string[] {
   if (mount !== undefined) return [mount];
-  return device === undefined ? [] : deviceLines(device);
+  if (device === undefined) return [];
+  return [...deviceLines(device), ...(root === undefined ? [] : [`root: ${root}`])];
 }
 
 /** The device, then a line for each partition: path, size, type and name. */
@@ -83,6 +107,10 @@ export function deviceLines({ device, partitions }: AttachedLoopDevice): string[
 }
 
 /** The same for `--json`. */
-export function exposedJson({ device, mount }: Exposed): Record<string, unknown> {
-  return { ...(mount !== undefined && { mount }), ...(device !== undefined && { loop: device }) };
+export function exposedJson({ device, root, mount }: Exposed): Record<string, unknown> {
+  return {
+    ...(mount !== undefined && { mount }),
+    ...(device !== undefined && { loop: device }),
+    ...(root !== undefined && { root }),
+  };
 }

@@ -1,4 +1,4 @@
-import type { Command, OptionSpec } from './command.ts';
+import type { Command, CommandSummary, OptionSpec } from './command.ts';
 import { COMMON_OPTIONS } from './command-line.ts';
 
 const INDENT = '  ';
@@ -6,8 +6,8 @@ const COLUMN = 30;
 const WIDTH = 100;
 
 /** What `rdpull --help` prints. */
-export function overview(commands: readonly Command[]): string {
-  const rows = commands.map(({ name, operand, summary }) => row(`${name} ${operand}`, summary));
+export function overview(commands: readonly CommandSummary[]): string {
+  const rows = commands.map((command) => row(`${command.name} ${shownOperand(command)}`, command.summary));
   return `Downloads, verifies and attaches the root image of a machine.
 
 Usage: rdpull COMMAND [OPTIONS] OPERAND
@@ -23,15 +23,20 @@ Exit status: 0 when all that was asked for holds; 2 wrong usage, 10 network, 11 
 }
 
 /** What `rdpull COMMAND --help` prints. */
-export function commandHelp({ name, operand, description, options }: Command): string {
+export function commandHelp(command: Command): string {
+  const { name, description, options } = command;
   const own = options.length === 0 ? '' : `Options:\n${options.map(optionRow).join('\n')}\n\n`;
-  return `Usage: rdpull ${name} [OPTIONS] ${operand}
+  return `Usage: rdpull ${name} [OPTIONS] ${shownOperand(command)}
 
 ${description}
 
 ${own}Common options:
 ${COMMON_OPTIONS.map(optionRow).join('\n')}
 `;
+}
+
+function shownOperand({ operand, operandIsOptional }: CommandSummary): string {
+  return operandIsOptional === true ? `[${operand}]` : operand;
 }
 
 function optionRow({ name, value, repeatable, help }: OptionSpec): string {
@@ -41,7 +46,7 @@ function optionRow({ name, value, repeatable, help }: OptionSpec): string {
 
 /** Two columns; the second one is wrapped. */
 function row(left: string, right: string): string {
-  const start = `${INDENT}${left}`.padEnd(COLUMN);
+  const start = `${INDENT}${left} `.padEnd(COLUMN);
   const lines: string[] = [];
   let line = start.length > COLUMN ? `${start}\n${' '.repeat(COLUMN)}` : start;
   let length = COLUMN;

@@ -4,8 +4,9 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
 import { imageNameDefect } from '../request/image-name.ts';
 import { nearest } from '../request/nearest.ts';
+import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import type { PullRequest, Remote } from '../request/pull-request.ts';
 import { lastComponent, urlDefect } from '../request/url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from '../request/verify-mode.ts';
 import type { CommandLine } from './command.ts';
@@ -62,8 +63,13 @@ function requestForUrl(url: string): PullRequest {
       'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
     );
   }
+  const remote: Remote = { kind: 'url', url };
+  const unfillable = placeholderDefect(remote);
+  if (unfillable !== undefined) {
+    throw new RdpullError('bad-url', `${quoted(url)} ${unfillable.what}`, unfillable.hint);
+  }
   return {
-    remote: { kind: 'url', url },
+    remote,
     type: typeByName(lastComponent(url) ?? ''),
     imageClass: 'machine',
     local: undefined,

@@ -1,6 +1,9 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import type { BootOrigin } from '../origin/boot-origin.ts';
+import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
+import { shownUrl } from '../transfer/source/shown-url.ts';
 
 /** A URL to pull from, without the login that it may have held. */
 export interface PullUrl {
@@ -8,24 +11,30 @@ export interface PullUrl {
   readonly login: Login | undefined;
 }
 
+export interface FindOptions {
+  readonly ca: readonly string[];
+  readonly signal: AbortSignal;
+  /** Takes lines for `--verbose`. */
+  detail(text: string): void;
+}
+
 /**
- * The URL that a request means on this machine: its own, or the file beside what the machine was booted from.
+ * The URL that a request means on this machine: its own, or the file beside what the machine was booted from; with
+ * its placeholders replaced.
  *
  * @returns undefined when the request is for the boot origin and the machine was not booted over HTTP
  * @throws RdpullError bad-url, http-not-found when no image lies beside the UKI, and those of `openSource`
  */
 export async function findPullUrl(
   { remote, type }: PullRequest,
-  options: { readonly ca: readonly string[]; readonly signal: AbortSignal },
+  options: FindOptions,
 ): Promise<PullUrl | undefined> {
-  if (remote.kind === 'url') return splitLogin(remote.url);
-  const [{ findBootOrigin }, { imageUrls }] = await Promise.all([
-    import('../origin/boot-origin.ts'),
-    import('../origin/image-url.ts'),
-  ]);
-  const origin = findBootOrigin();
+  if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url));
+  const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
-  const candidates = imageUrls(remote.name, type, origin.url).map(splitLogin);
+  const { imageUrls } = await import('../origin/image-url.ts');
+  const name = remote.name === undefined ? undefined : await fillPlaceholders(remote.name, origin.url);
+  const candidates = imageUrls(name, type, origin.url).map(splitLogin);
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   for (const candidate of candidates) {
@@ -38,14 +47,73 @@ export async function findPullUrl(
   );
 }
 
-async function exists(
-  { url, login }: PullUrl,
-  options: { readonly ca: readonly string[]; readonly signal: AbortSignal },
-): Promise<boolean> {
+/**
+ * Where this machine was booted from; efivarfs is mounted first if it is not.
+ *
+ * @throws RdpullError bad-url, file-unreadable
+ */
+export async function readBootOrigin(detail: (text: string) => void): Promise<BootOrigin | undefined> {
+  const [{ findBootOrigin }, { mountEfivarfs }] = await Promise.all([
+    import('../origin/boot-origin.ts'),
+    import('../origin/efivarfs.ts'),
+  ]);
+  await mountEfivarfs(detail);
+  return findBootOrigin();
+}
+
+/**
+ * Replaces the placeholders of a URL, or of a file name beside `bootUrl`, by what this machine is.
+ *
+ * @throws RdpullError bad-url when one stands for nothing here, and of the network family when {mac} needs a server
+ *   that there is no way to
+ */
+export async function fillPlaceholders(text: string, bootUrl?: string): Promise<string> {
+  const asked = placeholdersIn(text);
+  if (asked.size === 0) return text;
+  const { identify } = await import('../origin/machine-identity.ts');
+  const values = new Map<Placeholder, string>();
+  for (const placeholder of asked) {
+    if (placeholder !== 'mac') values.set(placeholder, identify(placeholder));
+  }
+  const filled = expandPlaceholders(text, values);
+  if (!asked.has('mac')) return filled;
+  return expandPlaceholders(
+    filled,
+    new Map<Placeholder, string>([['mac', await macTowards(bootUrl ?? filled)]]),
+  );
+}
+
+/** The address of the interface that reaches the server of a URL, as file names have it: `52-54-00-12-34-56`. */
+async function macTowards(serverUrl: string): Promise<string> {
+  const [{ findServerInterface }, { noValue }, { networkError }] = await Promise.all([
+    import('../origin/server-interface.ts'),
+    import('../origin/machine-identity.ts'),
+    import('../transfer/source/network-error.ts'),
+  ]);
+  const { url } = splitLogin(serverUrl);
+  if (!URL.canParse(url)) {
+    throw new RdpullError(
+      'bad-url',
+      `${shownUrl(url)} is not a URL`,
+      'write it as http://HOST/FILE or https://HOST/FILE',
+    );
+  }
+  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+  const found = await findServerInterface(host).catch((error) => {
+    throw networkError(shownUrl(url), error);
+  });
+  if (found?.mac !== undefined) return found.mac.replaceAll(':', '-');
+  throw noValue(
+    'mac',
+    `${host} is reached by ${found?.name ?? 'an interface'}, which has no hardware address`,
+  );
+}
+
+async function exists({ url, login }: PullUrl, { ca, signal }: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {
-    const source = await openSource(url, { ...options, login });
+    const source = await openSource(url, { ca, signal, login });
     source.close();
     return true;
   } catch (error) {

@@ -1,15 +1,18 @@
+import fs from 'node:fs';
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import { createProgress, type Progress, type ProgressOutput } from '../console/progress.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
+import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { shownUrl } from '../transfer/source/shown-url.ts';
 import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
-import type { Command, CommandLine } from './command.ts';
+import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
   type Exposure,
   exposedJson,
@@ -20,6 +23,7 @@ import {
 } from './exposure.ts';
 import { imageRoot, pullRequest } from './pull-arguments.ts';
 import { findPullUrl } from './pull-url.ts';
+import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
 
 export const pull: Command = {
@@ -77,59 +81,114 @@ here override what it says.`,
       value: 'DIR',
       help: 'bind-mount an unpacked tarball on DIR, with setuid programs and devices allowed',
     },
+    {
+      name: 'root-link',
+      value: 'LINK',
+      help: 'with --blockdev: make LINK a link to the root partition, told by its type, or to the device of a bare file system',
+    },
     { name: 'force', help: 'replace an image that exists already' },
+    {
+      name: 'keep',
+      help: 'when the image exists already, download nothing, and attach or mount what is there',
+    },
   ],
-  async run(line, { reporter, signal }) {
-    const begun = performance.now();
-    const request = pullRequest(line, reporter.warn);
-    const bind = line.value('bind');
-    const exposure: Exposure = {
-      blockdev: request.blockdev,
-      bind: bind === undefined ? undefined : path.resolve(bind),
-      readOnly: request.readOnly,
-    };
-    await requireExposable(exposure);
-    if (request.type === 'tar') requireRoot('unpacking a root file system');
-
-    const found = await findPullUrl(request, { ca: line.values('ca'), signal });
-    if (found === undefined) {
-      reporter.info(
-        'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull',
-      );
-      reporter.result([], { skipped: 'no boot URL' });
-      return;
-    }
-    const { url, login } = found;
-    if (request.verify.kind === 'no' && url.startsWith('http:')) {
-      reporter.warn(
-        'verify=no over plain http: whoever is on the network can put another image in place of this one',
-      );
-    }
-    const target = targetPath(line, request, url);
-    reporter.detail(`${shownUrl(url)} will become ${target}, verify=${formatVerifyMode(request.verify)}`);
-    const { runTransfer } = await import('../transfer/transfer.ts');
-    const observer = observe(target, reporter);
-    let result: TransferResult;
+  async run(line, context) {
+    using service = await connectServiceManager(context.reporter.detail);
     try {
-      const { type, verify, readOnly } = request;
-      result = await runTransfer(
-        { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
-        { ca: line.values('ca'), login, signal },
-        observer,
-      );
-    } finally {
-      observer.end();
+      service.ready(await pullImage(line, context, service));
+    } catch (error) {
+      if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
+      throw error;
     }
-    const milliseconds = Math.round(performance.now() - begun);
-    reporter.info(summary(result, milliseconds));
-    reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
-
-    const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
-      throw withCompleteImage(error, target);
-    });
-    reporter.result([target, ...exposedLines(exposed)], { ...result, milliseconds, ...exposedJson(exposed) });
   },
 };
+
+/** @returns what became of it, in one line */
+async function pullImage(
+  line: CommandLine,
+  { reporter, signal }: CommandContext,
+  service: ServiceNotifier,
+): Promise<string> {
+  const begun = performance.now();
+  const request = pullRequest(line, reporter.warn);
+  const exposure = requestedExposure(line, request);
+  await requireExposable(exposure);
+  if (request.type === 'tar') requireRoot('unpacking a root file system');
+
+  const found = await findPullUrl(request, {
+    ca: line.values('ca'),
+    signal,
+    detail: reporter.detail,
+  });
+  if (found === undefined) {
+    const skipped =
+      'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
+    reporter.info(skipped);
+    reporter.result([], { skipped: 'no boot URL' });
+    return skipped;
+  }
+  const { url, login } = found;
+  if (request.verify.kind === 'no' && url.startsWith('http:')) {
+    reporter.warn(
+      'verify=no over plain http: whoever is on the network can put another image in place of this one',
+    );
+  }
+  const target = targetPath(line, request, url);
+  reporter.detail(`${shownUrl(url)} will become ${target}, verify=${formatVerifyMode(request.verify)}`);
+  if (line.has('keep') && fs.existsSync(target)) {
+    const kept = `${printable(target)} exists already and is kept`;
+    reporter.info(kept);
+    const exposed = await exposeImage(target, exposure, reporter.warn);
+    reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
+    return kept;
+  }
+  const { runTransfer } = await import('../transfer/transfer.ts');
+  const observer = observe(target, reporter, service);
+  let result: TransferResult;
+  try {
+    const { type, verify, readOnly } = request;
+    result = await runTransfer(
+      { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
+      { ca: line.values('ca'), login, signal },
+      observer,
+    );
+  } finally {
+    observer.end();
+  }
+  const milliseconds = Math.round(performance.now() - begun);
+  const done = summary(result, milliseconds);
+  reporter.info(done);
+  reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
+
+  const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
+    throw withCompleteImage(error, target);
+  });
+  reporter.result([target, ...exposedLines(exposed)], { ...result, milliseconds, ...exposedJson(exposed) });
+  return done;
+}
+
+/** @throws RdpullError bad-option */
+function requestedExposure(line: CommandLine, { blockdev, readOnly }: PullRequest): Exposure {
+  if (line.has('root-link') && !blockdev) {
+    throw new RdpullError(
+      'bad-option',
+      '--root-link=LINK needs a block device for the link to lead to',
+      'add --blockdev',
+    );
+  }
+  if (line.has('keep') && line.has('force')) {
+    throw new RdpullError(
+      'bad-option',
+      '--keep and --force are opposites: what to do with an image that exists already',
+      'leave out one of them',
+    );
+  }
+  const absolute = (option: string) => {
+    const given = line.value(option);
+    return given === undefined ? undefined : path.resolve(given);
+  };
+  return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
+}
 
 function targetPath(line: CommandLine, request: PullRequest, url: string): string {
   const { local, path: usual } = resolveRequest(request, url, inInitrd());
@@ -137,14 +196,23 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   return root === undefined ? usual : imagePath(root, request.type, local);
 }
 
-function observe(target: string, reporter: Reporter): TransferObserver & { end(): void } {
+function observe(
+  target: string,
+  reporter: Reporter,
+  service: ServiceNotifier,
+): TransferObserver & { end(): void } {
+  const name = path.basename(target);
   let progress: Progress | undefined;
   return {
     started({ url, size: total }) {
       reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
-      if (!reporter.options.quiet) progress = createProgress(path.basename(target), total, STANDARD_ERROR);
+      service.started(name, total);
+      if (!reporter.options.quiet) progress = createProgress(name, total, STANDARD_ERROR);
     },
-    progress: ({ received }) => progress?.update(received),
+    progress({ received }) {
+      service.progress(received);
+      progress?.update(received);
+    },
     warn: reporter.warn,
     end: () => progress?.end(),
   };

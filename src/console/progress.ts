@@ -1,10 +1,9 @@
 import { duration, size } from './quantity.ts';
+import { createRateMeter } from './transfer-rate.ts';
 
 /** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
 const DRAW_INTERVAL = 100;
 const LINE_INTERVAL = 1000;
-/** The rate is the mean over this time, in ms: long enough to be calm, short enough to show a stall. */
-const RATE_WINDOW = 5000;
 
 const BAR_WIDTH = 24;
 const CLEAR_LINE = '\r\x1b[K';
@@ -44,18 +43,14 @@ export function createProgress(
   now: () => number = () => performance.now(),
 ): Progress {
   const interval = output.isTerminal ? DRAW_INTERVAL : LINE_INTERVAL;
-  const samples = [{ at: now(), received: 0 }];
   let shownAt = now();
+  const rateAt = createRateMeter(shownAt);
   return {
     update(received) {
       const at = now();
       if (at - shownAt < interval) return;
       shownAt = at;
-      samples.push({ at, received });
-      while (samples.length > 2 && at - (samples[0]?.at ?? at) > RATE_WINDOW) samples.shift();
-      const oldest = samples[0] ?? { at, received: 0 };
-      const rate = ((received - oldest.received) * 1000) / Math.max(1, at - oldest.at);
-      const state = { name, received, total, rate };
+      const state = { name, received, total, rate: rateAt(at, received) };
       if (output.isTerminal) output.write(CLEAR_LINE + progressBar(state, output.columns()));
       else output.write(`rdpull: ${progressLine(state)}\n`);
     },
@@ -81,6 +76,7 @@ export function progressBar(state: ProgressState, columns: number): string {
   return `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${text}`;
 }
 
-function percent(received: number, total: number): number {
+/** Whole percent, never more than 100. */
+export function percent(received: number, total: number): number {
   return total === 0 ? 100 : Math.min(100, Math.floor((received * 100) / total));
 }

@@ -4,6 +4,7 @@ import { parseBoolean } from './boolean.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect } from './image-name.ts';
 import { nearest } from './nearest.ts';
+import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
 import { isUrlText, urlDefect } from './url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
@@ -48,7 +49,7 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
 
 /**
  * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
- * `verify=yes`, `verify=sha256:HEX`, and with `bootorigin` an empty REMOTE.
+ * `verify=yes`, `verify=sha256:HEX`, placeholders in REMOTE, and with `bootorigin` an empty REMOTE.
  *
  * @param warn takes a line about each option that is ignored, also when the expression is refused in the end
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
@@ -71,7 +72,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       missingHint(IMAGE_CLASSES, options.unknown),
     );
   }
-  const local = fields.local ?? (remote.kind === 'url' ? deriveImageName(remote.url, type) : undefined);
+  const local = fields.local ?? deriveLocal(remote, type, refusal);
   if (blockdev && type !== 'raw') {
     throw refusal(
       'bad-expression',
@@ -148,7 +149,27 @@ function checkLocal(local: string | undefined, refusal: Refusal): void {
   );
 }
 
+/** The local name in place of an empty one; undefined when only the boot URL will tell. */
+function deriveLocal(remote: Remote, type: ImageType, refusal: Refusal): string | undefined {
+  if (hasPlaceholderInFileName(remote)) {
+    // The unit that pulls is named after it, and is written before the machine is asked who it is.
+    throw refusal(
+      'bad-image-name',
+      'has no local name, and none can be derived from a file name with a placeholder in it',
+      'write a local name between the first and the second colon',
+    );
+  }
+  return remote.kind === 'url' ? deriveImageName(remote.url, type) : undefined;
+}
+
 function parseRemote(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
+  const remote = parseAddress(text, bootOrigin, refusal);
+  const defect = placeholderDefect(remote);
+  if (defect === undefined) return remote;
+  throw refusal('bad-url', defect.what, defect.hint);
+}
+
+function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
   if (bootOrigin) {
     if (isUrlText(text)) return { kind: 'bootorigin', name: text === '' ? undefined : text };
     throw refusal(

@@ -2,7 +2,7 @@ import { type ImageClass, type ImageType, imageDirectory, imagePath } from './im
 import { deriveImageName } from './image-name.ts';
 import type { VerifyMode } from './verify-mode.ts';
 
-/** Where an image is to come from. */
+/** Where an image is to come from. Both texts may hold placeholders, which are replaced when it is pulled. */
 export type Remote =
   | { readonly kind: 'url'; readonly url: string }
   /** The file `name` beside what this machine was booted from; without a name, the image called like the UKI. */

@@ -1,0 +1,35 @@
+import { createServiceNotifier, type ServiceNotifier } from '../console/service-notifier.ts';
+
+/**
+ * The way to the service manager that started this process, if one did and wants to hear of it (`$NOTIFY_SOCKET`,
+ * sd_notify(3)); else all messages go nowhere. A message that cannot be sent is no failure.
+ *
+ * @param detail takes a line about the first message that could not be sent
+ */
+export async function connectServiceManager(
+  detail: (text: string) => void,
+): Promise<ServiceNotifier & Disposable> {
+  const { NOTIFY_SOCKET: address = '' } = process.env;
+  if (address === '') return { ...createServiceNotifier(() => undefined), [Symbol.dispose]: () => undefined };
+
+  // Only here, because it opens the way into libc.
+  const { NotifySocket } = await import('../kernel/notify-socket.ts');
+  let socket: InstanceType<typeof NotifySocket> | undefined;
+  let told = false;
+  const tolerate = (action: () => void): void => {
+    try {
+      action();
+    } catch (error) {
+      if (!told)
+        detail(`the service manager cannot be told: ${error instanceof Error ? error.message : error}`);
+      told = true;
+    }
+  };
+  tolerate(() => {
+    socket = new NotifySocket(address);
+  });
+  return {
+    ...createServiceNotifier((message) => tolerate(() => socket?.send(message))),
+    [Symbol.dispose]: () => socket?.[Symbol.dispose](),
+  };
+}

@@ -1,0 +1,65 @@
+import { printable } from './printable.ts';
+import { percent, progressLine } from './progress.ts';
+import { createRateMeter } from './transfer-rate.ts';
+
+/** Messages about progress are at least this far apart, in ms. */
+const INTERVAL = 1000;
+
+/**
+ * How long the service manager is to wait for the next bytes, in µs. TimeoutStartSec= of the unit says the same, so
+ * that a transfer may take for ever, but not stand still for longer than this.
+ */
+const PATIENCE = 300_000_000;
+
+/** Tells systemd how a transfer goes on: sd_notify(3). */
+export interface ServiceNotifier {
+  /** The bytes of `name` begin to arrive; `total` of them where that is known. */
+  started(name: string, total: number | undefined): void;
+  /** Call it whenever bytes have arrived; a message goes out once a second. */
+  progress(received: number): void;
+  /** All that was asked for holds. */
+  ready(status: string): void;
+  /** `systemctl status` then shows why. */
+  failed(message: string): void;
+}
+
+/**
+ * @param send sends lines of NAME=value as one message
+ * @param now a clock in ms
+ */
+export function createServiceNotifier(
+  send: (message: string) => void,
+  now: () => number = () => performance.now(),
+): ServiceNotifier {
+  let name = '';
+  let total: number | undefined;
+  let sentAt = now();
+  let sentReceived = 0;
+  let rateAt = createRateMeter(sentAt);
+  const status = (text: string) => `STATUS=${printable(text)}`;
+  return {
+    started(startedName, startedTotal) {
+      name = startedName;
+      total = startedTotal;
+      sentAt = now();
+      sentReceived = 0;
+      rateAt = createRateMeter(sentAt);
+      send(status(`${name}: the server answers`));
+    },
+    progress(received) {
+      const at = now();
+      // What has not brought new bytes must not buy more time.
+      if (at - sentAt < INTERVAL || received <= sentReceived) return;
+      sentAt = at;
+      sentReceived = received;
+      const lines = [
+        status(progressLine({ name, received, total, rate: rateAt(at, received) })),
+        ...(total === undefined ? [] : [`X_IMPORT_PROGRESS=${percent(received, total)}%`]),
+        `EXTEND_TIMEOUT_USEC=${PATIENCE}`,
+      ];
+      send(lines.join('\n'));
+    },
+    ready: (text) => send(`READY=1\n${status(text)}`),
+    failed: (message) => send(status(message)),
+  };
+}

@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { AttachedLoopDevice, AttachedPartition } from './loop-device.ts';
+
+/** The types of root partitions: the Discoverable Partitions Specification (uapi-group.org), by process.arch. */
+const ROOT_TYPES: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
+  arm64: 'b921b045-1df0-41c3-af44-4c6f280d3fae',
+  x64: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
+};
+
+/** What a partition for anything is, in a GPT and in an MBR. */
+const GENERIC_TYPES = ['0fc63daf-8483-4772-8e79-3d69d8477de4', '0x83'];
+
+/** What systemd-sysupdate(8) calls a partition that an update will fill. */
+const EMPTY = '_empty';
+
+/**
+ * The device with the root file system of an attached image: the partition of this architecture's root type (of
+ * several, as after updates, the one whose name is the highest version), else the only one of the generic Linux type,
+ * as systemd-dissect(1) chooses; or the whole device when it is one bare file system.
+ *
+ * @throws RdpullError image-unrecognised
+ */
+export function rootDevice(
+  { device, kind, partitions }: AttachedLoopDevice,
+  architecture: NodeJS.Architecture = process.arch,
+): string {
+  if (kind === 'file-system') return device;
+
+  const filled = partitions.filter(({ name }) => name !== EMPTY);
+  const [first, ...others] = filled.filter(({ type }) => type === ROOT_TYPES[architecture]);
+  if (first !== undefined) return others.reduce(newer, first).path;
+
+  const generic = filled.filter(({ type }) => GENERIC_TYPES.includes(type));
+  if (generic.length === 1 && generic[0] !== undefined) return generic[0].path;
+
+  const found = partitions.map(
+    ({ number, type, name }) => `${number} (${type}${name ? `, ${quoted(name)}` : ''})`,
+  );
+  throw new RdpullError(
+    'image-unrecognised',
+    `none of the image's partitions is a root partition for ${architecture}: ${found.join(', ') || 'it has none'}`,
+    `give the root partition the type ${ROOT_TYPES[architecture] ?? 'of this architecture'}, or name it: root=/dev/disk/by-loop-ref/NAME.raw-partN`,
+  );
+}
+
+const VERSIONS = new Intl.Collator('en', { numeric: true });
+
+function newer(one: AttachedPartition, other: AttachedPartition): AttachedPartition {
+  return VERSIONS.compare(other.name ?? '', one.name ?? '') > 0 ? other : one;
+}
+
+/**
+ * Makes the symbolic link `link` to a device, in place of one that is there; nobody ever sees it missing.
+ *
+ * @throws RdpullError target-unwritable
+ */
+export function linkDevice(link: string, device: string): void {
+  const temporary = `${link}.${process.pid}`;
+  try {
+    fs.mkdirSync(path.dirname(link), { recursive: true });
+    fs.rmSync(temporary, { force: true });
+    fs.symlinkSync(device, temporary);
+    fs.renameSync(temporary, link);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw new RdpullError(
+      'target-unwritable',
+      `the link ${printable(link)} cannot be made: ${error instanceof Error ? error.message : error}`,
+      'name a path in a directory that can be written, such as /run/rdpull/root',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,95 @@
+import fs from 'node:fs';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { inInitrd } from '../request/initrd.ts';
+import type { GeneratorInput } from './unit-plan.ts';
+
+/** The credential with one expression a line: system-credentials(7). */
+const CREDENTIAL = 'import.pull';
+
+/** Bytes of a line that are read; systemd gives up at longer ones (LINE_MAX of limits.h). */
+const LINE_MAX = 2048;
+
+/** Bytes of a credential: the limit for all of them together (systemd.exec(5)). */
+const CREDENTIAL_MAX = 1024 * 1024;
+
+/**
+ * Gathers what systemd passes to a generator (systemd.generator(7)) and what this machine says.
+ *
+ * @param warn takes a line about what cannot be read
+ */
+export function readGeneratorInput(
+  environment: NodeJS.ProcessEnv,
+  warn: (message: string) => void,
+): GeneratorInput {
+  return {
+    commandLine: readCommandLine(environment, warn),
+    credential: readCredential(environment, warn),
+    inInitrd: inInitrd(environment),
+    executable: process.execPath,
+    exists: fs.existsSync,
+  };
+}
+
+/** In a container the kernel's belongs to the machine around it: there the arguments of PID 1 count. */
+function readCommandLine(environment: NodeJS.ProcessEnv, warn: (message: string) => void): string {
+  const { SYSTEMD_PROC_CMDLINE: given, SYSTEMD_VIRTUALIZATION: around } = environment;
+  if (given !== undefined) return given;
+  const inContainer = around?.startsWith('container:') === true;
+  const path = inContainer ? '/proc/1/cmdline' : '/proc/cmdline';
+  try {
+    const text = fs.readFileSync(path, 'utf8');
+    return inContainer ? text.split('\0').map(quoteWord).join(' ') : text;
+  } catch (error) {
+    warn(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+    return '';
+  }
+}
+
+/** One word of a command line, for the parser that takes quotes away. */
+function quoteWord(word: string): string {
+  return `"${word.replaceAll('"', `"'"'"`)}"`;
+}
+
+function readCredential(
+  environment: NodeJS.ProcessEnv,
+  warn: (message: string) => void,
+): GeneratorInput['credential'] {
+  const { CREDENTIALS_DIRECTORY: plain, ENCRYPTED_CREDENTIALS_DIRECTORY: encrypted } = environment;
+  const path = `${plain}/${CREDENTIAL}`;
+  try {
+    if (plain !== undefined && fs.existsSync(path)) return { path, expressions: readLines(path, warn) };
+  } catch (error) {
+    const { message } = error instanceof RdpullError ? error : RdpullError.from(error);
+    warn(`the credential ${CREDENTIAL} is ignored: ${message}`);
+    return undefined;
+  }
+  if (encrypted !== undefined && fs.existsSync(`${encrypted}/${CREDENTIAL}`)) {
+    warn(
+      `the credential ${CREDENTIAL} is ignored: it is encrypted, and rdpull cannot decrypt it; ` +
+        'pass it in the clear, or write the expressions on the kernel command line',
+    );
+  }
+  return undefined;
+}
+
+/** The lines that say something: without the space around them, comments and empty ones. */
+function readLines(path: string, warn: (message: string) => void): string[] {
+  const { size } = fs.statSync(path);
+  if (size > CREDENTIAL_MAX) {
+    throw new RdpullError('file-unreadable', `its ${size} bytes are too many`, 'shorten it');
+  }
+  return fs
+    .readFileSync(path, 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line, index) => {
+      const bytes = Buffer.byteLength(line);
+      if (bytes > LINE_MAX) {
+        warn(
+          `line ${index + 1} of the credential ${CREDENTIAL} is ignored: ` +
+            `it is ${bytes} bytes long, ${LINE_MAX} is the limit`,
+        );
+      }
+      return bytes <= LINE_MAX && line !== '' && !line.startsWith('#');
+    });
+}

@@ -1,0 +1,61 @@
+import fs from 'node:fs';
+
+/** Priority of syslog(3). */
+const LOG_WARNING = 4;
+
+/** Bytes of a record: the kernel refuses more (include/linux/printk.h: PRINTK_MESSAGE_MAX and its like are above). */
+const RECORD_MAX = 1000;
+
+/** Lines of one run. The kernel's log is small, and slows down who writes much (printk.devkmsg in kernel-parameters). */
+const LINES_MAX = 50;
+
+/** Where a generator says what is wrong. */
+export interface GeneratorLog {
+  readonly warn: (message: string) => void;
+  /** Says how many lines were too many. */
+  close(): void;
+}
+
+/**
+ * The kernel's log when systemd runs us, because the journal may wait for us; standard error when a person does, or
+ * when that log cannot be opened.
+ */
+export function openGeneratorLog(environment: NodeJS.ProcessEnv): GeneratorLog {
+  const kernel = environment['SYSTEMD_SCOPE'] === undefined ? undefined : openKernelLog();
+  let lines = 0;
+  function write(message: string): void {
+    if (kernel === undefined) process.stderr.write(`rdpull: ${message}\n`);
+    else writeRecord(kernel, `<${LOG_WARNING}>rdpull-generator: ${message}`);
+  }
+  return {
+    warn(message) {
+      lines++;
+      if (lines <= LINES_MAX) write(message);
+    },
+    close() {
+      if (lines > LINES_MAX) write(`and ${lines - LINES_MAX} more lines like these`);
+      if (kernel !== undefined) fs.closeSync(kernel);
+    },
+  };
+}
+
+function openKernelLog(): number | undefined {
+  try {
+    return fs.openSync('/dev/kmsg', fs.constants.O_WRONLY | fs.constants.O_NOCTTY);
+  } catch {
+    return undefined;
+  }
+}
+
+/** One write is one record. */
+function writeRecord(fd: number, text: string): void {
+  const bytes = Buffer.from(text);
+  let end = Math.min(bytes.length, RECORD_MAX);
+  // Not in the middle of a character.
+  while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  try {
+    fs.writeSync(fd, Buffer.concat([bytes.subarray(0, end), Buffer.from('\n')]));
+  } catch {
+    // Nobody is left to tell.
+  }
+}

@@ -1,0 +1,25 @@
+import { formatVerifyMode } from '../request/verify-mode.ts';
+import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
+
+/**
+ * The command line that does a pull, behind the program's name. `rdpull pull` reads the same request out of it again
+ * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
+ */
+export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
+  const { remote, type, imageClass, verify, readOnly, blockdev } = request;
+  const where = [`--image-root=${object.directory}`];
+  if (whenPresent === 'keep') where.push('--keep');
+  if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
+  if (remote.kind === 'bootorigin') {
+    const options = [type, imageClass, 'bootorigin', `verify=${formatVerifyMode(verify)}`];
+    if (readOnly) options.push('ro');
+    if (blockdev) options.push('blockdev');
+    const local = object.local.replaceAll(/[\\:]/g, '\\$&');
+    return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
+  }
+  const what = [`--type=${type}`, `--class=${imageClass}`, `--local=${object.local}`];
+  const how = [`--verify=${formatVerifyMode(verify)}`];
+  if (readOnly) how.push('--read-only');
+  if (blockdev) how.push('--blockdev');
+  return ['pull', ...what, ...where, ...how, remote.url];
+}

@@ -1,0 +1,145 @@
+import { printable } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { isPersistent, type PlannedPull } from './planned-pull.ts';
+import { GENERATED } from './pull-unit.ts';
+import { awaitedDevice, comesFrom, deviceUnit } from './root-device.ts';
+import type { RootParameters } from './root-parameters.ts';
+import { sysrootMount } from './sysroot-mount.ts';
+import { settingDefect, unitText } from './unit-text.ts';
+import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
+
+/** How the pulls of an initrd and the root file system come together. */
+export interface RootPlan {
+  /** The pulls, one of which may have become the root. */
+  readonly pulls: readonly PlannedPull[];
+  readonly entries: readonly UnitTreeEntry[];
+}
+
+/**
+ * Decides which pull becomes /sysroot: the tar image that `root=bind:` names, or without any `root=` the only machine
+ * image. With another `root=` systemd mounts it, and the device that it waits for is given the time that a pull takes.
+ *
+ * @param warn takes a line about what cannot be done
+ */
+export function planRoot(
+  parameters: RootParameters,
+  pulls: readonly PlannedPull[],
+  warn: (message: string) => void,
+): RootPlan {
+  const chosen = chooseRoot(parameters, pulls, warn);
+  if (chosen === undefined) return { pulls, entries: deviceEntries(parameters, pulls, warn) };
+  const root = asRoot(chosen);
+  return {
+    pulls: pulls.map((pull) => (pull === chosen ? root : pull)),
+    entries: sysrootEntries(root, parameters, warn),
+  };
+}
+
+function chooseRoot(
+  { root, usr, hasVerity }: RootParameters,
+  pulls: readonly PlannedPull[],
+  warn: (message: string) => void,
+): PlannedPull | undefined {
+  if (root?.startsWith('bind:')) {
+    const path = root.slice('bind:'.length).replaceAll(/\/+/g, '/').replace(/\/$/, '');
+    const named = pulls.find(({ request, object }) => request.type === 'tar' && object.path === path);
+    return named !== undefined && canBeRoot(named, warn) ? named : undefined;
+  }
+  if (root !== undefined || usr !== undefined || hasVerity) return undefined;
+
+  const images = pulls.filter(({ request }) => request.imageClass === 'machine');
+  const [only, ...others] = images;
+  if (only === undefined) return undefined;
+  if (others.length === 0) return canBeRoot(only, warn) ? only : undefined;
+  warn(
+    `there is no root= on the kernel command line, and ${images.length} machine images are pulled: none of them ` +
+      'becomes the root file system; name one with root=bind:/run/machines/NAME (tar) ' +
+      'or root=/dev/disk/by-loop-ref/NAME.raw-partN (raw, with blockdev)',
+  );
+  return undefined;
+}
+
+function canBeRoot({ request, object }: PlannedPull, warn: (message: string) => void): boolean {
+  const defect = isPersistent(object)
+    ? 'is in the memory of the initrd, which is emptied on the way to the real root'
+    : request.type === 'tar'
+      ? settingDefect(object.path)
+      : undefined;
+  if (defect === undefined) return true;
+  warn(
+    `${printable(object.path)} does not become the root file system: it ${defect}; ` +
+      'leave out runtime=, and give it a plain local name',
+  );
+  return false;
+}
+
+/** Whatever else was asked for: a raw image needs a device to be mounted from. */
+function asRoot(pull: PlannedPull): PlannedPull {
+  const { request } = pull;
+  return { ...pull, isRoot: true, request: { ...request, blockdev: request.type === 'raw' } };
+}
+
+/**
+ * The mount of the root, in the early directory: systemd's own generators write theirs into the others at the same
+ * time.
+ */
+function sysrootEntries(
+  root: PlannedPull,
+  parameters: RootParameters,
+  warn: (message: string) => void,
+): UnitTreeEntry[] {
+  return [
+    { precedence: 'early', name: 'sysroot.mount', content: sysrootMount(root, parameters, warn) },
+    dependencyLink('early', 'initrd-root-fs.target.requires', 'sysroot.mount'),
+    dependencyLink('early', 'initrd-usr-fs.target.requires', 'sysroot.mount'),
+    // Of the same name as the drop-in with which systemd-gpt-auto-generator makes the boot wait for a root partition
+    // on the disk that the boot loader came from, and so in place of it.
+    {
+      precedence: 'early',
+      name: 'initrd-root-device.target.d/50-root-device.conf',
+      content: unitText(
+        [GENERATED, `No device is awaited: the root file system is the image of ${root.unit}.`],
+        [],
+      ),
+    },
+  ];
+}
+
+/**
+ * Drop-ins for the devices that `root=` and `mount.usr=` wait for. A device's time-out of 90 seconds runs from when
+ * everything that it is ordered after is done. Where it can come from nowhere but one image, it fails with its pull.
+ */
+function deviceEntries(
+  { root, usr }: RootParameters,
+  pulls: readonly PlannedPull[],
+  warn: (message: string) => void,
+): UnitTreeEntry[] {
+  const attached = pulls.filter(({ request }) => request.blockdev);
+  const entries = new Map<string, UnitTreeEntry>();
+  for (const what of [root, usr]) {
+    const device = what === undefined ? undefined : awaitedDevice(what);
+    if (what === undefined || device === undefined || attached.length === 0) continue;
+    try {
+      const name = `${deviceUnit(device)}.d/40-rdpull.conf`;
+      const origin = attached.find((pull) => comesFrom(device, what, pull));
+      const after = origin === undefined ? attached : [origin];
+      const content = unitText(
+        [GENERATED, 'The time-out of the device starts when this is done.'],
+        [
+          {
+            name: 'Unit',
+            settings: [
+              ...(origin === undefined ? [] : [['Requires', origin.unit] as const]),
+              ...after.map(({ unit }) => ['After', unit] as const),
+            ],
+          },
+        ],
+      );
+      entries.set(name, { precedence: 'normal', name, content });
+    } catch (error) {
+      const { message } = RdpullError.from(error);
+      warn(`the time-out of the root device is not lifted: ${message}`);
+    }
+  }
+  return [...entries.values()];
+}

@@ -1,0 +1,64 @@
+import { printable, quoted } from '../console/printable.ts';
+import { escapeSpecifiers } from '../request/unit-name.ts';
+import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
+import { GENERATED } from './pull-unit.ts';
+import type { RootParameters } from './root-parameters.ts';
+import { settingDefect, unitText } from './unit-text.ts';
+
+/**
+ * Options of a bind mount that undo how /run is mounted: nosuid, nodev, perhaps noexec. mount(8) before 2.39 ignores
+ * suid, dev and exec unless an option comes along that sets something: relatime, which is the default anyway.
+ */
+const TREE_OPTIONS = ['suid', 'dev', 'exec', 'relatime'];
+
+/**
+ * The sysroot.mount that mounts what a pull has made: the tree of a tar image, the root partition of a raw one.
+ *
+ * @param warn takes a line about each parameter that is ignored
+ */
+export function sysrootMount(
+  pull: PlannedPull,
+  parameters: RootParameters,
+  warn: (message: string) => void,
+): string {
+  const isTree = pull.request.type === 'tar';
+  const writable = parameters.writable ?? isTree;
+  const options = [
+    ...(isTree ? ['bind'] : []),
+    writable ? 'rw' : 'ro',
+    ...(isTree ? TREE_OPTIONS : []),
+    ...parameters.flags.filter((flags) => {
+      const defect = settingDefect(flags);
+      if (defect !== undefined) warn(`rootflags=${quoted(flags)} is ignored: it ${defect}`);
+      return defect === undefined;
+    }),
+  ];
+  const mount: [string, string][] = [
+    ['What', isTree ? escapeSpecifiers(pull.object.path) : ROOT_LINK],
+    ['Where', '/sysroot'],
+  ];
+  const { fileSystem } = parameters;
+  if (fileSystem !== undefined && !isTree) {
+    if (/^[A-Za-z0-9._-]+$/.test(fileSystem)) mount.push(['Type', fileSystem]);
+    else warn(`rootfstype=${quoted(fileSystem)} is ignored: it is no file system's name`);
+  }
+  mount.push(['Options', escapeSpecifiers(options.join(','))]);
+  const unit: [string, string][] = [
+    [
+      'Description',
+      escapeSpecifiers(`Root File System (image ${printable(pull.object.local)}, ${isTree ? 'tar' : 'raw'})`),
+    ],
+    ['Documentation', 'man:rdpull(1)'],
+    ['SourcePath', escapeSpecifiers(pull.source.path)],
+    ['Requires', pull.unit],
+    ['After', `${pull.unit} imports.target`],
+    ['Before', 'initrd-root-fs.target'],
+  ];
+  return unitText(
+    [GENERATED],
+    [
+      { name: 'Unit', settings: unit },
+      { name: 'Mount', settings: mount },
+    ],
+  );
+}

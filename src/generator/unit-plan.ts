@@ -1,0 +1,99 @@
+import importsTarget from '../../units/imports.target' with { type: 'text' };
+import importsPreTarget from '../../units/imports-pre.target' with { type: 'text' };
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
+import { parsePullExpression } from '../request/pull-expression.ts';
+import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
+import { pullUnit } from './pull-unit.ts';
+import { rootParameters } from './root-parameters.ts';
+import { planRoot } from './root-plan.ts';
+import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
+
+const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
+
+/** What the units are made from. */
+export interface GeneratorInput {
+  readonly commandLine: string;
+  readonly credential: { readonly path: string; readonly expressions: readonly string[] } | undefined;
+  readonly inInitrd: boolean;
+  /** The path of this program. */
+  readonly executable: string;
+  /** Whether a file or directory exists. */
+  readonly exists: (path: string) => boolean;
+}
+
+/**
+ * The units for everything that is asked for: nothing when nothing is. An expression that is wrong, or that asks for
+ * what another one has asked for, is left out.
+ *
+ * @param warn takes a line about everything that is left out or ignored
+ */
+export function planUnits(input: GeneratorInput, warn: (message: string) => void): UnitTreeEntry[] {
+  const { inInitrd } = input;
+  const parameters = pullParameters(input.commandLine, inInitrd, warn);
+  const asked = collectPulls(parameters.expressions, input, warn);
+  if (asked.length === 0) return [];
+
+  const { pulls, entries } = inInitrd
+    ? planRoot(rootParameters(input.commandLine), asked, warn)
+    : { pulls: asked, entries: [] };
+  return [...pulls.flatMap((pull) => pullEntries(pull, parameters, input)), ...importsTargets(), ...entries];
+}
+
+/** Those on the kernel command line first, then those of the credential. */
+function collectPulls(
+  expressions: readonly string[],
+  { credential, inInitrd, exists }: GeneratorInput,
+  warn: (message: string) => void,
+): PlannedPull[] {
+  const byObject = new Map<string, PlannedPull>();
+  function add(expression: string, source: PullSource): void {
+    try {
+      const request = parsePullExpression(expression, warn);
+      const pull = planPull(request, inInitrd, source);
+      // Without runtime= the initrd has made another object of it than the host would: one below /run.
+      const isDone = source.isShared && !inInitrd && request.runtime === undefined;
+      if (isDone && exists(localObject(request, true).path)) return;
+      if (byObject.has(pull.object.path)) {
+        warn(
+          `pull expression ${quoted(expression)} is ignored: another one before it makes ` +
+            `${printable(pull.object.path)} already; give it another local name`,
+        );
+        return;
+      }
+      byObject.set(pull.object.path, pull);
+    } catch (error) {
+      const { message, hint } = RdpullError.from(error);
+      const subject = message.startsWith('pull expression') ? '' : `pull expression ${quoted(expression)}: `;
+      warn(`${subject}${message}; ${hint}`);
+    }
+  }
+  for (const expression of expressions) add(expression, COMMAND_LINE);
+  if (credential !== undefined) {
+    const { path, expressions: lines } = credential;
+    for (const expression of lines) add(expression, { path, isShared: true });
+  }
+  return [...byObject.values()];
+}
+
+function pullEntries(
+  pull: PlannedPull,
+  parameters: PullParameters,
+  { executable, inInitrd }: GeneratorInput,
+): UnitTreeEntry[] {
+  const content = pullUnit(pull, parameters, { executable, inInitrd });
+  return [
+    { precedence: 'normal', name: pull.unit, content },
+    dependencyLink('normal', 'imports.target.wants', pull.unit),
+  ];
+}
+
+/** The targets, which systemd 258 and later have and want themselves: in the late directory theirs win. */
+function importsTargets(): UnitTreeEntry[] {
+  return [
+    { precedence: 'late', name: 'imports.target', content: importsTarget },
+    { precedence: 'late', name: 'imports-pre.target', content: importsPreTarget },
+    dependencyLink('late', 'sysinit.target.wants', 'imports.target'),
+  ];
+}

@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import { finished, rdpull, startRdpull } from '../fixtures/executable.ts';
+import { NotifyServer } from '../fixtures/notify-server.ts';
+import { makeImage } from '../fixtures/served-image.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
+
+const served = new TemporaryDirectory();
+let image: Buffer;
+let server: WebServer;
+
+/** Sends a half of the image in `steps`, one every 300 ms, then the rest or, for /stalled/, nothing for ever. */
+function slowly(steps: number, stalled: boolean): Response {
+  const half = image.length / 2;
+  const body = new ReadableStream({
+    async start(controller) {
+      for (let step = 0; step < steps; step++) {
+        controller.enqueue(image.subarray((half * step) / steps, (half * (step + 1)) / steps));
+        await Bun.sleep(300);
+      }
+      if (stalled) return;
+      controller.enqueue(image.subarray(half));
+      controller.close();
+    },
+  });
+  return new Response(body, { headers: { 'content-length': String(image.length) } });
+}
+
+beforeAll(() => {
+  image = fs.readFileSync(makeImage(served));
+  server = startWebServer(served.path, (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/slow/image.raw') return slowly(8, false);
+    if (pathname === '/stalled/image.raw') return slowly(4, true);
+    return undefined;
+  });
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  served[Symbol.dispose]();
+});
+
+const percentOf = (message: string) => Number(/^X_IMPORT_PROGRESS=(\d+)%$/m.exec(message)?.[1]);
+const MORE_TIME = 'EXTEND_TIMEOUT_USEC=300000000';
+
+describe('the service manager', () => {
+  test.each(['notify', '@'])(
+    'hears once a second how far it is, and in the end that it is ready: %s',
+    async (name) => {
+      using target = new TemporaryDirectory();
+      const address = name === '@' ? `@rdpull-test${target.path}` : target.file(name);
+      await using manager = await NotifyServer.listen(address);
+      const begun = performance.now();
+      const { status, stderr } = await rdpull(
+        [
+          'pull',
+          '--verify=no',
+          '--quiet',
+          `--image-root=${target.file('images')}`,
+          `${server.url}/slow/image.raw`,
+        ],
+        { env: { NOTIFY_SOCKET: address } },
+      );
+      const seconds = (performance.now() - begun) / 1000;
+      expect({ status, stderr: stderr.replace(/.*verify=no over plain http.*\n/, '') }).toEqual({
+        status: 0,
+        stderr: '',
+      });
+      const messages = await manager.received((all) => all.at(-1)?.startsWith('READY=1\n') === true);
+      const [first, ...progress] = messages.slice(0, -1);
+      expect(first).toBe('STATUS=image.raw: the server answers');
+      expect(messages.at(-1)).toMatch(
+        /^READY=1\nSTATUS=\S+\/image\.raw: 8\.0 MiB received, .*, not verified$/,
+      );
+      expect(progress.length).toBeGreaterThanOrEqual(2);
+      expect(progress.length).toBeLessThanOrEqual(Math.floor(seconds));
+      for (const message of progress) {
+        expect(message.split('\n')).toEqual([
+          expect.stringMatching(/^STATUS=image\.raw: \d+ %, [\d.]+ MiB of 8\.0 MiB, .*\/s, .* left$/),
+          expect.stringMatching(/^X_IMPORT_PROGRESS=\d+%$/),
+          MORE_TIME,
+        ]);
+      }
+      expect(progress.map(percentOf)).toEqual(progress.map(percentOf).sort((one, other) => one - other));
+    },
+  );
+
+  test('is not asked for more time by a server that has stopped sending', async () => {
+    using target = new TemporaryDirectory();
+    await using manager = await NotifyServer.listen(target.file('notify'));
+    const child = startRdpull(
+      ['pull', '--verify=no', `--image-root=${target.file('images')}`, `${server.url}/stalled/image.raw`],
+      { env: { NOTIFY_SOCKET: target.file('notify') } },
+    );
+    await manager.received((all) => all.some((message) => message.includes(MORE_TIME)));
+    // By now at most one more second of bytes is on its way.
+    await Bun.sleep(1500);
+    const before = (await manager.received(() => true)).length;
+    await Bun.sleep(2500);
+    expect((await manager.received(() => true)).length).toBe(before);
+
+    child.kill('SIGTERM');
+    expect((await finished(child)).signal).toBe('SIGTERM');
+    const messages = await manager.received(() => true);
+    expect(messages.length).toBe(before);
+    expect(messages.join()).not.toContain('READY=1');
+  });
+
+  test('hears why it failed', async () => {
+    using target = new TemporaryDirectory();
+    await using manager = await NotifyServer.listen(target.file('notify'));
+    const { status, stderr } = await rdpull(['pull', '--verify=no', `${server.url}/missing.raw`], {
+      env: { NOTIFY_SOCKET: target.file('notify') },
+    });
+    expect(status).toBe(11);
+    const messages = await manager.received((all) => all.length > 1);
+    const [, said] = /error: (.*)/.exec(stderr) ?? [];
+    expect(messages).toEqual([`STATUS=${said}`]);
+  });
+
+  test.each(['/nonexistent/notify', 'nonsense', `@${'x'.repeat(200)}`])(
+    'that cannot be reached does not fail the transfer: %s',
+    async (address) => {
+      using target = new TemporaryDirectory();
+      const { status, stderr } = await rdpull(
+        ['pull', '--verify=no', '--verbose', `--image-root=${target.path}`, `${server.url}/image.raw`],
+        { env: { NOTIFY_SOCKET: address } },
+      );
+      expect(status).toBe(0);
+      expect(stderr.match(/the service manager cannot be told: .*/g)).toHaveLength(1);
+      expect(target.names()).toEqual(['image.raw']);
+    },
+  );
+});
