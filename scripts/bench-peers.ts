@@ -26,7 +26,8 @@ export const PULLED = `${PULLED_NAME}.raw`;
 /**
  * rdpull, then the others.
  *
- * They check SHA-256 where `verified` says so, and end when the image is on the disk: rdpull and systemd-pull call fsync(2), dd is told to.
+ * They check SHA-256 where `verified` says so, and end when the image is on the disk: rdpull and systemd-pull call
+ * fsync(2), dd is told to.
  */
 export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
   const systemdPull = (task: Task, ...options: readonly string[]) => [
@@ -72,7 +73,7 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
     },
     {
       // At its leanest: also without the second, pristine copy that it otherwise keeps.
-      name: 'the same with --direct',
+      name: 'systemd-pull --verify=no --direct',
       verified: 'nothing',
       command: (task) => [...systemdPull(task, '--verify=no', '--direct'), path.join(task.target, PULLED)],
       pipeline: false,

@@ -168,7 +168,9 @@ async function main(): Promise<void> {
         .map((pair) => pair.join(' '))
         .join(', ')}; ${date}`,
     );
-    console.log(`ext4 image of ${quantity(inputs.bytes)} with files out of /usr, ${rounds} rounds in turns.`);
+    console.log(
+      `ext4 image of ${quantity(inputs.bytes)} with files out of /usr; rounds, in turns: ${rounds}.`,
+    );
     console.log(`${METHOD}\n`);
     console.log(table(comparisons));
   } finally {

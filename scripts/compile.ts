@@ -1,7 +1,30 @@
 /** Compiles src/ into dist/rdpull, and makes the executable safe against strip. */
 import fs from 'node:fs';
+import type { BunPlugin } from 'bun';
 
 const OUTPUT = 'dist/rdpull';
+const GENERATOR = 'src/commands/generate.ts';
+
+/**
+ * Stands in for the generator's module: the same bundled beforehand with all that it imports, so that its start loads
+ * one file, and not one for each set of modules that it shares with other commands. That is 5 % of its time.
+ */
+const generatorInOneFile: BunPlugin = {
+  name: 'generator-in-one-file',
+  async setup(build) {
+    const { outputs } = await Bun.build({
+      entrypoints: [GENERATOR],
+      target: 'bun',
+      minify: true,
+      format: 'esm',
+    });
+    const contents = await Promise.all(outputs.map((output) => output.text()));
+    build.onLoad({ filter: /\/src\/commands\/generate\.ts$/ }, () => ({
+      contents: contents.join('\n'),
+      loader: 'js',
+    }));
+  },
+};
 
 await Bun.build({
   entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
@@ -10,6 +33,7 @@ await Bun.build({
   bytecode: true,
   // What is imported lazily is not even read at the start.
   splitting: true,
+  plugins: [generatorInOneFile],
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },

@@ -10,7 +10,9 @@ more than once, the device with the highest number goes first.`,
   options: [],
   async run(line, { reporter }) {
     const { detachLoopDevice } = await import('../expose/loop-detach.ts');
+    const { removeLoopRefFile } = await import('../expose/loop-ref-file.ts');
     const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand));
+    removeLoopRefFile(backingFile);
     reporter.info(`${device} (${backingFile}) is detached`);
     reporter.result([], { device, backingFile });
   },

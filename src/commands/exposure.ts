@@ -60,19 +60,31 @@ export async function exposeImage(
   { blockdev, bind, rootLink, readOnly }: Exposure,
   warn: (text: string) => void,
 ): Promise<Exposed> {
-  if (blockdev) {
-    const { attachLoopDevice } = await import('../expose/loop-device.ts');
-    const { writeLoopRefFile } = await import('../expose/loop-ref-file.ts');
-    writeLoopRefFile(target, encodeLinkName(path.basename(target)), warn);
-    const device = await attachLoopDevice({ path: target, readOnly, warn });
-    return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device) };
-  }
+  if (blockdev) return attach(target, rootLink, readOnly, warn);
   if (bind !== undefined) {
     const { bindMount } = await import('../expose/bind-mount.ts');
     bindMount(target, bind, { readOnly });
     return { mount: bind };
   }
   return {};
+}
+
+async function attach(
+  target: string,
+  rootLink: string | undefined,
+  readOnly: boolean,
+  warn: (text: string) => void,
+): Promise<Exposed> {
+  const { removeLoopRefFile, writeLoopRefFile } = await import('../expose/loop-ref-file.ts');
+  writeLoopRefFile(target, encodeLinkName(path.basename(target)), warn);
+  try {
+    const { attachLoopDevice } = await import('../expose/loop-device.ts');
+    const device = await attachLoopDevice({ path: target, readOnly, warn });
+    return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device) };
+  } catch (error) {
+    removeLoopRefFile(target);
+    throw error;
+  }
 }
 
 /** Where there is no root, or no way to link to it, the device must not stay either. */

@@ -32,8 +32,9 @@ export async function generate(args: readonly string[]): Promise<number> {
   }
   const [normal, early, late] = args;
   if (normal === undefined || (args.length !== 1 && args.length !== 3) || args.includes('')) {
+    const given = args.includes('') ? 'an empty name' : `${args.length} arguments`;
     process.stderr.write(
-      `rdpull: error: generate takes one directory or three, and not ${args.length} arguments\n` +
+      `rdpull: error: generate takes one directory or three, and not ${given}\n` +
         'rdpull: try: rdpull generate NORMAL EARLY LATE\n',
     );
     return 2;

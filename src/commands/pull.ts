@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
-import { createProgress, type Progress, type ProgressOutput } from '../console/progress.ts';
+import { createProgress, type Progress } from '../console/progress.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
@@ -207,7 +207,7 @@ function observe(
     started({ url, size: total }) {
       reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
       service.started(name, total);
-      if (!reporter.options.quiet) progress = createProgress(name, total, STANDARD_ERROR);
+      if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
     },
     progress({ received }) {
       service.progress(received);
@@ -217,12 +217,6 @@ function observe(
     end: () => progress?.end(),
   };
 }
-
-const STANDARD_ERROR: ProgressOutput = {
-  isTerminal: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb',
-  columns: () => process.stderr.columns ?? 80,
-  write: (text) => void process.stderr.write(text),
-};
 
 function summary(
   { target, received, decoded, compression, promised }: TransferResult,

@@ -2,6 +2,7 @@ import { Interruption } from '../console/interruption.ts';
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { createReporter } from '../console/reporter.ts';
+import { writeResult } from '../console/standard-streams.ts';
 import { nearest } from '../request/nearest.ts';
 import { version } from '../version.ts';
 import { attach } from './attach.ts';
@@ -22,12 +23,16 @@ const GENERATE: CommandSummary = {
   summary: 'write the units for the pull expressions of the kernel command line, as systemd asks at boot',
 };
 
+const SWITCHES: ReadonlySet<string> = new Set(['--json', '--quiet', '--verbose']);
+
 /**
  * Runs a command for a person (all but generate); returns the exit status.
  *
- * @param args what stands behind the command's name
+ * @param first the command's name, or a switch before it
+ * @param rest what stands behind that
  */
-export async function runCommandLine(name: string | undefined, args: readonly string[]): Promise<number> {
+export async function runCommandLine(first: string | undefined, rest: readonly string[]): Promise<number> {
+  const { name, args } = commandBehindSwitches(first, rest);
   // How to speak is known before the options are checked, so that a complaint about them is in the right form.
   const reporter = createReporter({
     json: args.includes('--json'),
@@ -36,16 +41,16 @@ export async function runCommandLine(name: string | undefined, args: readonly st
   });
   try {
     if (name === '--version') {
-      process.stdout.write(`rdpull ${version}\n`);
+      writeResult(`rdpull ${version}\n`);
       return 0;
     }
-    if (name === '--help' || name === 'help') {
-      process.stdout.write(overview([...COMMANDS, GENERATE]));
+    if (name === '--help' || (name === 'help' && args.length === 0)) {
+      writeResult(overview([...COMMANDS, GENERATE]));
       return 0;
     }
-    const command = findCommand(name);
-    if (args.includes('--help')) {
-      process.stdout.write(commandHelp(command));
+    const command = findCommand(name === 'help' ? args[0] : name);
+    if (name === 'help' || parsedArguments(args).includes('--help')) {
+      writeResult(commandHelp(command));
       return 0;
     }
     const line = parseCommandLine(command, args);
@@ -55,7 +60,7 @@ export async function runCommandLine(name: string | undefined, args: readonly st
     } catch (error) {
       const received = interruption.received;
       if (received === undefined) throw error;
-      reporter.warn(`interrupted by ${received}; nothing was left behind`);
+      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`);
       interruption.dieOf(received);
     }
     return 0;
@@ -64,6 +69,21 @@ export async function runCommandLine(name: string | undefined, args: readonly st
     reporter.failure(failure);
     return failure.exitStatus;
   }
+}
+
+/** The switches that every command knows may stand before it, too. */
+function commandBehindSwitches(first: string | undefined, rest: readonly string[]) {
+  const words = first === undefined ? rest : [first, ...rest];
+  const at = words.findIndex((word) => !SWITCHES.has(word));
+  return at <= 0
+    ? { name: first, args: rest }
+    : { name: words[at], args: [...words.slice(0, at), ...words.slice(at + 1)] };
+}
+
+/** The arguments in which options are looked for: those before `--`. */
+function parsedArguments(args: readonly string[]): readonly string[] {
+  const end = args.indexOf('--');
+  return end < 0 ? args : args.slice(0, end);
 }
 
 function findCommand(name: string | undefined): Command {

@@ -6,6 +6,7 @@ const DRAW_INTERVAL = 100;
 const LINE_INTERVAL = 1000;
 
 const BAR_WIDTH = 24;
+const NARROWEST_BAR = 8;
 const CLEAR_LINE = '\r\x1b[K';
 
 /** A moment of a transfer. */
@@ -22,7 +23,10 @@ export interface ProgressState {
 export interface ProgressOutput {
   readonly isTerminal: boolean;
   readonly columns: () => number;
+  /** Text as it is, for a terminal. */
   readonly write: (text: string) => void;
+  /** A line of a log. */
+  readonly line: (text: string) => void;
 }
 
 export interface Progress {
@@ -52,7 +56,7 @@ export function createProgress(
       shownAt = at;
       const state = { name, received, total, rate: rateAt(at, received) };
       if (output.isTerminal) output.write(CLEAR_LINE + progressBar(state, output.columns()));
-      else output.write(`rdpull: ${progressLine(state)}\n`);
+      else output.line(progressLine(state));
     },
     end() {
       if (output.isTerminal) output.write(CLEAR_LINE);
@@ -67,13 +71,13 @@ export function progressLine({ name, received, total, rate }: ProgressState): st
   return `${name}: ${percent(received, total)} %, ${size(received)} of ${size(total)}, ${size(rate)}/s${left}`;
 }
 
-/** The line with a bar before it where the terminal is wide enough for both; cut where it is too narrow. */
+/** The line, with a bar before it that takes the room there is; cut where even the line is too long. */
 export function progressBar(state: ProgressState, columns: number): string {
   const text = progressLine(state);
-  if (state.total === undefined || text.length + BAR_WIDTH + 3 > columns - 1)
-    return text.slice(0, columns - 1);
-  const filled = Math.round((BAR_WIDTH * percent(state.received, state.total)) / 100);
-  return `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${text}`;
+  const width = Math.min(BAR_WIDTH, columns - 1 - text.length - '[] '.length);
+  if (state.total === undefined || width < NARROWEST_BAR) return text.slice(0, columns - 1);
+  const filled = Math.round((width * percent(state.received, state.total)) / 100);
+  return `[${'#'.repeat(filled)}${'-'.repeat(width - filled)}] ${text}`;
 }
 
 /** Whole percent, never more than 100. */

@@ -1,4 +1,7 @@
+import fs from 'node:fs';
+import type { ProgressOutput } from './progress.ts';
 import type { RdpullError } from './rdpull-error.ts';
+import { terminalColumns, writeMessage, writeResult } from './standard-streams.ts';
 
 /** How much is said, and in what form. */
 export interface ReporterOptions {
@@ -16,6 +19,8 @@ export interface Reporter {
   detail(text: string): void;
   warn(text: string): void;
   failure(error: RdpullError): void;
+  /** Where progress is shown. */
+  readonly progressOutput: ProgressOutput;
   /** What the command was called for: lines for a person, or with `--json` the object. */
   result(lines: readonly string[], json: Readonly<Record<string, unknown>>): void;
 }
@@ -39,31 +44,47 @@ export function createReporter(options: ReporterOptions): Reporter {
     failure(error) {
       line(LOG_ERR, error.message, { label: 'error', color: RED });
       line(LOG_ERR, `try: ${error.hint}`);
-      if (options.verbose) process.stderr.write(`${causes(error)}\n`);
+      if (options.verbose) writeMessage(`${causes(error)}\n`);
       if (options.json) printJson({ error: error.toRecord() });
+    },
+    progressOutput: {
+      isTerminal: terminalColumns() !== undefined,
+      columns: () => terminalColumns() ?? 80,
+      write: writeMessage,
+      line: (text) => line(LOG_INFO, text),
     },
     result(lines, json) {
       if (options.json) printJson(json);
-      else process.stdout.write(lines.map((text) => `${text}\n`).join(''));
+      else writeResult(lines.map((text) => `${text}\n`).join(''));
     },
   };
 }
 
 /** Whether standard error is a terminal that understands colours (https://no-color.org). */
 function hasColor(): boolean {
-  return process.stderr.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb';
+  return terminalColumns() !== undefined && !process.env['NO_COLOR'];
 }
 
-/** One line to standard error; systemd.exec(5) sets `$JOURNAL_STREAM` when the journal reads it. */
+/** One line to standard error. */
 function line(priority: number, text: string, label?: { label: string; color: string }): void {
-  const prefix = process.env['JOURNAL_STREAM'] === undefined ? 'rdpull: ' : `<${priority}>`;
   const shown =
     label === undefined ? '' : hasColor() ? `${label.color}${label.label}:${RESET} ` : `${label.label}: `;
-  process.stderr.write(`${prefix}${shown}${text}\n`);
+  writeMessage(`${readByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${text}\n`);
+}
+
+/**
+ * Whether the journal reads standard error: `$JOURNAL_STREAM` names its device and inode (systemd.exec(5)), and may be
+ * inherited by a process whose standard error goes elsewhere.
+ */
+function readByJournal(): boolean {
+  const { JOURNAL_STREAM: stream } = process.env;
+  if (stream === undefined) return false;
+  const { dev, ino } = fs.fstatSync(2);
+  return stream === `${dev}:${ino}`;
 }
 
 function printJson(value: Readonly<Record<string, unknown>>): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  writeResult(`${JSON.stringify(value)}\n`);
 }
 
 function causes(error: Error): string {

@@ -23,3 +23,16 @@ export function writeLoopRefFile(imagePath: string, linkName: string, warn: (mes
     );
   }
 }
+
+/** Takes back what {@link writeLoopRefFile} has written, when the image is not attached any more. */
+export function removeLoopRefFile(imagePath: string): void {
+  const file = path.join(DIRECTORY, imagePath);
+  fs.rmSync(file, { force: true });
+  try {
+    for (let parent = path.dirname(file); parent !== path.dirname(DIRECTORY); parent = path.dirname(parent)) {
+      fs.rmdirSync(parent);
+    }
+  } catch {
+    // Another image's file is in there, or nothing was written at all.
+  }
+}

@@ -19,6 +19,8 @@ export interface PlaceholderDefect {
 /** What is wrong with the placeholders of a remote; undefined when all of them can be replaced. */
 export function placeholderDefect(remote: Remote): PlaceholderDefect | undefined {
   const text = remote.kind === 'url' ? remote.url : (remote.name ?? '');
+  // Nearly always: the rest costs a start of the generator 0.2 ms.
+  if (!text.includes('{')) return undefined;
   for (const [word, name = ''] of text.matchAll(PATTERN)) {
     if (isPlaceholder(name)) continue;
     const meant = nearest(name, PLACEHOLDERS);
@@ -50,6 +52,7 @@ export function hasPlaceholderInFileName(remote: Remote): boolean {
 }
 
 export function placeholdersIn(text: string): ReadonlySet<Placeholder> {
+  if (!text.includes('{')) return new Set();
   return new Set([...text.matchAll(PATTERN)].map(([, name = '']) => name).filter(isPlaceholder));
 }
 

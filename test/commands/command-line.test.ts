@@ -47,6 +47,13 @@ describe('options', () => {
   });
 });
 
+test('an operand that is optional may be left out', () => {
+  const optional: Command = { ...command, operandIsOptional: true };
+  expect(parseCommandLine(optional, ['--force']).operand).toBe('');
+  expect(parseCommandLine(optional, ['x']).operand).toBe('x');
+  expect(() => parseCommandLine(optional, ['x', 'y'])).toThrow('"y" is one too many');
+});
+
 describe('what is wrong is said, with the nearest option', () => {
   test.each([
     [['--verfy=no', 'x'], 'rdpull pull has no option --verfy', 'did you mean --verify?'],

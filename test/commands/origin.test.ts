@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { rdpull } from '../fixtures/executable.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const STUB = 'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 const LOADER = 'LoaderDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
@@ -97,13 +99,26 @@ describe('a machine that was not', () => {
 });
 
 describe('efivarfs', () => {
-  const mounts = async (variables: Record<string, string> | undefined) => {
-    const trace = ['strace', '-f', '-qq', '-e', 'trace=mount', '-e', 'signal=none', '-o', '/dev/stdout'];
+  /** The calls of mount(2), seen from outside. */
+  async function mounts(variables: Record<string, string> | undefined) {
+    using directory = new TemporaryDirectory();
+    const trace = [
+      'strace',
+      '-f',
+      '-qq',
+      '-e',
+      'trace=mount',
+      '-e',
+      'signal=none',
+      '-o',
+      directory.file('trace'),
+    ];
     const wrapper = [...bootedMachine(variables), ...trace];
-    const { status, stdout, stderr } = await rdpull(['origin', '--verbose'], { wrapper });
+    const { status, stderr } = await rdpull(['origin', '--verbose'], { wrapper });
     expect(status).toBe(0);
-    return { mounted: stdout.match(/mount\(.*\)(?= =)/g) ?? [], stderr };
-  };
+    const mounted = fs.readFileSync(directory.file('trace'), 'utf8').match(/mount\(.*\)(?= +=)/g) ?? [];
+    return { mounted, stderr };
+  }
 
   test('is mounted when its directory is empty; a kernel that has none is no failure', async () => {
     const { mounted, stderr } = await mounts({});

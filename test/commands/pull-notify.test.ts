@@ -1,44 +1,50 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
+import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { makeImage } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
-import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 
 const served = new TemporaryDirectory();
 let image: Buffer;
-let server: WebServer;
+let server: Server;
+let url: string;
 
-/** Sends a half of the image in `steps`, one every 300 ms, then the rest or, for /stalled/, nothing for ever. */
-function slowly(steps: number, stalled: boolean): Response {
-  const half = image.length / 2;
-  const body = new ReadableStream({
-    async start(controller) {
-      for (let step = 0; step < steps; step++) {
-        controller.enqueue(image.subarray((half * step) / steps, (half * (step + 1)) / steps));
-        await Bun.sleep(300);
-      }
-      if (stalled) return;
-      controller.enqueue(image.subarray(half));
-      controller.close();
-    },
-  });
-  return new Response(body, { headers: { 'content-length': String(image.length) } });
+/** Parts that the image is sent in, one every 150 ms. */
+const PARTS = 20;
+
+/** Sends the image in three seconds; below /stalled/ it stops at the half, without a word. */
+function slowly(request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === '/missing.raw') {
+    response.writeHead(404).end();
+    return;
+  }
+  response.writeHead(200, { 'content-length': image.length });
+  const end = request.url?.startsWith('/stalled/') ? PARTS / 2 : PARTS;
+  const offset = (part: number) => Math.floor((image.length * part) / PARTS);
+  let sent = 0;
+  const timer = setInterval(() => {
+    response.write(image.subarray(offset(sent), offset(sent + 1)));
+    sent++;
+    if (sent < end) return;
+    clearInterval(timer);
+    if (end === PARTS) response.end();
+  }, 150);
+  response.on('close', () => clearInterval(timer));
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   image = fs.readFileSync(makeImage(served));
-  server = startWebServer(served.path, (request) => {
-    const { pathname } = new URL(request.url);
-    if (pathname === '/slow/image.raw') return slowly(8, false);
-    if (pathname === '/stalled/image.raw') return slowly(4, true);
-    return undefined;
-  });
+  server = http.createServer(slowly);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
 
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
   served[Symbol.dispose]();
 });
 
@@ -54,13 +60,7 @@ describe('the service manager', () => {
       await using manager = await NotifyServer.listen(address);
       const begun = performance.now();
       const { status, stderr } = await rdpull(
-        [
-          'pull',
-          '--verify=no',
-          '--quiet',
-          `--image-root=${target.file('images')}`,
-          `${server.url}/slow/image.raw`,
-        ],
+        ['pull', '--verify=no', '--quiet', `--image-root=${target.file('images')}`, `${url}/slow/image.raw`],
         { env: { NOTIFY_SOCKET: address } },
       );
       const seconds = (performance.now() - begun) / 1000;
@@ -91,7 +91,7 @@ describe('the service manager', () => {
     using target = new TemporaryDirectory();
     await using manager = await NotifyServer.listen(target.file('notify'));
     const child = startRdpull(
-      ['pull', '--verify=no', `--image-root=${target.file('images')}`, `${server.url}/stalled/image.raw`],
+      ['pull', '--verify=no', `--image-root=${target.file('images')}`, `${url}/stalled/image.raw`],
       { env: { NOTIFY_SOCKET: target.file('notify') } },
     );
     await manager.received((all) => all.some((message) => message.includes(MORE_TIME)));
@@ -111,7 +111,7 @@ describe('the service manager', () => {
   test('hears why it failed', async () => {
     using target = new TemporaryDirectory();
     await using manager = await NotifyServer.listen(target.file('notify'));
-    const { status, stderr } = await rdpull(['pull', '--verify=no', `${server.url}/missing.raw`], {
+    const { status, stderr } = await rdpull(['pull', '--verify=no', `${url}/missing.raw`], {
       env: { NOTIFY_SOCKET: target.file('notify') },
     });
     expect(status).toBe(11);
@@ -125,7 +125,13 @@ describe('the service manager', () => {
     async (address) => {
       using target = new TemporaryDirectory();
       const { status, stderr } = await rdpull(
-        ['pull', '--verify=no', '--verbose', `--image-root=${target.path}`, `${server.url}/image.raw`],
+        [
+          'pull',
+          '--verify=no',
+          '--verbose',
+          `--image-root=${target.path}`,
+          `file://${served.file('image.raw')}`,
+        ],
         { env: { NOTIFY_SOCKET: address } },
       );
       expect(status).toBe(0);

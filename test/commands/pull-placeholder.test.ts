@@ -86,6 +86,7 @@ describe('placeholders are replaced when the image is pulled', () => {
 ip link add lan0 address 52:54:00:AB:CD:01 type veth peer name peer0
 ip address add 10.0.1.7/24 dev lan0
 ip link set lan0 up
+ip link set peer0 up
 python3 -m http.server --bind 10.0.1.7 --directory ${served.path} 8000 >/dev/null 2>&1 &
 server=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -25,6 +25,12 @@ describe('a bar', () => {
     );
   });
 
+  test('shrinks to the room there is', () => {
+    expect(progressBar(HALF, 80)).toBe(
+      '[########--------] image.raw: 50 %, 79.0 MiB of 158 MiB, 11.2 MiB/s, 7.1 s left',
+    );
+  });
+
   test.each([20, 40, 80, 200])('never fills %p columns', (columns) => {
     expect(progressBar(HALF, columns).length).toBeLessThan(columns);
     expect(progressBar({ ...HALF, total: undefined }, columns).length).toBeLessThan(columns);
@@ -42,7 +48,12 @@ describe('over time', () => {
   function watch(isTerminal: boolean) {
     let time = 0;
     const written: string[] = [];
-    const output = { isTerminal, columns: () => 80, write: (text: string) => void written.push(text) };
+    const output = {
+      isTerminal,
+      columns: () => 80,
+      write: (text: string) => void written.push(text),
+      line: (text: string) => void written.push(text),
+    };
     const progress = createProgress('image.raw', 100 * MIB, output, () => time);
     return {
       written,
@@ -61,9 +72,9 @@ describe('over time', () => {
     const { written, receive } = watch(false);
     receive(3_500);
     expect(written).toEqual([
-      'rdpull: image.raw: 6 %, 6.3 MiB of 100 MiB, 6.3 MiB/s, 15 s left\n',
-      'rdpull: image.raw: 12 %, 12.5 MiB of 100 MiB, 6.3 MiB/s, 14 s left\n',
-      'rdpull: image.raw: 18 %, 18.8 MiB of 100 MiB, 6.3 MiB/s, 13 s left\n',
+      'image.raw: 6 %, 6.3 MiB of 100 MiB, 6.3 MiB/s, 15 s left',
+      'image.raw: 12 %, 12.5 MiB of 100 MiB, 6.3 MiB/s, 14 s left',
+      'image.raw: 18 %, 18.8 MiB of 100 MiB, 6.3 MiB/s, 13 s left',
     ]);
   });
 
@@ -79,9 +90,14 @@ describe('over time', () => {
   test('the rate is that of the last seconds, so that a stall shows', () => {
     let time = 0;
     const written: string[] = [];
-    const output = { isTerminal: false, columns: () => 80, write: (text: string) => void written.push(text) };
+    const output = {
+      isTerminal: false,
+      columns: () => 80,
+      write: (text: string) => void written.push(text),
+      line: (text: string) => void written.push(text),
+    };
     const progress = createProgress('image.raw', undefined, output, () => time);
     for (time = 0; time <= 20_000; time += 500) progress.update(Math.min(time, 10_000) * 1000);
-    expect(written.at(-1)).toBe('rdpull: image.raw: 9.5 MiB, 0 B/s\n');
+    expect(written.at(-1)).toBe('image.raw: 9.5 MiB, 0 B/s');
   });
 });

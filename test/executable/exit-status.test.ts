@@ -255,3 +255,16 @@ describe('a reader that goes away', () => {
     expect(status).not.toBe(0);
   });
 });
+
+describe('switches before the command', () => {
+  test('count for the command', async () => {
+    const { stdout, status } = await rdpull(['--json', '--quiet', 'pull', '--verify=maybe', 'http://h/x']);
+    expect(JSON.parse(stdout).error.code).toBe('bad-option');
+    expect(status).toBe(EXIT_STATUS.usage);
+  });
+
+  test('alone are no command', async () => {
+    const { stderr } = await rdpull(['--verbose']);
+    expect(stderr).toStartWith('rdpull: error: there is no command "--verbose"');
+  });
+});

@@ -4,13 +4,16 @@ import path from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { rdpull } from '../fixtures/executable.ts';
 
-/** What help has to print, word for word: read it as a user would, then write it anew when it changes. */
+/**
+ * What help has to print, word for word. When it is to change, look at the difference as a user would, then:
+ * `dist/rdpull pull --help > test/executable/help/pull.txt`
+ */
 const HELP = path.join(import.meta.dir, 'help');
 const golden = (name: string) => fs.readFileSync(path.join(HELP, `${name}.txt`), 'utf8');
 const said = (stdout: string) => ({ status: 0, signal: undefined, stdout, stderr: '' });
 
 /** The commands that the overview names. */
-const COMMANDS = [...golden('overview').matchAll(/^ {2}([a-z-]+) [A-Z|]+/gm)].map(([, name = '']) => name);
+const COMMANDS = [...golden('overview').matchAll(/^ {2}([a-z-]+) \S/gm)].map(([, name = '']) => name);
 
 test('--version is that of package.json', async () => {
   expect(await rdpull(['--version'])).toEqual(said(`rdpull ${manifest.version}\n`));
@@ -36,4 +39,12 @@ describe('each command explains itself', () => {
     const names = fs.readdirSync(HELP).map((name) => path.parse(name).name);
     expect(names.sort()).toEqual([...COMMANDS, 'overview'].sort());
   });
+});
+
+test('rdpull help COMMAND is the help of that command; behind -- it is an operand', async () => {
+  const help = await rdpull(['help', 'verify']);
+  expect(help.stdout).toStartWith('Usage: rdpull verify ');
+  const operand = await rdpull(['verify', '--', '--help']);
+  expect(operand.stdout).toBe('');
+  expect(operand.stderr).toContain('--help');
 });

@@ -62,7 +62,7 @@ describe.each(SIGNALS)('%s in the middle of a pull', (signal) => {
       const outcome = await finished(child);
       expect(outcome).toMatchObject({ status: undefined, signal, stdout: '' });
       expect(outcome.stderr).toEndWith(
-        `\nrdpull: warning: interrupted by ${signal}; nothing was left behind\n`,
+        `\nrdpull: warning: interrupted by ${signal}; no unfinished image was left behind\n`,
       );
       expect(performance.now() - sent).toBeLessThan(SOON);
       expect(target.names()).toEqual([]);

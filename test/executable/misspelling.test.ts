@@ -25,6 +25,8 @@ const COMMANDS: readonly Case[] = [
   { args: ['atach', 'x'], error: 'there is no command "atach"', hint: 'did you mean rdpull attach?' },
   { args: ['dettach', 'x'], error: 'there is no command "dettach"', hint: 'did you mean rdpull detach?' },
   { args: ['verfiy', 'x'], error: 'there is no command "verfiy"', hint: 'did you mean rdpull verify?' },
+  { args: ['orgin'], error: 'there is no command "orgin"', hint: 'did you mean rdpull origin?' },
+  { args: ['generator'], error: 'there is no command "generator"', hint: 'did you mean rdpull generate?' },
   { args: ['--verison'], error: 'there is no command "--verison"', hint: 'did you mean --version?' },
   { args: ['-h'], error: 'there is no command "-h"', hint: 'did you mean --help?' },
   { args: ['frobnicate'], error: 'there is no command "frobnicate"', hint: 'see rdpull --help' },
@@ -36,7 +38,7 @@ const COMMANDS: readonly Case[] = [
   {
     args: [],
     error: 'no command was given',
-    hint: 'choose one of pull, attach, detach, verify; see rdpull --help',
+    hint: 'choose one of pull, attach, detach, verify, origin, generate; see rdpull --help',
   },
 ];
 
@@ -71,6 +73,11 @@ const OPTIONS: readonly Case[] = [
     args: ['detach', '--force', 'x'],
     error: 'rdpull detach has no option --force',
     hint: 'rdpull detach --help lists its options',
+  },
+  {
+    args: ['origin', '--name=x'],
+    error: 'rdpull origin has no option --name',
+    hint: 'rdpull origin --help lists its options',
   },
   {
     args: ['verify', '--verify', '--keyring=x'],

@@ -17,6 +17,8 @@ export type Difference = {
     }
   /** rdpull refuses an expression of which systemd makes this transfer, or aborts. */
   | { readonly refuses: (fields: Fields, transfer: Transfer | 'aborted', each: Case) => boolean }
+  /** rdpull makes a transfer of what systemd refuses. */
+  | { readonly allows: (transfer: Transfer) => boolean }
   /** rdpull sees a whole command line otherwise; undefined: not this one. */
   | { readonly makes: (each: Case, outcome: Outcome) => Outcome | undefined }
 );
@@ -82,13 +84,14 @@ export const DIFFERENCES: readonly Difference[] = [
       options.some((option) => /^verify=sha-?256/i.test(option) && !DIGEST.test(option)),
   },
   {
-    what: 'bootorigin needs no REMOTE, nor the colon before it',
+    what: 'bootorigin needs no REMOTE, nor the colon before it; without LOCAL too the image is called bootorigin',
     reason: 'an extension of our own: the image is called like the UKI; systemd refuses the expression',
     means: (fields, { bootUrl = '' }) => {
       if (fields.remote !== '' || !fields.options.includes('bootorigin')) return undefined;
       const type = fields.options.findLast((option) => option === 'raw' || option === 'tar');
       const stem = ukiStem(bootUrl);
-      return stem === undefined ? undefined : { ...fields, remote: `${stem}.${type}.xz` };
+      if (stem === undefined) return undefined;
+      return { ...fields, local: fields.local || 'bootorigin', remote: `${stem}.${type}.xz` };
     },
   },
   {
@@ -112,6 +115,18 @@ export const DIFFERENCES: readonly Difference[] = [
     what: 'control characters in REMOTE are refused',
     reason: 'no server was ever reached with one, and URLs end up in unit files and on terminals',
     refuses: ({ remote }) => /[\x00-\x1f\x7f]/.test(remote),
+  },
+  {
+    what: 'bootorigin with a REMOTE that names no file derives no local name',
+    reason:
+      'systemd names the image after the directory of the UKI; units are written before rdpull asks for the boot URL',
+    refuses: ({ options, local, remote }) =>
+      options.includes('bootorigin') && local === '' && /^\/*(?:[?#]|$)/.test(remote),
+  },
+  {
+    what: 'a URL of slashes alone, without a host, cannot be pulled',
+    reason: 'systemd takes it when LOCAL is given, and the download fails',
+    refuses: ({ remote }) => /^https?:\/\/\/*(?:[?#]|$)/.test(remote),
   },
   {
     what: 'a derived local name that is no image name is refused',
@@ -149,6 +164,26 @@ export const DIFFERENCES: readonly Difference[] = [
     reason: 'the unit that pulls is named after it, and is written before the machine is asked who it is',
     refuses: ({ local, remote }) =>
       local === '' && placeholders(/[^/]*\/*$/.exec(remote.replace(/[?#].*$/s, ''))?.[0] ?? '').length > 0,
+  },
+  {
+    what: 'without root= the only machine image of an initrd becomes the root, for which a raw one is attached',
+    reason: 'a feature of our own: systemd leaves it at the download, and the boot waits for a root in vain',
+    makes: ({ inInitrd, commandLine }, outcome) => {
+      if (outcome === 'aborted' || !inInitrd || /(?:^|\s)root=/.test(commandLine.replace(/['"]/g, '')))
+        return undefined;
+      const [only, ...others] = outcome.filter((transfer) => transfer.class === 'machine');
+      if (only?.type !== 'raw' || only.imageRoot !== '/run/machines' || others.length > 0) return undefined;
+      return outcome.map((transfer) => (transfer === only ? { ...transfer, blockdev: true } : transfer));
+    },
+  },
+  {
+    what: 'the path of an image may be eight bytes longer',
+    reason:
+      'both name units after it and have 255 bytes for that; systemd-import@ takes eight of them more than rdpull@',
+    allows: ({ instance }) => {
+      const length = `systemd-import@${instance}.service`.length;
+      return length > 255 && length <= 255 + 'systemd-import'.length - 'rdpull'.length;
+    },
   },
   {
     what: 'an action that systemd.unit(5) does not know is ignored, and the one before it stays',

@@ -2,10 +2,12 @@
 export interface Case {
   /** A lone surrogate U+DCxx stands for the byte xx where the text is no UTF-8. */
   readonly commandLine: string;
+  /** The system credential `import.pull`, spelled likewise; undefined: there is none. */
+  readonly credential: string | undefined;
   readonly inInitrd: boolean;
   /** What the EFI variable `StubDeviceURL` holds, in UTF-16 code units; undefined: there is no such variable. */
   readonly bootUrl: string | undefined;
-  /** The expressions in the command line that this side of the boot has to obey. */
+  /** The expressions that this side of the boot has to obey. */
   readonly expressions: readonly string[];
   /** The values of the two action parameters that this side of the boot has to obey, in order. */
   readonly successActions: readonly string[];
@@ -25,6 +27,8 @@ export interface Transfer {
   /** The directory that the local object lies in. */
   readonly imageRoot: string;
   readonly blockdev: boolean;
+  /** Whether it waits for the network. */
+  readonly network: boolean;
   /** Empty when nothing is to happen. */
   readonly successAction: string;
   readonly failureAction: string;
@@ -42,10 +46,10 @@ export function outcome(transfers: Iterable<Transfer>): Outcome {
   return [...byInstance.values()].sort((a, b) => (a.instance < b.instance ? -1 : 1));
 }
 
-/** The command line of a case as the kernel holds it. */
-export function commandLineBytes(commandLine: string): Buffer {
+/** The text of a command line or credential as the kernel holds it. */
+export function kernelBytes(text: string): Buffer {
   return Buffer.concat(
-    Array.from(commandLine, (character) => {
+    Array.from(text, (character) => {
       const code = character.charCodeAt(0);
       return code >= 0xdc80 && code <= 0xdcff && character.length === 1
         ? Buffer.of(code & 0xff)

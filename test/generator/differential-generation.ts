@@ -310,6 +310,8 @@ const CORNERS = [
   `raw,machine::http://h/${'x'.repeat(255)}.raw`,
   `raw,machine::http://h/${'x'.repeat(256)}.raw`,
   `tar,confext::http://h/${'%'.repeat(60)}`,
+  // Around the longest name of a unit.
+  ...[51, 52, 53, 54, 55, 56, 57].map((length) => `raw,machine:${'-'.repeat(length)}:http://h/x`),
   'raw,bootorigin:x:image.raw',
   'raw,machine,bootorigin:x:ä.raw',
   'raw,machine,bootorigin::?',
@@ -323,9 +325,10 @@ export function expressionCases(seed: number, count: number): Case[] {
     const inInitrd = random.below(4) > 0;
     const bootOrigin = random.below(7) === 0;
     const expression =
-      (CORNERS[index] ?? random.below(5) > 0) ? wellSplit(random, bootOrigin) : mutated(random, bootOrigin);
+      CORNERS[index] ?? (random.below(5) > 0 ? wellSplit(random, bootOrigin) : mutated(random, bootOrigin));
     return {
-      commandLine: `${pullKey(inInitrd)}=${quote(random, expression)}`,
+      commandLine: `${pullKey(inInitrd)}=${quote(random, expression)}${random.pick(['', ' root=LABEL=x'])}`,
+      credential: undefined,
       inInitrd,
       // Mostly there, and now and then a trap for expressions that do not ask for it.
       bootUrl: (random.below(bootOrigin ? 10 : 40) === 0) !== bootOrigin ? random.pick(BOOT_URLS) : undefined,
@@ -377,11 +380,52 @@ export function commandLineCases(seed: number, count: number): Case[] {
     const end = random.pick(['', '', '', ' ', '\n', ` x='y ${pullKey(inInitrd)}=raw,machine:no:http://h/x`]);
     return {
       commandLine: words.map((word) => word + random.pick(gaps)).join('') + end,
+      credential: undefined,
       inInitrd,
       bootUrl: undefined,
       expressions,
       successActions,
       failureActions,
+    };
+  });
+}
+
+/** Credentials with an expression on each line, more or less. */
+export function credentialCases(seed: number, count: number): Case[] {
+  const random = new SeededRandom(seed);
+  return Array.from({ length: count }, () => {
+    const expressions: string[] = [];
+    const lines = Array.from({ length: 1 + random.below(6) }, () => {
+      const expression = plainExpression(random);
+      if (random.below(4) === 0) {
+        return random.pick([
+          '',
+          ' ',
+          '#',
+          `# ${expression}`,
+          ` \t#${expression}`,
+          'raw',
+          `rd.systemd.pull=${expression}`,
+        ]);
+      }
+      expressions.push(expression);
+      return random.pick(['', '', ' ', '\t ']) + expression + random.pick(['', '', ' ', ' \t']);
+    });
+    const inInitrd = random.below(2) === 0;
+    let commandLine = '';
+    if (random.below(3) === 0) {
+      const expression = plainExpression(random);
+      expressions.unshift(expression);
+      commandLine = `${pullKey(inInitrd)}=${quote(random, expression)}`;
+    }
+    return {
+      commandLine,
+      credential: lines.join(random.pick(['\n', '\n', '\n\n', '\r\n', '\n\r'])) + random.pick(['', '\n']),
+      inInitrd,
+      bootUrl: undefined,
+      expressions,
+      successActions: [],
+      failureActions: [],
     };
   });
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { SystemdTree } from '../fixtures/systemd-tree.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
-import { type Case, commandLineBytes, type Outcome, outcome, type Transfer } from './differential-case.ts';
+import { type Case, kernelBytes, type Outcome, outcome, type Transfer } from './differential-case.ts';
 import { writeStubDeviceUrl } from './differential-efi.ts';
 
 const GENERATOR = 'usr/lib/systemd/system-generators/systemd-import-generator';
@@ -36,14 +36,18 @@ export class SystemdGenerator implements Disposable {
 
   async run(each: Case): Promise<Outcome> {
     const output = fs.mkdtempSync(this.#scratch.file('output-'));
+    const credential = this.#scratch.file('import.pull');
+    fs.rmSync(credential, { force: true });
+    if (each.credential !== undefined) fs.writeFileSync(credential, kernelBytes(each.credential));
     const child = Bun.spawn(this.#command(each, output), {
       cwd: this.#scratch.path,
       env: {
         PATH: process.env['PATH'] ?? '',
         SYSTEMD_PROC_CMDLINE: each.commandLine,
+        CREDENTIALS_DIRECTORY: this.#scratch.path,
         SYSTEMD_IN_INITRD: each.inInitrd ? '1' : '0',
       },
-      stdin: commandLineBytes(each.commandLine),
+      stdin: kernelBytes(each.commandLine),
       stdout: 'ignore',
       stderr: 'pipe',
     });
@@ -102,6 +106,7 @@ function readUnit(unit: string, text: string): Transfer {
     readOnly,
     imageRoot,
     blockdev: /^Before=systemd-loop@/m.test(text),
+    network: /^Wants=network-online\.target$/m.test(text),
     successAction: /^SuccessAction=(.*)$/m.exec(text)?.[1] ?? '',
     failureAction: /^FailureAction=(.*)$/m.exec(text)?.[1] ?? '',
   };

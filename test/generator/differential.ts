@@ -1,37 +1,34 @@
 import { DIFFERENCES, type Difference } from './differences.ts';
-import type { Case, Outcome, Transfer } from './differential-case.ts';
+import { type Case, type Outcome, outcome, type Transfer } from './differential-case.ts';
 import { type Fields, joinExpression, splitExpression } from './differential-expression.ts';
+
+interface Witness {
+  /** Runs systemd's generator. */
+  systemd(each: Case): Promise<Outcome>;
+  /** Is told each difference that has a part in the expectation. */
+  applied(difference: Difference): void;
+}
 
 /**
  * What rdpull has to make of a case, by what systemd makes of it (or of another one) and the listed differences.
  *
- * @param systemd runs systemd's generator
- * @param applied is told each difference that has a part in it
+ * @param actual what rdpull makes of it, of which differences may allow more than they demand
  */
-export async function expectedOutcome(
-  each: Case,
-  systemd: (each: Case) => Promise<Outcome>,
-  applied: (difference: Difference) => void,
-): Promise<Outcome> {
+export async function expectedOutcome(each: Case, actual: Outcome, witness: Witness): Promise<Outcome> {
   const [expression, ...others] = each.expressions;
   const fields = expression !== undefined && others.length === 0 ? splitExpression(expression) : undefined;
-  // The differences in expressions are told one at a time; command lines with more hold none of them.
-  let result = fields === undefined ? await systemd(each) : await expectedOf(fields, each, systemd, applied);
+  // The differences in expressions are told one at a time; cases with more hold none of them.
+  let expected = fields === undefined ? await witness.systemd(each) : await expectedOf(fields, each, witness);
   for (const difference of DIFFERENCES) {
-    const made = 'makes' in difference ? difference.makes(each, result) : undefined;
+    const made = 'makes' in difference ? difference.makes(each, expected) : undefined;
     if (made === undefined) continue;
-    applied(difference);
-    result = made;
+    witness.applied(difference);
+    expected = made;
   }
-  return result;
+  return withAllowed(expected, actual, witness);
 }
 
-async function expectedOf(
-  fields: Fields,
-  each: Case,
-  systemd: (each: Case) => Promise<Outcome>,
-  applied: (difference: Difference) => void,
-): Promise<Outcome> {
+async function expectedOf(fields: Fields, each: Case, witness: Witness): Promise<Outcome> {
   let meant = fields;
   const corrections: ((transfer: Transfer) => Transfer)[] = [];
   for (const difference of DIFFERENCES) {
@@ -40,25 +37,38 @@ async function expectedOf(
     const before = meant;
     const after = means(before, each);
     if (after === undefined) continue;
-    applied(difference);
+    witness.applied(difference);
     meant = after;
     if (but !== undefined) corrections.unshift((transfer) => but(transfer, before));
   }
-  const outcome = await systemd(meant === fields ? each : withExpression(each, joinExpression(meant)));
-  const [transfer] = outcome === 'aborted' ? [outcome] : outcome;
+  const found = await witness.systemd(meant === fields ? each : withExpression(each, joinExpression(meant)));
+  const [transfer] = found === 'aborted' ? [found] : found;
   if (transfer === undefined) return [];
 
   for (const difference of DIFFERENCES) {
     if (!('refuses' in difference) || !difference.refuses(meant, transfer, each)) continue;
-    applied(difference);
+    witness.applied(difference);
     return [];
   }
   if (transfer === 'aborted') return transfer;
   return [corrections.reduce((corrected, correct) => correct(corrected), transfer)];
 }
 
+function withAllowed(expected: Outcome, actual: Outcome, witness: Witness): Outcome {
+  if (expected === 'aborted' || actual === 'aborted') return expected;
+  const allowed = actual.filter((transfer) =>
+    DIFFERENCES.some((difference) => {
+      const allows = 'allows' in difference && difference.allows(transfer);
+      if (allows) witness.applied(difference);
+      return allows;
+    }),
+  );
+  return outcome([...expected, ...allowed]);
+}
+
 /** The same machine with nothing but `expression` on its command line. */
 function withExpression(each: Case, expression: string): Case {
   const quoted = expression.replace(/"+/g, `"'$&'"`);
-  return { ...each, commandLine: `${each.inInitrd ? 'rd.' : ''}systemd.pull="${quoted}"` };
+  const commandLine = `${each.inInitrd ? 'rd.' : ''}systemd.pull="${quoted}"`;
+  return { ...each, credential: undefined, commandLine };
 }

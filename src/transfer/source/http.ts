@@ -43,6 +43,8 @@ async function ask(url: URL, { ca, login, signal }: SourceOptions): Promise<Answ
   const agent = new Agent({
     connect: {
       timeout: CONNECT_TIMEOUT,
+      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED in the environment would turn the check off.
+      rejectUnauthorized: true,
       ...(url.protocol === 'https:' && { ca: certificateAuthorities(ca) }),
     },
     headersTimeout: SILENCE_TIMEOUT,

@@ -1,0 +1,61 @@
+import fs from 'node:fs';
+import { RdpullError } from './rdpull-error.ts';
+
+const STANDARD_OUTPUT = 1;
+const STANDARD_ERROR = 2;
+
+/** How long a reader that takes nothing is waited for, in ms: long for a result, short for a message. */
+const RESULT_PATIENCE = 60_000;
+const MESSAGE_PATIENCE = 1000;
+const PAUSE = 10;
+
+/**
+ * Writes what the command was called for.
+ *
+ * @throws RdpullError storage-failed when it cannot be written
+ */
+export function writeResult(text: string): void {
+  try {
+    writeWhole(STANDARD_OUTPUT, text, RESULT_PATIENCE);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new RdpullError(
+      'storage-failed',
+      `the result cannot be written to standard output: ${reason}`,
+      'check where standard output leads to',
+      { cause: error },
+    );
+  }
+}
+
+/** Writes to standard error. A message that nobody can read is no reason for the work to fail. */
+export function writeMessage(text: string): void {
+  try {
+    writeWhole(STANDARD_ERROR, text, MESSAGE_PATIENCE);
+  } catch {
+    // There is no other place to say so.
+  }
+}
+
+/** The columns of the terminal at standard error; undefined when it is none, or a dumb one. */
+export function terminalColumns(): number | undefined {
+  if (process.stderr.isTTY !== true || process.env['TERM'] === 'dumb') return undefined;
+  // A serial line says 0: it does not know.
+  return process.stderr.columns || 80;
+}
+
+/** A pipe that is set to non-blocking takes a part only, or nothing yet. */
+function writeWhole(fd: number, text: string, patience: number): void {
+  const bytes = Buffer.from(text);
+  let waited = 0;
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += fs.writeSync(fd, bytes, done);
+    } catch (error) {
+      const again = error instanceof Error && 'code' in error && error.code === 'EAGAIN';
+      if (!again || waited >= patience) throw error;
+      Bun.sleepSync(PAUSE);
+      waited += PAUSE;
+    }
+  }
+}

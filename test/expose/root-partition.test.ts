@@ -1,0 +1,109 @@
+import { describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import type { AttachedLoopDevice } from '../../src/expose/loop-device.ts';
+import { linkDevice, rootDevice } from '../../src/expose/root-partition.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { refusal } from '../request/refusal.ts';
+
+const X64 = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709';
+const ARM64 = 'b921b045-1df0-41c3-af44-4c6f280d3fae';
+const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
+const LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4';
+
+/** A device with partitions of these types and names, numbered from 1. */
+function attached(
+  partitions: readonly (readonly [type: string, name?: string])[],
+  kind: AttachedLoopDevice['kind'] = 'gpt',
+): AttachedLoopDevice {
+  return {
+    device: '/dev/loop7',
+    readOnly: false,
+    directIo: false,
+    sectorSize: 512,
+    kind,
+    partitions: partitions.map(([type, name], index) => ({
+      path: `/dev/loop7p${index + 1}`,
+      number: index + 1,
+      start: index,
+      size: 1,
+      type,
+      ...(name !== undefined && { name }),
+    })),
+  };
+}
+
+describe('the root of an image is', () => {
+  test.each<[string, AttachedLoopDevice, string]>([
+    ['the partition of the root type', attached([[ESP], [LINUX], [X64]]), 'p3'],
+    ["of two architectures, this one's", attached([[ARM64], [X64]]), 'p2'],
+    [
+      'of two versions, the newer one',
+      attached([
+        [X64, 'os_9'],
+        [X64, 'os_10'],
+      ]),
+      'p2',
+    ],
+    [
+      'of two versions, the newer one, wherever it is',
+      attached([
+        [X64, 'os_1.10'],
+        [X64, 'os_1.9'],
+      ]),
+      'p1',
+    ],
+    [
+      'of two, never the one that waits for an update',
+      attached([
+        [X64, 'a'],
+        [X64, '_empty'],
+      ]),
+      'p1',
+    ],
+    ['the only Linux partition', attached([[ESP], [LINUX, 'data']]), 'p2'],
+    ['the only Linux partition of an MBR', attached([['0xef'], ['0x83']], 'mbr'), 'p2'],
+    ['the whole device, when it is one file system', attached([], 'file-system'), ''],
+  ])('%s', (_, device, expected) => {
+    expect(rootDevice(device, 'x64')).toBe(`/dev/loop7${expected}`);
+  });
+
+  test('another one on another architecture', () => {
+    expect(rootDevice(attached([[ARM64], [X64]]), 'arm64')).toBe('/dev/loop7p1');
+  });
+});
+
+describe('an image has no root, and its partitions are listed,', () => {
+  test.each<[string, AttachedLoopDevice, string]>([
+    ['when no type is right', attached([[ESP, 'a\x1bb'], [ARM64]]), `1 (${ESP}, "a\\x1bb"), 2 (${ARM64})`],
+    ['when two might be it', attached([[LINUX, 'x'], [LINUX]]), `1 (${LINUX}, "x"), 2 (${LINUX})`],
+    ['when it is yet to be filled', attached([[X64, '_empty']]), `1 (${X64}, "_empty")`],
+    ['when there is none at all', attached([]), 'it has none'],
+  ])('%s', (_, device, listed) => {
+    const { code, message, hint } = refusal(() => rootDevice(device, 'x64'));
+    expect(code).toBe('image-unrecognised');
+    expect(message).toBe(`none of the image's partitions is a root partition for x64: ${listed}`);
+    expect(hint).toBe(
+      `give the root partition the type ${X64}, or name it: root=/dev/disk/by-loop-ref/NAME.raw-partN`,
+    );
+  });
+});
+
+describe('the link', () => {
+  test('is made with its directory, and replaced', () => {
+    using directory = new TemporaryDirectory();
+    const link = directory.file('new', 'root');
+    linkDevice(link, '/dev/loop1p1');
+    linkDevice(link, '/dev/loop2p2');
+    expect(fs.readlinkSync(link)).toBe('/dev/loop2p2');
+    expect(directory.names('new')).toEqual(['root']);
+  });
+
+  test('that cannot be made leaves nothing', () => {
+    using directory = new TemporaryDirectory();
+    fs.mkdirSync(directory.file('root', 'full'), { recursive: true });
+    const { code, message } = refusal(() => linkDevice(directory.file('root'), '/dev/loop1'));
+    expect(code).toBe('target-unwritable');
+    expect(message).toStartWith(`the link ${directory.file('root')} cannot be made: `);
+    expect(directory.names()).toEqual(['root']);
+  });
+});

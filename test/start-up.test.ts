@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { RDPULL, rdpull } from './fixtures/executable.ts';
+import { run } from './fixtures/run.ts';
+import { TemporaryDirectory } from './fixtures/temporary-directory.ts';
+
+const SOURCE = path.resolve(import.meta.dir, '../src');
+
+/** What takes long to load, or much memory. */
+const HEAVY =
+  /^bun:ffi$|^undici|^openpgp|^tar|^node:(?:http|https|net|tls|dgram|dns|zlib|crypto|worker_threads)/;
+
+/** The packages and the folders of src/ that these modules import, and those that they import; lazily or not. */
+function importsOf(modules: readonly string[], options: { readonly lazy: boolean }) {
+  const transpiler = new Bun.Transpiler({ loader: 'ts' });
+  const files = modules.map((module) => path.join(SOURCE, module));
+  const packages = new Set<string>();
+  const folders = new Set<string>();
+  const seen = new Set<string>();
+  for (let file = files.pop(); file !== undefined; file = files.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    if (!file.endsWith('.ts')) continue;
+    folders.add(path.relative(SOURCE, path.dirname(file)).split('/')[0] ?? '');
+    for (const { path: imported, kind } of transpiler.scanImports(fs.readFileSync(file, 'utf8'))) {
+      if (kind === 'dynamic-import' && !options.lazy) continue;
+      if (imported.startsWith('.')) files.push(path.resolve(path.dirname(file), imported));
+      else packages.add(imported);
+    }
+  }
+  return { packages: [...packages].sort(), folders: [...folders].sort() };
+}
+
+describe('at the start', () => {
+  test('the program imports nothing before it knows what it is to be', () => {
+    expect(importsOf(['main.ts'], { lazy: false }).packages).toEqual([]);
+  });
+
+  test('the generator loads the parser and what writes files: no FFI, no HTTP, no OpenPGP', () => {
+    const { packages, folders } = importsOf(['commands/generate.ts'], { lazy: true });
+    expect(packages).toEqual(['fastest-levenshtein', 'node:fs', 'node:path']);
+    expect(folders).toEqual(['commands', 'console', 'generator', 'request']);
+  });
+
+  test('no command loads anything heavy before its options are checked', () => {
+    const { packages } = importsOf(['commands/run-command-line.ts'], { lazy: false });
+    expect(packages.filter((name) => HEAVY.test(name))).toEqual([]);
+    expect(packages).not.toEqual([]);
+  });
+
+  test('what is lazily imported would have been found', () => {
+    const { packages } = importsOf(['commands/run-command-line.ts'], { lazy: true });
+    expect(packages.filter((name) => HEAVY.test(name))).toContain('bun:ffi');
+    expect(packages.filter((name) => HEAVY.test(name))).toContain('openpgp');
+  });
+});
+
+describe('as a generator', () => {
+  const ENVIRONMENT = {
+    SYSTEMD_IN_INITRD: '1',
+    SYSTEMD_PROC_CMDLINE: 'rd.systemd.pull=raw,machine,blockdev:root:http://h/root.raw.xz',
+  };
+
+  test('it is run through the link of that name as by its command', async () => {
+    using directory = new TemporaryDirectory();
+    const link = directory.file('systemd-import-generator');
+    fs.symlinkSync(RDPULL, link);
+    const out = (name: string) => {
+      fs.mkdirSync(directory.file(name));
+      return directory.file(name);
+    };
+    const linked = await rdpull([out('linked')], { executable: link, env: ENVIRONMENT });
+    const called = await rdpull(['generate', out('called')], { env: ENVIRONMENT });
+    expect(linked).toEqual({ status: 0, signal: undefined, stdout: '', stderr: '' });
+    expect(called).toEqual(linked);
+    expect(directory.names('linked')).toContain('rdpull@run-machines-root.raw.service');
+    expect(directory.names('linked')).toEqual(directory.names('called'));
+  });
+
+  test.each([
+    ['no expression', 'quiet'],
+    ['one expression', ENVIRONMENT.SYSTEMD_PROC_CMDLINE],
+  ])('it needs at most 40 MiB of memory for %s', (_, commandLine) => {
+    using directory = new TemporaryDirectory();
+    const measured = directory.file('kibibytes');
+    run(['time', '-o', measured, '-f', '%M', RDPULL, 'generate', directory.path], {
+      env: { PATH: process.env['PATH'], ...ENVIRONMENT, SYSTEMD_PROC_CMDLINE: commandLine },
+    });
+    const kibibytes = Number(fs.readFileSync(measured, 'utf8'));
+    expect(kibibytes).toBeGreaterThan(10 * 1024);
+    expect(kibibytes).toBeLessThanOrEqual(40 * 1024);
+  });
+});
