@@ -27,7 +27,15 @@ const HEADER = {
 const REVISION_1_0 = 0x00010000;
 
 /** Table 5.6: one entry. */
-const ENTRY = { type: 0, unique: 16, startingLba: 32, endingLba: 40, name: 56, nameEnd: 128 } as const;
+const ENTRY = {
+  type: 0,
+  unique: 16,
+  startingLba: 32,
+  endingLba: 40,
+  attributes: 48,
+  name: 56,
+  nameEnd: 128,
+} as const;
 const ENTRY_SIZE_MIN = 128;
 const ENTRY_SIZE_MAX = 4096;
 const UNUSED_TYPE = '00000000-0000-0000-0000-000000000000';
@@ -88,6 +96,7 @@ export function readGuidPartitionTable(image: ImageBytes, path: string): Partiti
       type,
       uuid: guid(entry, ENTRY.unique),
       name: utf16Name(entry.subarray(ENTRY.name, ENTRY.nameEnd)),
+      ...(hasNoAuto(entry) && { noAuto: true }),
     });
   }
   refuseOverlaps(partitions, path);
@@ -143,4 +152,9 @@ function utf16Name(bytes: Buffer): string {
   const text = bytes.toString('utf16le');
   const end = text.indexOf('\0');
   return (end < 0 ? text : text.slice(0, end)).toWellFormed();
+}
+
+/** The Discoverable Partitions Specification: `SD_GPT_FLAG_NO_AUTO`, bit 63 of the attributes. */
+function hasNoAuto(entry: Buffer): boolean {
+  return entry.readBigUInt64LE(ENTRY.attributes) >> 63n === 1n;
 }

@@ -10,6 +10,8 @@ export interface Partition {
   readonly uuid?: string;
   /** From the image: any text, control characters included. */
   readonly name?: string;
+  /** GPT: nobody is to use it unless it is named (SD_GPT_FLAG_NO_AUTO). */
+  readonly noAuto?: boolean;
 }
 
 export interface PartitionTable {

@@ -29,7 +29,7 @@ export function rootDevice(
 ): string {
   if (kind === 'file-system') return device;
 
-  const filled = partitions.filter(({ name }) => name !== EMPTY);
+  const filled = partitions.filter(({ name, noAuto }) => name !== EMPTY && noAuto !== true);
   const [first, ...others] = filled.filter(({ type }) => type === ROOT_TYPES[architecture]);
   if (first !== undefined) return others.reduce(newer, first).path;
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { readGuidPartitionTable } from '../../src/expose/guid-partition-table.ts';
-import type { ImageBytes } from '../../src/expose/image-bytes.ts';
+import { type ImageBytes, imageBytes } from '../../src/expose/image-bytes.ts';
 import { createScratch } from './scratch.ts';
 
 const MIB = 1024 * 1024;
@@ -270,4 +270,13 @@ describe('refuses', () => {
       }
     }
   });
+});
+
+test('the attribute NO_AUTO, as sgdisk sets it, is told', () => {
+  const file = scratch.file('no-auto.raw', 4 * 1024 * 1024);
+  scratch.run('sgdisk', '-n', '1:0:+1M', '-n', '2:0:+1M', '-A', '2:set:63', file);
+  const fd = fs.openSync(file, 'r');
+  const table = readGuidPartitionTable(imageBytes(fd), file);
+  fs.closeSync(fd);
+  expect(table?.partitions.map(({ noAuto }) => noAuto)).toEqual([undefined, true]);
 });

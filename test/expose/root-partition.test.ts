@@ -32,6 +32,18 @@ function attached(
   };
 }
 
+test('a partition that nobody is to use by itself is not the root', () => {
+  const image = attached([
+    [X64, 'os_2'],
+    [X64, 'os_1'],
+  ]);
+  const [first, ...others] = image.partitions;
+  if (first === undefined) throw new Error('no partition');
+  expect(rootDevice({ ...image, partitions: [{ ...first, noAuto: true }, ...others] }, 'x64')).toBe(
+    '/dev/loop7p2',
+  );
+});
+
 describe('the root of an image is', () => {
   test.each<[string, AttachedLoopDevice, string]>([
     ['the partition of the root type', attached([[ESP], [LINUX], [X64]]), 'p3'],

@@ -8,6 +8,8 @@ import { type Fields, splitExpression } from './differential-expression.ts';
 export type Difference = {
   readonly what: string;
   readonly reason: string;
+  /** rdpull is the one to change. */
+  readonly isDefect?: true;
 } & (
   | {
       /** rdpull takes the expression for another one, on which systemd agrees; undefined: not this one. */
@@ -15,6 +17,8 @@ export type Difference = {
       /** What remains different then. */
       readonly but?: (transfer: Transfer, fields: Fields) => Transfer;
     }
+  /** rdpull takes the credential for another one, on which systemd agrees; undefined: not this one. */
+  | { readonly reads: (credential: string) => string | undefined }
   /** rdpull refuses an expression of which systemd makes this transfer, or aborts. */
   | { readonly refuses: (fields: Fields, transfer: Transfer | 'aborted', each: Case) => boolean }
   /** rdpull makes a transfer of what systemd refuses. */
@@ -124,9 +128,9 @@ export const DIFFERENCES: readonly Difference[] = [
       options.includes('bootorigin') && local === '' && /^\/*(?:[?#]|$)/.test(remote),
   },
   {
-    what: 'a URL of slashes alone, without a host, cannot be pulled',
+    what: 'a URL without host and path cannot be pulled',
     reason: 'systemd takes it when LOCAL is given, and the download fails',
-    refuses: ({ remote }) => /^https?:\/\/\/*(?:[?#]|$)/.test(remote),
+    refuses: ({ remote }) => /^(?:https?:\/\/\/*|file:\/\/)(?:[?#]|$)/.test(remote),
   },
   {
     what: 'a derived local name that is no image name is refused',
@@ -186,6 +190,25 @@ export const DIFFERENCES: readonly Difference[] = [
     },
   },
   {
+    what: 'a line of the credential with a carriage return or a NUL in it is refused',
+    reason:
+      "to systemd each of them ends a line as a newline does (its read_line()); rdpull's readLines() knows the newline alone",
+    isDefect: true,
+    reads: ofLines((line) => (/[\r\0]/.test(line.trim()) ? undefined : line)),
+  },
+  {
+    what: 'all white space around a line of the credential is stripped, and a byte order mark',
+    reason:
+      'systemd knows space and tab alone, and takes what an editor left there for a part of the expression',
+    reads: ofLines((line) => line.trim()),
+  },
+  {
+    what: 'a line of the credential that is too long is left out alone',
+    reason:
+      'systemd stops reading there: the expressions behind it are lost; it counts the space around the line, too',
+    reads: ofLines((line) => (Buffer.byteLength(line.trim()) < 2048 ? line.trim() : undefined)),
+  },
+  {
     what: 'an action that systemd.unit(5) does not know is ignored, and the one before it stays',
     reason:
       'systemd writes whatever it is given into every unit, where the line is dropped with a warning when units are loaded',
@@ -203,6 +226,13 @@ function replaceOptions(replace: (option: string) => string): (fields: Fields) =
   return (fields) => {
     const options = fields.options.map(replace);
     return options.join() === fields.options.join() ? undefined : { ...fields, options };
+  };
+}
+
+function ofLines(read: (line: string) => string | undefined): (credential: string) => string | undefined {
+  return (credential) => {
+    const lines = credential.split('\n').flatMap((line) => read(line) ?? []);
+    return lines.join('\n') === credential ? undefined : lines.join('\n');
   };
 }
 

@@ -304,6 +304,12 @@ const CORNERS = [
   'oci,machine:x:ftp://h/x',
   'oci,raw,machine:x:http://h/x',
   'raw,oci,machine,blockdev:x:http://h/x',
+  'raw,machine,verify=no,verify=yes:x:http://h/x',
+  'raw,machine:x:http:///?x',
+  'raw,machine:x:https:////#',
+  'raw,machine:x:file://',
+  'raw,machine:x:file:///',
+  'raw,machine:x:file:/?x',
   'raw,machine:\udcc3\\\udca4:http://h/x',
   'raw,machine:\ufffd:http://h/x',
   'raw,machine::http://h/\ufffd.raw',
@@ -314,6 +320,8 @@ const CORNERS = [
   ...[51, 52, 53, 54, 55, 56, 57].map((length) => `raw,machine:${'-'.repeat(length)}:http://h/x`),
   'raw,bootorigin:x:image.raw',
   'raw,machine,bootorigin:x:ä.raw',
+  'raw,sysext,bootorigin::',
+  'raw,sysext,bootorigin:x',
   'raw,machine,bootorigin::?',
   'raw,machine,bootorigin::#.raw',
 ] as const;
@@ -323,15 +331,18 @@ export function expressionCases(seed: number, count: number): Case[] {
   const random = new SeededRandom(seed);
   return Array.from({ length: count }, (_, index) => {
     const inInitrd = random.below(4) > 0;
-    const bootOrigin = random.below(7) === 0;
+    const corner = CORNERS[index];
+    const bootOrigin = corner?.includes('bootorigin') ?? random.below(7) === 0;
     const expression =
-      CORNERS[index] ?? (random.below(5) > 0 ? wellSplit(random, bootOrigin) : mutated(random, bootOrigin));
+      corner ?? (random.below(5) > 0 ? wellSplit(random, bootOrigin) : mutated(random, bootOrigin));
+    // Mostly there for who asks for it, and now and then a trap for who does not.
+    const isThere = (random.below(bootOrigin ? 10 : 40) === 0) !== bootOrigin;
+    const chosen = isThere ? random.pick(BOOT_URLS) : undefined;
     return {
       commandLine: `${pullKey(inInitrd)}=${quote(random, expression)}${random.pick(['', ' root=LABEL=x'])}`,
       credential: undefined,
       inInitrd,
-      // Mostly there, and now and then a trap for expressions that do not ask for it.
-      bootUrl: (random.below(bootOrigin ? 10 : 40) === 0) !== bootOrigin ? random.pick(BOOT_URLS) : undefined,
+      bootUrl: corner === undefined ? chosen : 'https://h/a/b/uki.efi',
       expressions: [expression],
       successActions: [],
       failureActions: [],
@@ -390,10 +401,37 @@ export function commandLineCases(seed: number, count: number): Case[] {
   });
 }
 
+/** Expressions for credentials. */
+const [ONE, OTHER] = ['raw,sysext:one:http://h/1', 'tar,confext:other:http://h/2'];
+
+/** Credentials that chance makes too seldom. */
+const CREDENTIALS = [
+  '',
+  '\n',
+  '\0',
+  `${ONE}\r${OTHER}`,
+  `${ONE}\r\r${OTHER}\r`,
+  `${ONE}\n\r${OTHER}\n\r`,
+  `${ONE}\0${OTHER}\0`,
+  `${ONE}\n\0\n${OTHER}`,
+  `${ONE}\u00a0\n${OTHER}`,
+  `\ufeff${ONE}\n${OTHER}`,
+  `\u2003${ONE}\n\u2003${OTHER}`,
+  `${ONE}\v\n${OTHER}\f`,
+  `\udcff${ONE}\n${OTHER}`,
+  `${ONE}\udcff\n${OTHER}`,
+  `'${ONE}'\n"${OTHER}"`,
+  `;${ONE}\n${OTHER}`,
+  `${ONE}\\\n${OTHER}`,
+  ...[2046, 2047, 2048, 2049, 4096].map((length) => `${ONE}\n${'#'.repeat(length)}\n${OTHER}`),
+  `${' '.repeat(2048)}${ONE}\n${OTHER}`,
+  `${ONE}?${'x'.repeat(2046 - ONE.length)}\n${OTHER}`,
+] as const;
+
 /** Credentials with an expression on each line, more or less. */
 export function credentialCases(seed: number, count: number): Case[] {
   const random = new SeededRandom(seed);
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: count }, (_, index) => {
     const expressions: string[] = [];
     const lines = Array.from({ length: 1 + random.below(6) }, () => {
       const expression = plainExpression(random);
@@ -412,6 +450,7 @@ export function credentialCases(seed: number, count: number): Case[] {
       return random.pick(['', '', ' ', '\t ']) + expression + random.pick(['', '', ' ', ' \t']);
     });
     const inInitrd = random.below(2) === 0;
+    const corner = CREDENTIALS[index];
     let commandLine = '';
     if (random.below(3) === 0) {
       const expression = plainExpression(random);
@@ -420,10 +459,11 @@ export function credentialCases(seed: number, count: number): Case[] {
     }
     return {
       commandLine,
-      credential: lines.join(random.pick(['\n', '\n', '\n\n', '\r\n', '\n\r'])) + random.pick(['', '\n']),
+      credential:
+        corner ?? lines.join(random.pick(['\n', '\n', '\n\n', '\r\n', '\n\r'])) + random.pick(['', '\n']),
       inInitrd,
       bootUrl: undefined,
-      expressions,
+      expressions: corner === undefined ? expressions : [],
       successActions: [],
       failureActions: [],
     };

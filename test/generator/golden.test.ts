@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { RDPULL } from '../fixtures/executable.ts';
+import { run } from '../fixtures/run.ts';
 import { systemdTree } from '../fixtures/systemd-tree.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { directoriesIn, generateInto, showTree, treeNames } from './generator-run.ts';
@@ -50,14 +51,23 @@ describe('the units of a command line are, to the letter, those in golden/:', ()
 /** A systemd-analyze, and the units of the same systemd. */
 interface Analyzer {
   readonly command: readonly string[];
+  readonly fstabGenerator: readonly string[];
   readonly units: string;
 }
 
 function analyzer(systemd: '252' | '257' | '262'): Analyzer {
-  if (systemd === '252') return { command: ['systemd-analyze'], units: '/usr/lib/systemd/system' };
+  const fstabGenerator = 'usr/lib/systemd/system-generators/systemd-fstab-generator';
+  if (systemd === '252') {
+    return {
+      command: ['systemd-analyze'],
+      fstabGenerator: [`/${fstabGenerator}`],
+      units: '/usr/lib/systemd/system',
+    };
+  }
   const tree = systemdTree(systemd === '257' ? 'trixie' : 'forky');
   return {
     command: tree.command('usr/bin/systemd-analyze'),
+    fstabGenerator: tree.command(fstabGenerator),
     units: path.join(tree.path, 'usr/lib/systemd/system'),
   };
 }
@@ -99,6 +109,16 @@ function network(): string {
 describe.each(['252', '257', '262'] as const)('systemd-analyze of systemd %s', (systemd) => {
   test.each(GOLDEN_CASES)('has nothing to say of $name', (each) => {
     const { root } = generateCase(each, RDPULL);
+    const { early, normal, late } = directoriesIn(root);
+    // What systemd itself makes of root=, so that the two are seen together.
+    fs.mkdirSync(normal, { recursive: true });
+    run([...analyzer(systemd).fstabGenerator, normal, early, late], {
+      env: { SYSTEMD_PROC_CMDLINE: each.commandLine, SYSTEMD_IN_INITRD: each.inInitrd ? '1' : '0' },
+    });
+    // A dangling link where systemd-gpt-auto-generator would make the mount, on a machine booted by EFI.
+    if (![early, normal].some((place) => fs.existsSync(path.join(place, 'sysroot.mount')))) {
+      fs.rmSync(path.join(normal, 'initrd-usr-fs.target.requires'), { recursive: true, force: true });
+    }
     expect(verifyUnits(analyzer(systemd), root)).toEqual([]);
   });
 
