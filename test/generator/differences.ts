@@ -130,7 +130,8 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     what: 'a URL without host and path cannot be pulled',
     reason: 'systemd takes it when LOCAL is given, and the download fails',
-    refuses: ({ remote }) => /^(?:https?:\/\/\/*|file:\/\/)(?:[?#]|$)/.test(remote),
+    refuses: ({ options, remote }) =>
+      !options.includes('bootorigin') && /^(?:https?:\/\/\/*|file:\/\/)(?:[?#]|$)/.test(remote),
   },
   {
     what: 'a derived local name that is no image name is refused',
