@@ -30,7 +30,8 @@ export function imageNameDefect(name: string): string | undefined {
   if (/[\x00-\x1f\x7f]/.test(name)) return 'contains a control character';
   // Whoever decoded the bytes has put U+FFFD in place of what was not UTF-8.
   if (!name.isWellFormed() || name.includes('\ufffd')) return 'is not valid UTF-8';
-  const bytes = Buffer.byteLength(name);
+  // At most three bytes of UTF-8 for each UTF-16 unit: most names need not be measured.
+  const bytes = name.length * 3 > NAME_MAX ? Buffer.byteLength(name) : name.length;
   if (bytes > NAME_MAX) return `is ${bytes} bytes long, ${NAME_MAX} is the limit`;
   return undefined;
 }

@@ -129,7 +129,9 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: 'a URL without host and path cannot be pulled',
-    reason: 'systemd takes it when LOCAL is given, and the download fails',
+    reason:
+      'systemd takes it when LOCAL is given, and the download fails; rdpull generate takes it too, and rdpull pull refuses the arguments of the unit',
+    isDefect: true,
     refuses: ({ options, remote }) =>
       !options.includes('bootorigin') && /^(?:https?:\/\/\/*|file:\/\/)(?:[?#]|$)/.test(remote),
   },
