@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Comparison, compare, type Entry, pullEntries } from './bench-comparison.ts';
+import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
 import { peers } from './bench-peers.ts';
@@ -146,6 +147,12 @@ async function main(): Promise<void> {
     });
     const startRounds = Math.max(options.rounds, LEAST_START_ROUNDS);
     comparisons.push(await compare(`start-up (raw: 1 KiB, ${startRounds} rounds)`, starts, startRounds));
+
+    for (const { title, commandLine } of GENERATOR_TASKS) {
+      note(title);
+      const generators = generatorEntries(commandLine, { rdpull, nothing, scratch });
+      comparisons.push(await compare(`${title} (${startRounds} rounds)`, generators, startRounds));
+    }
 
     const { mebibytes, rounds } = options;
     if (options.json) {
