@@ -3,6 +3,8 @@ import path from 'node:path';
 import type { Entry } from './bench-comparison.ts';
 import { measure } from './bench-usage.ts';
 
+/** On a tmpfs, as /run/systemd/generator is. */
+const UNITS = '/dev/shm';
 const SYSTEMD_TREE = path.resolve('dist/systemd/forky');
 const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no:root:http://192.0.2.1:8081/image.raw.xz';
 
@@ -24,7 +26,7 @@ export function generatorEntries(
     scratch,
   }: { readonly rdpull: string; readonly nothing: string; readonly scratch: string },
 ): Entry[] {
-  const units = path.join(scratch, 'units');
+  const units = path.join(UNITS, `rdpull-bench-${process.pid}`);
   const entry = (peer: string, command: readonly string[]): Entry => ({
     peer,
     verified: '',

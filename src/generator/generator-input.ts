@@ -78,18 +78,21 @@ function readLines(path: string, warn: (message: string) => void): string[] {
   if (size > CREDENTIAL_MAX) {
     throw new RdpullError('file-unreadable', `its ${size} bytes are too many`, 'shorten it');
   }
-  return fs
-    .readFileSync(path, 'utf8')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line, index) => {
-      const bytes = Buffer.byteLength(line);
-      if (bytes > LINE_MAX) {
-        warn(
-          `line ${index + 1} of the credential ${CREDENTIAL} is ignored: ` +
-            `it is ${bytes} bytes long, ${LINE_MAX} is the limit`,
-        );
-      }
-      return bytes <= LINE_MAX && line !== '' && !line.startsWith('#');
-    });
+  return (
+    fs
+      .readFileSync(path, 'utf8')
+      // As systemd ends a line (read_line_full() of fileio.c).
+      .split(/[\n\r\0]/)
+      .map((line) => line.trim())
+      .filter((line, index) => {
+        const bytes = Buffer.byteLength(line);
+        if (bytes > LINE_MAX) {
+          warn(
+            `line ${index + 1} of the credential ${CREDENTIAL} is ignored: ` +
+              `it is ${bytes} bytes long, ${LINE_MAX} is the limit`,
+          );
+        }
+        return bytes <= LINE_MAX && line !== '' && !line.startsWith('#');
+      })
+  );
 }

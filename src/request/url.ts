@@ -21,9 +21,10 @@ export function isFileUrl(url: string): boolean {
 
 /** Why `url` cannot be pulled from, as the end of a sentence that starts with it; undefined if it can. */
 export function urlDefect(url: string): string | undefined {
-  if (isHttpUrl(url) || isFileUrl(url)) return undefined;
   if (!isUrlText(url)) return 'holds characters that a URL cannot';
-  if (/^(?:https?:\/\/|file:\/)$/.test(url)) return 'ends where the host or the path should follow';
+  if (/^(?:https?:\/\/|file:\/)\/*(?:[?#]|$)/.test(url))
+    return 'ends where the host or the path should follow';
+  if (isHttpUrl(url) || isFileUrl(url)) return undefined;
   return 'does not start with http://, https:// or file:/';
 }
 

@@ -8,8 +8,6 @@ import { type Fields, splitExpression } from './differential-expression.ts';
 export type Difference = {
   readonly what: string;
   readonly reason: string;
-  /** rdpull is the one to change. */
-  readonly isDefect?: true;
 } & (
   | {
       /** rdpull takes the expression for another one, on which systemd agrees; undefined: not this one. */
@@ -129,11 +127,9 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     what: 'a URL without host and path cannot be pulled',
-    reason:
-      'systemd takes it when LOCAL is given, and the download fails; rdpull generate takes it too, and rdpull pull refuses the arguments of the unit',
-    isDefect: true,
+    reason: 'systemd takes it when LOCAL is given, and the download fails',
     refuses: ({ options, remote }) =>
-      !options.includes('bootorigin') && /^(?:https?:\/\/\/*|file:\/\/)(?:[?#]|$)/.test(remote),
+      !options.includes('bootorigin') && /^(?:https?:\/\/|file:\/)\/*(?:[?#]|$)/.test(remote),
   },
   {
     what: 'a derived local name that is no image name is refused',
@@ -191,13 +187,6 @@ export const DIFFERENCES: readonly Difference[] = [
       const length = `systemd-import@${instance}.service`.length;
       return length > 255 && length <= 255 + 'systemd-import'.length - 'rdpull'.length;
     },
-  },
-  {
-    what: 'a line of the credential with a carriage return or a NUL in it is refused',
-    reason:
-      "to systemd each of them ends a line as a newline does (its read_line()); rdpull's readLines() knows the newline alone",
-    isDefect: true,
-    reads: ofLines((line) => (/[\r\0]/.test(line.trim()) ? undefined : line)),
   },
   {
     what: 'all white space around a line of the credential is stripped, and a byte order mark',
