@@ -17,9 +17,9 @@ The device stays until rdpull detach, also after this program has ended.`,
     },
   ],
   async run(line, { reporter }) {
-    const { attachLoopDevice } = await import('../expose/loop-device.ts');
+    const { attachImage } = await import('../expose/attach-image.ts');
     const loopRef = line.value('loop-ref');
-    const attached = await attachLoopDevice({
+    const attached = await attachImage({
       path: path.resolve(line.operand),
       readOnly: line.has('read-only'),
       warn: reporter.warn,

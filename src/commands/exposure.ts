@@ -1,10 +1,8 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import { quoted } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
-import { encodeLinkName } from '../request/device-link-name.ts';
 
 /** How a published image is to be made usable. */
 export interface Exposure {
@@ -75,28 +73,25 @@ async function attach(
   readOnly: boolean,
   warn: (text: string) => void,
 ): Promise<Exposed> {
-  const { removeLoopRefFile, writeLoopRefFile } = await import('../expose/loop-ref-file.ts');
-  writeLoopRefFile(target, encodeLinkName(path.basename(target)), warn);
-  try {
-    const { attachLoopDevice } = await import('../expose/loop-device.ts');
-    const device = await attachLoopDevice({ path: target, readOnly, warn });
-    return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device) };
-  } catch (error) {
-    removeLoopRefFile(target);
-    throw error;
-  }
+  const { attachImage } = await import('../expose/attach-image.ts');
+  const device = await attachImage({ path: target, readOnly, warn });
+  return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device, target) };
 }
 
 /** Where there is no root, or no way to link to it, the device must not stay either. */
-async function linkRoot(link: string, device: AttachedLoopDevice): Promise<string> {
+async function linkRoot(link: string, device: AttachedLoopDevice, target: string): Promise<string> {
   const { linkDevice, rootDevice } = await import('../expose/root-partition.ts');
   try {
     const root = rootDevice(device);
     linkDevice(link, root);
     return root;
   } catch (error) {
-    const { detachLoopDevice } = await import('../expose/loop-detach.ts');
+    const [{ detachLoopDevice }, { removeLoopRefFile }] = await Promise.all([
+      import('../expose/loop-detach.ts'),
+      import('../expose/loop-ref-file.ts'),
+    ]);
     await detachLoopDevice(device.device);
+    removeLoopRefFile(target);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
+import path from 'node:path';
 import { loopGetStatus } from '../../src/kernel/loop.ts';
 import { rdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
@@ -56,8 +57,12 @@ describe('attach and detach', () => {
     expect(Buffer.from(loopGetStatus(fd).fileName).toString()).toBe('root.raw');
     fs.closeSync(fd);
     expect(run(['losetup', '-nO', 'RO', device]).toString().trim()).toBe('1');
+    // For the udev rule, where udev itself does not ask the kernel.
+    const forUdev = path.join('/run/rdpull/loop-ref', image);
+    expect(fs.readFileSync(forUdev, 'utf8')).toBe('RDPULL_LOOP_REF=root.raw\n');
     expect((await rdpull(['detach', device])).status).toBe(0);
     expect(attached()).toBe('');
+    expect(fs.existsSync(forUdev)).toBe(false);
   });
 
   test('a file that is not attached, and one that is no image', async () => {
