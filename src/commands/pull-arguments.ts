@@ -109,6 +109,21 @@ export function verifyMode(line: CommandLine): VerifyMode | undefined {
   throw badValue('verify', value, VERIFY_MODES);
 }
 
+/** A day: who needs longer has another problem. */
+const MAX_PATIENCE = 86_400;
+
+/** The value of `--patience=`, in ms. */
+export function patience(line: CommandLine): number {
+  const value = line.value('patience') ?? '0';
+  const seconds = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
+  if (seconds <= MAX_PATIENCE) return seconds * 1000;
+  throw new RdpullError(
+    'bad-option',
+    `--patience=${printable(value)} is not valid`,
+    `give a number of seconds, at most ${MAX_PATIENCE}`,
+  );
+}
+
 function badValue(name: string, value: string, valid: readonly string[]): RdpullError {
   const meant = nearest(value, valid);
   return new RdpullError(

@@ -4,6 +4,7 @@ import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request
 import type { PullRequest } from '../request/pull-request.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
 import { shownUrl } from '../transfer/source/shown-url.ts';
+import type { Patience } from '../transfer/source/source.ts';
 
 /** A URL to pull from, without the login that it may have held. */
 export interface PullUrl {
@@ -14,6 +15,7 @@ export interface PullUrl {
 export interface FindOptions {
   readonly ca: readonly string[];
   readonly signal: AbortSignal;
+  readonly patience?: Patience;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
 }

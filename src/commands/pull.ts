@@ -21,7 +21,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
-import { imageRoot, pullRequest } from './pull-arguments.ts';
+import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findPullUrl } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
@@ -86,6 +86,11 @@ here override what it says.`,
       value: 'LINK',
       help: 'with --blockdev: make LINK a link to the root partition, told by its type, or to the device of a bare file system',
     },
+    {
+      name: 'patience',
+      value: 'SECONDS',
+      help: 'how long to try again when the server cannot be reached (default: 0)',
+    },
     { name: 'force', help: 'replace an image that exists already' },
     {
       name: 'keep',
@@ -115,11 +120,12 @@ async function pullImage(
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
-  const found = await findPullUrl(request, {
+  const access = {
     ca: line.values('ca'),
     signal,
-    detail: reporter.detail,
-  });
+    patience: { milliseconds: patience(line), notify: reporter.info },
+  };
+  const found = await findPullUrl(request, { ...access, detail: reporter.detail });
   if (found === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
@@ -149,7 +155,7 @@ async function pullImage(
     const { type, verify, readOnly } = request;
     result = await runTransfer(
       { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
-      { ca: line.values('ca'), login, signal },
+      { ...access, login },
       observer,
     );
   } finally {

@@ -1,5 +1,12 @@
+import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
+
+/**
+ * How long to try to reach the server, in seconds: the network is often not ready when systemd says so. Less than
+ * TimeoutStartSec= of the unit, so that rdpull can still say what is wrong.
+ */
+const PATIENCE = 240;
 
 /**
  * The command line that does a pull, behind the program's name. `rdpull pull` reads the same request out of it again
@@ -10,6 +17,7 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   const where = [`--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
+  if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
   if (remote.kind === 'bootorigin') {
     const options = [type, imageClass, 'bootorigin', `verify=${formatVerifyMode(verify)}`];
     if (readOnly) options.push('ro');

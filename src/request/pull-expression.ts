@@ -10,7 +10,7 @@ import { isUrlText, urlDefect } from './url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
 
 /** The options of an expression; those with a value end in `=`. */
-const OPTIONS: readonly string[] = [
+export const PULL_OPTIONS: readonly string[] = [
   ...IMAGE_TYPES,
   ...IMAGE_CLASSES,
   'ro',
@@ -265,10 +265,10 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         break;
       default: {
         options.unknown.push(word);
-        const meant = nearest(key, OPTIONS);
+        const meant = nearest(key, PULL_OPTIONS);
         warn(
           meant === undefined
-            ? `unknown option ${quoted(word)} is ignored: valid are ${OPTIONS.join(', ')}`
+            ? `unknown option ${quoted(word)} is ignored: valid are ${PULL_OPTIONS.join(', ')}`
             : `unknown option ${quoted(word)} is ignored: did you mean ${quoted(meant.endsWith('=') ? meant + value : meant)}?`,
         );
       }

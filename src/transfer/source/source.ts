@@ -1,11 +1,20 @@
 import type { Login } from './login.ts';
 
+/** For a server that cannot be reached yet. */
+export interface Patience {
+  readonly milliseconds: number;
+  /** Takes a line before each further attempt. */
+  readonly notify: (text: string) => void;
+}
+
 /** What every request for a file is made with. */
 export interface SourceOptions {
   /** PEM bundles to trust instead of the system's (`--ca=FILE`). */
   readonly ca: readonly string[];
   /** For the server that it names; URLs themselves carry none. */
   readonly login: Login | undefined;
+  /** How long to try to reach the server; without it, once. */
+  readonly patience?: Patience;
   /** Ends the request or the body early. */
   readonly signal: AbortSignal;
 }
