@@ -18,7 +18,7 @@ called like the boot file is looked for, best first. Nothing is downloaded.
 
 Prints nothing, and succeeds, on a machine that was not booted over HTTP.`,
   options: [],
-  async run(line, { reporter }) {
+  async run(line, { reporter, signal }) {
     const name = line.operand === '' ? undefined : checkedName(line.operand);
     const found = await readBootOrigin(reporter.detail);
     if (found === undefined) {
@@ -27,7 +27,8 @@ Prints nothing, and succeeds, on a machine that was not booted over HTTP.`,
       return;
     }
     const url = splitLogin(found.url).url;
-    const images = name === undefined ? await candidates(url, reporter.info) : await imageCalled(name, url);
+    const images =
+      name === undefined ? await candidates(url, reporter.info) : await imageCalled(name, url, signal);
     reporter.result(
       [
         `booted from  ${url}`,
@@ -52,9 +53,9 @@ function checkedName(name: string): string {
   throw new RdpullError('bad-url', `${quoted(name)} ${defect.what}`, defect.hint);
 }
 
-async function imageCalled(name: string, bootUrl: string): Promise<readonly string[]> {
+async function imageCalled(name: string, bootUrl: string, signal: AbortSignal): Promise<readonly string[]> {
   const { imageUrls } = await import('../origin/image-url.ts');
-  return imageUrls(await fillPlaceholders(name, bootUrl), 'raw', bootUrl);
+  return imageUrls(await fillPlaceholders(name, { signal }, bootUrl), 'raw', bootUrl);
 }
 
 /** What is looked for without a name. A boot URL that yields none is worth printing all the same. */

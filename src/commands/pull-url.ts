@@ -3,8 +3,8 @@ import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
+import type { Patience } from '../transfer/source/patience.ts';
 import { shownUrl } from '../transfer/source/shown-url.ts';
-import type { Patience } from '../transfer/source/source.ts';
 
 /** A URL to pull from, without the login that it may have held. */
 export interface PullUrl {
@@ -31,11 +31,12 @@ export async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
 ): Promise<PullUrl | undefined> {
-  if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url));
+  if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url, options));
   const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');
-  const name = remote.name === undefined ? undefined : await fillPlaceholders(remote.name, origin.url);
+  const name =
+    remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, origin.url);
   const candidates = imageUrls(name, type, origin.url).map(splitLogin);
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
@@ -69,7 +70,11 @@ export async function readBootOrigin(detail: (text: string) => void): Promise<Bo
  * @throws RdpullError bad-url when one stands for nothing here, and of the network family when {mac} needs a server
  *   that there is no way to
  */
-export async function fillPlaceholders(text: string, bootUrl?: string): Promise<string> {
+export async function fillPlaceholders(
+  text: string,
+  options: Pick<FindOptions, 'patience' | 'signal'>,
+  bootUrl?: string,
+): Promise<string> {
   const asked = placeholdersIn(text);
   if (asked.size === 0) return text;
   const { identify } = await import('../origin/machine-identity.ts');
@@ -81,16 +86,20 @@ export async function fillPlaceholders(text: string, bootUrl?: string): Promise<
   if (!asked.has('mac')) return filled;
   return expandPlaceholders(
     filled,
-    new Map<Placeholder, string>([['mac', await macTowards(bootUrl ?? filled)]]),
+    new Map<Placeholder, string>([['mac', await macTowards(bootUrl ?? filled, options)]]),
   );
 }
 
 /** The address of the interface that reaches the server of a URL, as file names have it: `52-54-00-12-34-56`. */
-async function macTowards(serverUrl: string): Promise<string> {
-  const [{ findServerInterface }, { noValue }, { networkError }] = await Promise.all([
+async function macTowards(
+  serverUrl: string,
+  options: Pick<FindOptions, 'patience' | 'signal'>,
+): Promise<string> {
+  const [{ findServerInterface }, { noValue }, { networkError }, { patiently }] = await Promise.all([
     import('../origin/server-interface.ts'),
     import('../origin/machine-identity.ts'),
     import('../transfer/source/network-error.ts'),
+    import('../transfer/source/patience.ts'),
   ]);
   const { url } = splitLogin(serverUrl);
   if (!URL.canParse(url)) {
@@ -101,9 +110,13 @@ async function macTowards(serverUrl: string): Promise<string> {
     );
   }
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
-  const found = await findServerInterface(host).catch((error) => {
-    throw networkError(shownUrl(url), error);
-  });
+  const found = await patiently(
+    () =>
+      findServerInterface(host).catch((error) => {
+        throw networkError(shownUrl(url), error);
+      }),
+    options,
+  );
   if (found?.mac !== undefined) return found.mac.replaceAll(':', '-');
   throw noValue(
     'mac',
@@ -111,11 +124,11 @@ async function macTowards(serverUrl: string): Promise<string> {
   );
 }
 
-async function exists({ url, login }: PullUrl, { ca, signal }: FindOptions): Promise<boolean> {
+async function exists({ url, login }: PullUrl, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {
-    const source = await openSource(url, { ca, signal, login });
+    const source = await openSource(url, { ...options, login });
     source.close();
     return true;
   } catch (error) {

@@ -485,6 +485,23 @@ describe('the boot origin', () => {
     expect(server.requests[before]).toBe('GET /image.raw.xz');
   });
 
+  test('a server that cannot be reached yet is waited for', async () => {
+    using target = new TemporaryDirectory();
+    const port = Number(new URL(server.url).port);
+    await server[Symbol.asyncDispose]();
+    const pulling = bootedFrom(`http://127.0.0.1:${port}/image.efi`, [
+      'pull',
+      '--patience=20',
+      `--image-root=${target.path}`,
+      'raw,machine,verify=no,bootorigin::',
+    ]);
+    await Bun.sleep(700);
+    server = startWebServer(served.path, undefined, undefined, port);
+    const finished = await pulling;
+    expect(finished.stderr).toContain('the connection was refused; trying again in');
+    expect(finished.stdout).toBe(`${target.file('image.raw')}\n`);
+  });
+
   test('a machine that was not booted over HTTP has nothing to pull, which is no failure', async () => {
     using target = new TemporaryDirectory();
     const finished = await bootedFrom(undefined, [

@@ -1,24 +1,8 @@
-import { setTimeout } from 'node:timers/promises';
-import { duration } from '../../console/quantity.ts';
 import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
 import { openFileSource } from './file.ts';
+import { patiently } from './patience.ts';
 import { shownUrl } from './shown-url.ts';
 import type { Source, SourceOptions } from './source.ts';
-
-/** Pauses between attempts, in ms. */
-const FIRST_PAUSE = 500;
-const LONGEST_PAUSE = 8000;
-
-/** What may be otherwise in a moment: a network is often not ready when systemd says so. */
-const PASSING: ReadonlySet<ErrorCode> = new Set([
-  'host-unknown',
-  'connection-refused',
-  'host-unreachable',
-  'connection-timeout',
-  'connection-lost',
-  'transfer-stalled',
-  'http-server-error',
-]);
 
 /**
  * Opens an `http:`, `https:` or `file:` URL for reading from its start.
@@ -27,21 +11,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
  *
  * @throws RdpullError of the network, http or storage family
  */
-export async function openSource(url: string, options: SourceOptions): Promise<Source> {
-  const { milliseconds = 0, notify } = options.patience ?? {};
-  const end = performance.now() + milliseconds;
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
-    try {
-      return await openOnce(url, options);
-    } catch (error) {
-      if (!(error instanceof RdpullError) || !PASSING.has(error.code)) throw error;
-      // Machines that were switched on together must not ask together.
-      const jittered = pause * (0.75 + Math.random() / 2);
-      if (performance.now() + jittered > end) throw error;
-      notify?.(`${error.message}; trying again in ${duration(jittered)}`);
-      await setTimeout(jittered, undefined, { signal: options.signal });
-    }
-  }
+export function openSource(url: string, options: SourceOptions): Promise<Source> {
+  return patiently(() => openOnce(url, options), options);
 }
 
 async function openOnce(url: string, options: SourceOptions): Promise<Source> {

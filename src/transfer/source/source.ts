@@ -1,11 +1,5 @@
 import type { Login } from './login.ts';
-
-/** For a server that cannot be reached yet. */
-export interface Patience {
-  readonly milliseconds: number;
-  /** Takes a line before each further attempt. */
-  readonly notify: (text: string) => void;
-}
+import type { Patience } from './patience.ts';
 
 /** What every request for a file is made with. */
 export interface SourceOptions {
