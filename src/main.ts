@@ -1,8 +1,9 @@
-/**
- * Decides who is asked, and loads that one only: as a generator rdpull runs at every daemon-reload of systemd, where
- * each millisecond and MiB count.
+import { generate } from './commands/generate.ts';
+
+/*
+ * Decides who is asked. The generator runs at every daemon-reload of systemd, where each millisecond and MiB count: it
+ * is small and loaded at once, everything else only when it is asked for.
  */
-export {};
 
 const GENERATOR = 'systemd-import-generator';
 
@@ -12,7 +13,6 @@ const calledAs = process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
 const [name, ...args] = calledAs === GENERATOR ? ['generate', ...words] : words;
 
 if (name === 'generate') {
-  const { generate } = await import('./commands/generate.ts');
   process.exitCode = await generate(args);
 } else {
   const { runCommandLine } = await import('./commands/run-command-line.ts');

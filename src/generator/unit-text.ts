@@ -29,20 +29,29 @@ export function settingDefect(text: string): string | undefined {
   return undefined;
 }
 
+/** What {@link settingDefect} finds, in any line of a unit file but for line feeds. */
+const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|[^\S\n]$|\\$|^(?:# |\w+=)[^\S\n]/m;
+
 /**
  * The text of a unit file. Every value must be free of what {@link settingDefect} finds: no value, wherever it comes
  * from, may start a line of its own.
  */
 export function unitText(comments: readonly string[], sections: readonly UnitSection[]): string {
-  const lines = comments.map((comment) => `# ${checked(comment)}`);
+  const lines = comments.map((comment) => `# ${comment}`);
   for (const { name, settings } of sections) {
-    lines.push('', `[${name}]`, ...settings.map(([setting, value]) => `${setting}=${checked(value)}`));
+    lines.push('', `[${name}]`, ...settings.map(([setting, value]) => `${setting}=${value}`));
   }
-  return `${lines.join('\n')}\n`;
+  const text = lines.join('\n');
+  // One look at the whole, because one at each line is enough to start the engine's compiler thread.
+  if (DEFECTIVE_LINE.test(text) || text.split('\n').length !== lines.length) {
+    for (const comment of comments) requireSetting(comment);
+    for (const { settings } of sections) for (const [, value] of settings) requireSetting(value);
+    throw new Error('a line for a unit file is not what it should be');
+  }
+  return `${text}\n`;
 }
 
-function checked(text: string): string {
+function requireSetting(text: string): void {
   const defect = settingDefect(text);
-  if (defect === undefined) return text;
-  throw new Error(`a line for a unit file ${defect}: ${JSON.stringify(text)}`);
+  if (defect !== undefined) throw new Error(`a line for a unit file ${defect}: ${JSON.stringify(text)}`);
 }

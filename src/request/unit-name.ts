@@ -52,11 +52,14 @@ function escapePath(path: string): string {
   if (components.length === 0) return '-';
 
   let escaped = '';
-  for (const byte of Buffer.from(components.join('/'))) {
-    const character = String.fromCharCode(byte);
+  for (const character of components.join('/')) {
     if (character === '/') escaped += '-';
     else if (/[0-9A-Za-z:_]/.test(character) || (character === '.' && escaped !== '')) escaped += character;
-    else escaped += `\\x${byte.toString(16).padStart(2, '0')}`;
+    else escaped += escapeBytes(character);
   }
   return escaped;
+}
+
+function escapeBytes(character: string): string {
+  return [...Buffer.from(character)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
 }
