@@ -20,9 +20,6 @@ export const LO_FLAGS_DIRECT_IO = 16;
 /** Bytes of `lo_file_name`, the terminating NUL included. */
 export const LO_NAME_SIZE = 64;
 
-/** The major number of whole loop devices (include/uapi/linux/major.h). */
-export const LOOP_MAJOR = 7;
-
 /** Offsets of struct loop_info64, 232 bytes. */
 const INFO = {
   lo_device: 0,
