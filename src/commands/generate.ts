@@ -1,4 +1,5 @@
 import { printable } from '../console/printable.ts';
+import { reasonOf } from '../console/rdpull-error.ts';
 import { readGeneratorInput } from '../generator/generator-input.ts';
 import { openGeneratorLog } from '../generator/kernel-log.ts';
 import { planUnits } from '../generator/unit-plan.ts';
@@ -45,7 +46,7 @@ export async function generate(args: readonly string[]): Promise<number> {
     writeUnitTree(entries, { normal, early: early ?? normal, late: late ?? normal });
     return 0;
   } catch (error) {
-    log.warn(`no units are written: ${printable(error instanceof Error ? error.message : String(error))}`);
+    log.warn(`no units are written: ${printable(reasonOf(error))}`);
     return 1;
   } finally {
     log.close();

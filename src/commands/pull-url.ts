@@ -1,10 +1,10 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
 import type { Patience } from '../transfer/source/patience.ts';
-import { shownUrl } from '../transfer/source/shown-url.ts';
 
 /** A URL to pull from, without the login that it may have held. */
 export interface PullUrl {

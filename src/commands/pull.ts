@@ -6,11 +6,11 @@ import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
-import { shownUrl } from '../transfer/source/shown-url.ts';
 import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {

@@ -1,3 +1,4 @@
+import { reasonOf } from '../console/rdpull-error.ts';
 import { createServiceNotifier, type ServiceNotifier } from '../console/service-notifier.ts';
 
 /**
@@ -20,8 +21,7 @@ export async function connectServiceManager(
     try {
       action();
     } catch (error) {
-      if (!told)
-        detail(`the service manager cannot be told: ${error instanceof Error ? error.message : error}`);
+      if (!told) detail(`the service manager cannot be told: ${reasonOf(error)}`);
       told = true;
     }
   };

@@ -1,5 +1,5 @@
+import { shownUrl } from '../console/shown-url.ts';
 import type { Promised } from '../transfer/promise.ts';
-import { shownUrl } from '../transfer/source/shown-url.ts';
 
 /** Who says that a file is the right one, as the end of a sentence about it. */
 export function vouched(promised: Promised | undefined): string {

@@ -137,12 +137,16 @@ export class RdpullError extends Error {
   /** `error` itself when it is one of ours; anything else is a defect of rdpull and is reported as such. */
   static from(error: unknown): RdpullError {
     if (error instanceof RdpullError) return error;
-    const message = error instanceof Error ? error.message : String(error);
     return new RdpullError(
       'internal',
-      `rdpull itself failed: ${message}`,
+      `rdpull itself failed: ${reasonOf(error)}`,
       'this is a defect of rdpull: run the command again with --verbose and report what it prints',
       { cause: error },
     );
   }
+}
+
+/** What a caught value says of itself. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

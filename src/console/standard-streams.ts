@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { RdpullError } from './rdpull-error.ts';
+import { RdpullError, reasonOf } from './rdpull-error.ts';
 
 const STANDARD_OUTPUT = 1;
 const STANDARD_ERROR = 2;
@@ -18,7 +18,7 @@ export function writeResult(text: string): void {
   try {
     writeWhole(STANDARD_OUTPUT, text, RESULT_PATIENCE);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new RdpullError(
       'storage-failed',
       `the result cannot be written to standard output: ${reason}`,

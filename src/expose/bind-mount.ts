@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
@@ -46,7 +46,7 @@ export function bindMount(
     }
     throw new RdpullError(
       'mount-failed',
-      `${source} cannot be mounted on ${target}: ${error instanceof Error ? error.message : error}`,
+      `${source} cannot be mounted on ${target}: ${reasonOf(error)}`,
       'look into the kernel log with dmesg',
       { cause: error },
     );
@@ -79,7 +79,7 @@ export function unbindMount(target: string): void {
     }
     throw new RdpullError(
       'mount-failed',
-      `${target} cannot be unmounted: ${error instanceof Error ? error.message : error}`,
+      `${target} cannot be unmounted: ${reasonOf(error)}`,
       'see with findmnt what is mounted where',
       { cause: error },
     );

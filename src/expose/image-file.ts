@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
 /** An image, open for the kernel to take over. */
@@ -56,7 +56,7 @@ function unreachable(path: string, error: unknown): RdpullError {
   }
   return new RdpullError(
     'file-unreadable',
-    `${path} cannot be opened: ${error instanceof Error ? error.message : error}`,
+    `${path} cannot be opened: ${reasonOf(error)}`,
     'check the permissions of the file and of the directories above it',
     { cause: error },
   );

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
+import { reasonOf } from '../console/rdpull-error.ts';
 
 /** Where units/60-rdpull-loop-ref.rules looks, for a file called like the image with all its directories. */
 const DIRECTORY = '/run/rdpull/loop-ref';
@@ -19,7 +20,7 @@ export function writeLoopRefFile(imagePath: string, linkName: string, warn: (mes
   } catch (error) {
     warn(
       `${printable(file)} cannot be written, so that udev before systemd 254 makes no link in /dev/disk/by-loop-ref: ` +
-        `${error instanceof Error ? error.message : error}`,
+        `${reasonOf(error)}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable, quoted } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice, AttachedPartition } from './loop-device.ts';
 
 /** The types of root partitions: the Discoverable Partitions Specification (uapi-group.org), by process.arch. */
@@ -68,7 +68,7 @@ export function linkDevice(link: string, device: string): void {
     fs.rmSync(temporary, { force: true });
     throw new RdpullError(
       'target-unwritable',
-      `the link ${printable(link)} cannot be made: ${error instanceof Error ? error.message : error}`,
+      `the link ${printable(link)} cannot be made: ${reasonOf(error)}`,
       'name a path in a directory that can be written, such as /run/rdpull/root',
       { cause: error },
     );

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { inInitrd } from '../request/initrd.ts';
 import type { GeneratorInput } from './unit-plan.ts';
 
@@ -40,7 +40,7 @@ function readCommandLine(environment: NodeJS.ProcessEnv, warn: (message: string)
     const text = fs.readFileSync(path, 'utf8');
     return inContainer ? text.split('\0').map(quoteWord).join(' ') : text;
   } catch (error) {
-    warn(`${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+    warn(`${path} cannot be read: ${reasonOf(error)}`);
     return '';
   }
 }

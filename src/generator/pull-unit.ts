@@ -1,4 +1,5 @@
 import { printable } from '../console/printable.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import type { ImageClass } from '../request/image-class.ts';
 import type { PullParameters } from '../request/kernel-command-line.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
@@ -108,7 +109,7 @@ export function pullUnit(
 
 /** What is pulled, without a login, in words. */
 function shownRemote({ request: { remote }, object }: PlannedPull): string {
-  if (remote.kind === 'url') return printable(remote.url.replace(/^(https?:\/\/)[^/?#@]*@/, '$1'));
+  if (remote.kind === 'url') return shownUrl(remote.url);
   const name = remote.name === undefined ? `the image called like the UKI, as ${object.local},` : remote.name;
   return `${printable(name)} beside the UKI`;
 }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 
 /** Where efivarfs is mounted: one file a variable, called NAME-GUID. */
 export const EFIVARFS = '/sys/firmware/efi/efivars';
@@ -30,8 +31,8 @@ export function readEfiVariable(name: string, directory: string): Uint8Array | u
   try {
     content = readWhole(path);
   } catch (error) {
-    if (isErrno(error, 'ENOENT') || isErrno(error, 'ENOTDIR')) return undefined;
-    throw unreadable(path, error instanceof Error ? error.message : String(error), error);
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw unreadable(path, reasonOf(error), error);
   }
   if (content.length === 0 || content.length === ATTRIBUTES_LENGTH) return undefined;
   if (content.length < ATTRIBUTES_LENGTH) {
@@ -69,11 +70,6 @@ function readWhole(path: string): Uint8Array {
   } finally {
     fs.closeSync(file);
   }
-}
-
-// The same question as src/kernel/libc.ts answers, which is not loaded here: it opens glibc.
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 function unreadable(path: string, why: string, cause?: unknown): RdpullError {

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { reasonOf } from '../console/rdpull-error.ts';
 import { EFIVARFS } from './efi-variable.ts';
 
 /**
@@ -19,8 +20,6 @@ export async function mountEfivarfs(detail: (text: string) => void): Promise<voi
       flags: MS_NOSUID | MS_NODEV | MS_NOEXEC,
     });
   } catch (error) {
-    detail(
-      `efivarfs cannot be mounted on ${EFIVARFS}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    detail(`efivarfs cannot be mounted on ${EFIVARFS}: ${reasonOf(error)}`);
   }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { sameKey, splitWords } from '../request/kernel-command-line.ts';
 import type { Placeholder } from '../request/placeholder.ts';
 
@@ -78,7 +78,7 @@ function smbiosField(placeholder: Identity, path: string): string {
   try {
     value = fs.readFileSync(path, 'utf8').trim();
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = reasonOf(error);
     throw noValue(placeholder, `${path} cannot be read (${why})`, error);
   }
   if (value === '') throw noValue(placeholder, `${path} is empty`);

@@ -1,11 +1,11 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signature.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
-import { shownUrl } from './source/shown-url.ts';
 import type { SourceOptions } from './source/source.ts';
 
 /** The digest that a file has to have, and who says so. */

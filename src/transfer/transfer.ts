@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
 import type { Compression } from './decode/compression.ts';
@@ -10,7 +11,6 @@ import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { storageError } from './sink/storage-error.ts';
 import { openSource } from './source/open-source.ts';
-import { shownUrl } from './source/shown-url.ts';
 import type { Source, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 

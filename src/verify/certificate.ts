@@ -1,6 +1,6 @@
 import type { Key, SignaturePacket, Subkey } from 'openpgp';
 import { quoted } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import type { DetachedSignature } from './detached-signature.ts';
 import type { Keyring } from './keyring.ts';
 
@@ -112,7 +112,7 @@ export async function requireUsable(certificate: Certificate, { made, now, clock
   try {
     await primary.getSigningKey(signing.getKeyID(), now);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new RdpullError(
       /too weak|is disabled/.test(reason) ? 'signature-weak' : 'signature-bad',
       `${name} may not sign files: ${reason}`,

@@ -1,6 +1,6 @@
 import type { SignaturePacket } from 'openpgp';
 import { quoted } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { readArmor } from './armor.ts';
 
 /** The longest signature file that is read, in bytes: room for the certificate that gpg --include-key-block adds. */
@@ -51,7 +51,7 @@ export async function readDetachedSignatures(
       }
     }
   } catch (error) {
-    throw malformed(error instanceof Error ? error.message : String(error), error);
+    throw malformed(reasonOf(error), error);
   }
 
   // OpenPGP.js hands over packets of a kind or version that it does not know as an UnparseablePacket.

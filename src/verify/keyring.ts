@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Key } from 'openpgp';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { readArmor } from './armor.ts';
 import { isKeybox, keyboxCertificates } from './keybox.ts';
@@ -151,7 +151,7 @@ async function readKeys(content: Uint8Array): Promise<Key[]> {
 }
 
 function malformed(file: string, cause: unknown): RdpullError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = reasonOf(cause);
   return new RdpullError(
     'keyring-malformed',
     `cannot use the keyring ${file}: ${reason}`,

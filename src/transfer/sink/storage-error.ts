@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
-import { RdpullError } from '../../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 
 /**
@@ -28,7 +28,7 @@ export function storageError(target: string, written: number, error: unknown): R
       { cause: error },
     );
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new RdpullError(
     'storage-failed',
     `writing below ${where} failed after ${size(written)}: ${reason}`,

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { printable } from '../../console/printable.ts';
-import { RdpullError } from '../../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 
 /** Where distributions keep the system's bundle: Debian and Arch, Fedora, openSUSE, Alpine. */
 const SYSTEM_BUNDLES = [
@@ -35,7 +35,7 @@ function readBundle(path: string): string {
   try {
     pem = fs.readFileSync(path, 'utf8');
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new RdpullError(
       'ca-unusable',
       `the certificates in ${printable(path)} cannot be read: ${reason}`,

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { printable } from '../../console/printable.ts';
-import { RdpullError } from '../../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import type { Source } from './source.ts';
 
@@ -81,7 +81,7 @@ function readError(path: string, error: unknown): RdpullError {
       cause: error,
     });
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   return new RdpullError(
     'file-unreadable',
     `${printable(path)} cannot be read: ${reason}`,

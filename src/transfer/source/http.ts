@@ -2,12 +2,12 @@ import { STATUS_CODES } from 'node:http';
 import request from 'undici-real/lib/api/api-request.js';
 import Agent from 'undici-real/lib/dispatcher/agent.js';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { shownUrl } from '../../console/shown-url.ts';
 import { version } from '../../version.ts';
 import { certificateAuthorities } from './certificate-authorities.ts';
 import { httpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
 import { networkError } from './network-error.ts';
-import { shownUrl } from './shown-url.ts';
 import type { Source, SourceOptions } from './source.ts';
 
 /** How long a server may take to accept a connection, in ms. */

@@ -1,7 +1,7 @@
 import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
+import { shownUrl } from '../../console/shown-url.ts';
 import { openFileSource } from './file.ts';
 import { patiently } from './patience.ts';
-import { shownUrl } from './shown-url.ts';
 import type { Source, SourceOptions } from './source.ts';
 
 /**
