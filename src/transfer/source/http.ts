@@ -1,19 +1,11 @@
-import { STATUS_CODES } from 'node:http';
-import request from 'undici-real/lib/api/api-request.js';
-import Agent from 'undici-real/lib/dispatcher/agent.js';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { version } from '../../version.ts';
-import { certificateAuthorities } from './certificate-authorities.ts';
+import { exchange } from './exchange.ts';
 import { httpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
-import { networkError } from './network-error.ts';
 import type { Source, SourceOptions } from './source.ts';
 
-/** How long a server may take to accept a connection, in ms. */
-const CONNECT_TIMEOUT = 30_000;
-/** How long it may stay silent, in ms. There is no limit on the whole. */
-const SILENCE_TIMEOUT = 60_000;
 const MAX_REDIRECTS = 10;
 
 /**
@@ -38,48 +30,30 @@ export async function openHttpSource(start: string, options: SourceOptions): Pro
 
 type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location: string };
 
-async function ask(url: URL, { ca, login, signal }: SourceOptions): Promise<Answer> {
+async function ask(url: URL, options: SourceOptions): Promise<Answer> {
   const shown = shownUrl(url.href);
-  const agent = new Agent({
-    connect: {
-      timeout: CONNECT_TIMEOUT,
-      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED in the environment would turn the check off.
-      rejectUnauthorized: true,
-      ...(url.protocol === 'https:' && { ca: certificateAuthorities(ca) }),
-    },
-    headersTimeout: SILENCE_TIMEOUT,
-    bodyTimeout: SILENCE_TIMEOUT,
-  });
-  const close = () => void agent.destroy().catch(() => undefined);
-  try {
-    const { statusCode, statusText, headers, body } = await request.call(agent, {
-      origin: url.origin,
-      path: url.pathname + url.search,
-      method: 'GET',
-      signal,
-      headers: requestHeaders(url, login),
-    });
-    body.on('error', () => undefined);
-    const location = single(headers['location']);
-    if (statusCode >= 300 && statusCode < 400 && location !== undefined) {
-      close();
-      return { kind: 'redirect', location };
-    }
-    if (statusCode !== 200)
-      throw httpStatusError(shown, statusCode, statusText || (STATUS_CODES[statusCode] ?? ''));
-    const source: Source = {
-      url: url.href,
-      size: contentLength(single(headers['content-length'])),
-      lastModified: date(single(headers['last-modified'])),
-      body: withNamedErrors(body, shown),
-      close,
-    };
-    return { kind: 'source', source };
-  } catch (error) {
+  const { status, reason, header, body, close } = await exchange(
+    url,
+    requestHeaders(url, options.login),
+    options,
+  );
+  const location = header('location');
+  if (status >= 300 && status < 400 && location !== undefined) {
     close();
-    signal.throwIfAborted();
-    throw networkError(shown, error);
+    return { kind: 'redirect', location };
   }
+  if (status !== 200) {
+    close();
+    throw httpStatusError(shown, status, reason);
+  }
+  const source: Source = {
+    url: url.href,
+    size: contentLength(header('content-length')),
+    lastModified: date(header('last-modified')),
+    body,
+    close,
+  };
+  return { kind: 'source', source };
 }
 
 function requestHeaders(url: URL, login: Login | undefined): Record<string, string> {
@@ -90,14 +64,6 @@ function requestHeaders(url: URL, login: Login | undefined): Record<string, stri
     // A login is for the server it was given for, and for no other.
     ...(login?.origin === url.origin && { authorization: login.authorization }),
   };
-}
-
-async function* withNamedErrors(body: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw networkError(shown, error);
-  }
 }
 
 function redirectTarget(from: URL, location: string): URL {
@@ -129,10 +95,6 @@ function parseUrl(text: string): URL {
     `${shownUrl(text)} is not a URL`,
     'write it as http://HOST/FILE or https://HOST/FILE',
   );
-}
-
-function single(header: string | string[] | undefined): string | undefined {
-  return Array.isArray(header) ? header[0] : header;
 }
 
 function contentLength(header: string | undefined): number | undefined {
