@@ -48,6 +48,8 @@ export const ERROR_CODES = {
   'http-web-page': 'http',
   'http-protocol': 'http',
   'http-length': 'http',
+  'http-range': 'http',
+  'http-changed': 'http',
 
   // The bytes arrived, but are not what their format says.
   'stream-truncated': 'decode',
