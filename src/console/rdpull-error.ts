@@ -57,6 +57,7 @@ export const ERROR_CODES = {
   'stream-trailing-data': 'decode',
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
+  'limit-exceeded': 'decode',
   'tar-malformed': 'decode',
   'tar-escape': 'decode',
 
@@ -82,6 +83,7 @@ export const ERROR_CODES = {
   'target-busy': 'storage',
   'target-unwritable': 'storage',
   'disk-full': 'storage',
+  'no-room': 'storage',
   'storage-failed': 'storage',
 
   // The kernel's devices and mounts.
