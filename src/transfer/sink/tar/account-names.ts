@@ -63,7 +63,8 @@ function readInSystem(file: string): string {
 
 function readAndClose(fd: number): string {
   try {
-    return fs.fstatSync(fd).size <= MAX_FILE_SIZE ? fs.readFileSync(fd).toString('latin1') : '';
+    const stat = fs.fstatSync(fd);
+    return stat.isFile() && stat.size <= MAX_FILE_SIZE ? fs.readFileSync(fd).toString('latin1') : '';
   } finally {
     fs.closeSync(fd);
   }

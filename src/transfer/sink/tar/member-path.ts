@@ -33,12 +33,12 @@ export class MemberPath {
    */
   assign(path: Uint8Array, what: string): void {
     if (path[0] === 0x2f) throw escapes(`${what} ${printableName(path)} has an absolute name`);
-    const { pathBytes, depth: maxDepth } = this.#limits;
-    if (path.length > pathBytes) {
+    const { path: maxLength, depth: maxDepth } = this.#limits;
+    if (path.length > maxLength) {
       throw beyondLimit(
-        'pathBytes',
-        pathBytes,
-        `${what} ${printableName(path)} has a path of ${path.length} bytes; the limit is ${pathBytes}`,
+        'path',
+        maxLength,
+        `${what} ${printableName(path)} has a path of ${path.length} bytes; the limit is ${maxLength}`,
       );
     }
     this.#depth = 0;

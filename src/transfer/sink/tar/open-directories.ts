@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import {
-  changeModeAt,
   fileTypeAt,
   makeDirectoryAt,
+  openDirectoryAt,
   openPlaceAt,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
@@ -109,8 +109,9 @@ export class OpenDirectories {
       if (isSystemError(error, 'ENOENT') && missing === 'create') {
         this.#made++;
         makeDirectoryAt(directory, name);
-        changeModeAt(directory, name, MISSING_PARENT_MODE);
-        return openPlaceAt(directory, name);
+        const made = openDirectoryAt(directory, name);
+        fs.fchmodSync(made, MISSING_PARENT_MODE);
+        return made;
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
       const parent = path.printable(index + 1);

@@ -305,12 +305,12 @@ export class TarReader {
   #limitAttributes({ xattrs, accessAcl, defaultAcl }: PaxAttributes): void {
     let size = (accessAcl?.length ?? 0) + (defaultAcl?.length ?? 0);
     for (const [name, value] of xattrs) size += name.length + value.length;
-    const { xattrBytes } = this.#limits;
-    if (size <= xattrBytes) return;
+    const { xattr: most } = this.#limits;
+    if (size <= most) return;
     throw beyondLimit(
-      'xattrBytes',
-      xattrBytes,
-      `the member after ${printableName(this.#lastPath)} has ${size} bytes of extended attributes; the limit is ${xattrBytes}`,
+      'xattr',
+      most,
+      `the member after ${printableName(this.#lastPath)} has ${size} bytes of extended attributes; the limit is ${most}`,
     );
   }
 
@@ -428,12 +428,12 @@ export class TarReader {
   }
 
   #beginFile(member: TarMember & { type: 'file' }, dataSize: number): void {
-    const { fileBytes } = this.#limits;
-    if (member.size > fileBytes) {
+    const { file: most } = this.#limits;
+    if (member.size > most) {
       throw beyondLimit(
-        'fileBytes',
-        fileBytes,
-        `the file ${printableName(member.path)} has ${member.size} bytes, holes included; the limit is ${fileBytes}`,
+        'file',
+        most,
+        `the file ${printableName(member.path)} has ${member.size} bytes, holes included; the limit is ${most}`,
       );
     }
     this.#announce(member);

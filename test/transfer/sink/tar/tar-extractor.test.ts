@@ -198,7 +198,7 @@ describe('names', () => {
     const error = failure(paxHeader([['path', `${'d/'.repeat(256)}f`]]), file('x'));
     expect(error.code).toBe('limit-exceeded');
     expect(error.message).toEndWith('is more than 256 names deep, which is the limit');
-    expect(error.hint).toEndWith('allow more with --limit=tar-depth=N');
+    expect(error.hint).toEndWith('allow more with --limit=depth=VALUE');
   });
 
   test('longer than Linux allows are refused with the figure', () => {
@@ -411,7 +411,7 @@ describe('limits', () => {
       code: 'limit-exceeded',
       exitStatus: 12,
       message: 'the tar archive makes more than 2 files and directories',
-      hint: 'check whether the tarball is what it should be; if it is, allow more with --limit=tar-entries=N',
+      hint: 'check whether the tarball is what it should be; if it is, allow more with --limit=entries=VALUE',
     });
   });
 
@@ -423,9 +423,9 @@ describe('limits', () => {
 
   test('longer and deeper paths than allowed are refused, those of hard link targets too', () => {
     unpack(tarArchive(file('12345678/'.repeat(2)), file('a/b/c')), target, {
-      limits: { pathBytes: 18, depth: 3 },
+      limits: { path: 18, depth: 3 },
     });
-    expect(beyond({ pathBytes: 17 }, file('12345678/12345678/'))).toMatchObject({
+    expect(beyond({ path: 17 }, file('12345678/12345678/'))).toMatchObject({
       code: 'limit-exceeded',
       message: 'the member "12345678/12345678/" has a path of 18 bytes; the limit is 17',
     });
@@ -438,17 +438,17 @@ describe('limits', () => {
 
   test('extended attributes of more bytes than allowed are refused, ACLs included', () => {
     const xattr = (value: string) => paxHeader([['SCHILY.xattr.user.a', value]]);
-    unpack(tarArchive(xattr('12345')), target, { limits: { xattrBytes: 11 } });
-    expect(beyond({ xattrBytes: 11 }, file('known'), xattr('123456'), file('f'))).toMatchObject({
+    unpack(tarArchive(xattr('12345')), target, { limits: { xattr: 11 } });
+    expect(beyond({ xattr: 11 }, file('known'), xattr('123456'), file('f'))).toMatchObject({
       code: 'limit-exceeded',
       message: 'the member after "known" has 12 bytes of extended attributes; the limit is 11',
     });
     const acl = paxHeader([['SCHILY.acl.access', 'user::rw-,group::r--,other::---']]);
-    expect(beyond({ xattrBytes: 30 }, acl, file('f')).code).toBe('limit-exceeded');
+    expect(beyond({ xattr: 30 }, acl, file('f')).code).toBe('limit-exceeded');
   });
 
   test('larger files than allowed are refused before their data, holes counted', () => {
-    expect(beyond({ fileBytes: 3 }, file('f', 'data'))).toMatchObject({
+    expect(beyond({ file: 3 }, file('f', 'data'))).toMatchObject({
       code: 'limit-exceeded',
       message: 'the file "f" has 4 bytes, holes included; the limit is 3',
     });
