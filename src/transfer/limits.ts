@@ -1,32 +1,12 @@
 import { size as shownSize } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-
-/** What one transfer may take at most. Bytes and counts. */
-export interface Limits {
-  /** Bytes as served. */
-  readonly download: number;
-  /** Bytes after decompression. */
-  readonly size: number;
-  /** How many times larger than what was served. */
-  readonly ratio: number;
-  /** Members of a tarball. */
-  readonly entries: number;
-  /** Bytes of the path of a member. */
-  readonly path: number;
-  /** Directories that a member may lie in, one inside the other. */
-  readonly depth: number;
-  /** Bytes of one extended attribute. */
-  readonly xattr: number;
-  readonly redirects: number;
-}
-
-export type LimitName = keyof Limits;
+import { DEFAULT_TAR_LIMITS, TAR_LIMITS } from './sink/tar/tar-limits.ts';
 
 interface LimitSpec {
+  /** What holds when nobody says otherwise. */
   readonly default: number;
-  /** No more can be asked for: it is all that the kernel takes, or that memory is bounded for. */
-  readonly most: number;
-  readonly inBytes: boolean;
+  /** What it may be raised to. */
+  readonly largest: number;
   /** What is limited, as `--help` says it. */
   readonly what: string;
 }
@@ -34,57 +14,48 @@ interface LimitSpec {
 const KIB = 1024;
 const GIB = KIB ** 3;
 const TIB = KIB ** 4;
-/** The largest file of ext4 and tmpfs is smaller. */
-const MOST_BYTES = 4096 * TIB;
+/** Nothing has as many bytes, and all numbers below it are exact. */
+const BOUNDLESS = 4096 * TIB;
 
 /**
- * Every limit. The defaults are what no honest image reaches: they stop a server that never ends, and not more, because
- * what fills RAM or a disk is stopped where there is no room for it.
+ * Every limit of a transfer. The defaults are what no honest image reaches: they stop a server that never ends, and not
+ * more, because what would fill RAM or a disk is stopped where there is no room for it.
  *
  * The ratio: images are mostly holes, and of nothing but zeros xz makes 6,900:1, zstd 32,000:1 and gzip 1,030:1. All
- * that cost nothing when they are written. What shrinks further is either bzip2 (850,000:1) or a trick.
+ * that costs nothing when it is written. What shrinks further is either bzip2 (850,000:1) or a trick.
  */
-export const LIMITS: Readonly<Record<LimitName, LimitSpec>> = {
-  download: { default: TIB, most: MOST_BYTES, inBytes: true, what: 'bytes as served' },
-  size: { default: 16 * TIB, most: MOST_BYTES, inBytes: true, what: 'bytes after decompression' },
+export const LIMITS = {
+  download: { default: TIB, largest: BOUNDLESS, what: 'bytes as served' },
+  size: { default: 16 * TIB, largest: BOUNDLESS, what: 'bytes after decompression' },
   ratio: {
     default: 50_000,
-    most: 1e9,
-    inBytes: false,
-    what: 'how many times larger than as served, judged beyond 1G',
+    largest: BOUNDLESS,
+    what: 'how many times larger the latter is, beyond 1G',
   },
-  entries: { default: 10_000_000, most: 1e9, inBytes: false, what: 'members of a tarball' },
-  path: { default: 4095, most: 4095, inBytes: true, what: 'bytes of the path of a member' },
-  depth: { default: 256, most: 256, inBytes: false, what: 'directories around a member' },
-  xattr: { default: 64 * KIB, most: 64 * KIB, inBytes: true, what: 'bytes of one extended attribute' },
-  redirects: { default: 10, most: 100, inBytes: false, what: 'redirects from one URL to the next' },
-};
+  entries: { ...TAR_LIMITS.entries, what: 'files and directories of a tarball' },
+  path: { ...TAR_LIMITS.path, what: 'bytes of the path of one' },
+  depth: { ...TAR_LIMITS.depth, what: 'names in that path' },
+  xattr: { ...TAR_LIMITS.xattr, what: 'bytes of all its extended attributes' },
+  file: { ...TAR_LIMITS.file, what: 'bytes of one file in it' },
+  redirects: { default: 10, largest: 100, what: 'redirects in a row' },
+} as const satisfies Record<string, LimitSpec>;
 
-export const LIMIT_NAMES: readonly LimitName[] = [
-  'download',
-  'size',
-  'ratio',
-  'entries',
-  'path',
-  'depth',
-  'xattr',
-  'redirects',
-];
+export type LimitName = keyof typeof LIMITS;
 
-/** The defaults, but for those that are given. */
-export function limitsWith(given: Partial<Limits>): Limits {
-  const {
-    download = LIMITS.download.default,
-    size = LIMITS.size.default,
-    ratio = LIMITS.ratio.default,
-    entries = LIMITS.entries.default,
-    path = LIMITS.path.default,
-    depth = LIMITS.depth.default,
-    xattr = LIMITS.xattr.default,
-    redirects = LIMITS.redirects.default,
-  } = given;
-  return { download, size, ratio, entries, path, depth, xattr, redirects };
+export function isLimitName(text: string): text is LimitName {
+  return Object.hasOwn(LIMITS, text);
 }
+
+/** What one transfer may take at most: bytes and counts, each at least 1. */
+export type Limits = { readonly [Name in LimitName]: number };
+
+export const DEFAULT_LIMITS: Limits = {
+  ...DEFAULT_TAR_LIMITS,
+  download: LIMITS.download.default,
+  size: LIMITS.size.default,
+  ratio: LIMITS.ratio.default,
+  redirects: LIMITS.redirects.default,
+};
 
 /** Below this many bytes after decompression no ratio is judged: a small image may well be all holes. */
 const RATIO_FLOOR = GIB;
@@ -127,7 +98,7 @@ function exactly(bytes: number): string {
 }
 
 /** A file that is more than it may be. */
-export function limitExceeded(name: LimitName, message: string): RdpullError {
+function limitExceeded(name: LimitName, message: string): RdpullError {
   return new RdpullError(
     'limit-exceeded',
     message,

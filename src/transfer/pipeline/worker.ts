@@ -71,7 +71,7 @@ function start(ring: Ring, { kind, path, limits }: Destination): void {
       ? openRawImageSink(path)
       : openDirectoryTreeSink(path, {
           warn: (text) => send({ kind: 'warning', text }),
-          maxMembers: limits.entries,
+          limits,
         });
   const limited = limitedSink(sink, limits, () => taken);
   started = { ring, control, sink: counted(limited, control.addDecodedBytes) };

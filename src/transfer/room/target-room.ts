@@ -111,8 +111,9 @@ export class TargetRoom implements Disposable {
   #shrink(limits: { readonly size: number; readonly inodes: number }): void {
     if (this.#lock === undefined || !tryLockFile(this.#lock)) return;
     try {
-      const { mountPoint, total } = inspectFileSystem(this.#directory);
-      if (limits.size < total) limitTmpfs(mountPoint, limitsOf(limits));
+      const { mountPoint, total, inodes } = inspectFileSystem(this.#directory);
+      const least = { size: Math.min(limits.size, total), inodes: Math.min(limits.inodes, inodes) };
+      if (least.size < total || least.inodes < inodes) limitTmpfs(mountPoint, limitsOf(least));
     } catch (error) {
       // It has been filled by others meanwhile, and has to stay as it is.
       if (!isSystemError(error, 'EINVAL', 'ENOENT')) throw error;
@@ -125,42 +126,57 @@ export class TargetRoom implements Disposable {
     while (!tryShareFile(this.#lock) && performance.now() < deadline) await sleep(5);
   }
 
-  #refusal({ uncompressed, exact, occupied }: ExpectedSize, fileSystem: FileSystem): RdpullError {
-    const { mountPoint, kind, total, free, used } = fileSystem;
-    const least = exact ? '' : 'at least ';
-    const what =
-      uncompressed === 0
-        ? `the image needs ${size(occupied)} or more (it does not say how much it will be after decompression)`
-        : `the image is ${least}${size(uncompressed)} after decompression${
-            occupied < uncompressed ? ` (${size(occupied)} without its holes)` : ''
-          }`;
+  #refusal(expected: ExpectedSize, fileSystem: FileSystem): RdpullError {
+    const { mountPoint, total, free, used } = fileSystem;
+    const what = described(expected);
+    const where = printable(this.#directory);
     const anyway = 'if the image is mostly holes, --overcommit begins all the same';
-    const memory = availableMemory() ?? 0;
-    if (canEnlarge(fileSystem) || total === Number.POSITIVE_INFINITY || memory < Math.min(free, occupied)) {
-      const held = canEnlarge(fileSystem) || total === Number.POSITIVE_INFINITY;
-      return new RdpullError(
-        'no-room',
-        `${what}, and this machine has RAM for ${size(availableOn(fileSystem))} (${size(memory)} are available${
-          held ? `, and ${size(RESERVE_BYTES)} of that stay free for the system` : ''
-        })`,
-        `give the machine more RAM, make the image smaller, or name a directory on a disk with --image-root=DIR; ${anyway}`,
-      );
+    const elsewhere = 'name a directory on a disk with --image-root=DIR';
+    switch (limitedBy(fileSystem)) {
+      case 'memory': {
+        const room = `RAM for ${size(availableOn(fileSystem))}, ${size(availableMemory() ?? 0)} being available`;
+        const reserve = isBounded(fileSystem) ? '' : ` of which the system keeps ${size(RESERVE_BYTES)}`;
+        return new RdpullError(
+          'no-room',
+          `${what}, and this machine has ${room}${reserve}`,
+          `give the machine more RAM, make the image smaller, or ${elsewhere}; ${anyway}`,
+        );
+      }
+      case 'tmpfs': {
+        const enlarged = Math.ceil((used + expected.occupied) / MIB);
+        return new RdpullError(
+          'no-room',
+          `${what}, and the tmpfs of ${where} has room for ${size(free)} of ${size(total)}`,
+          `enlarge it: mount -o remount,size=${enlarged}M ${printable(mountPoint)}; or ${elsewhere}; ${anyway}`,
+        );
+      }
+      case 'disk':
+        return new RdpullError(
+          'no-room',
+          `${what}, and the file system of ${where} has room for ${size(free)} of ${size(total)}`,
+          `make room, or name a larger file system with --image-root=DIR; ${anyway}`,
+        );
     }
-    const room = `${what}, and the file system of ${printable(this.#directory)} has room for ${size(free)} of ${size(total)}`;
-    if (kind === 'tmpfs') {
-      const enlarged = Math.ceil((used + occupied) / MIB);
-      return new RdpullError(
-        'no-room',
-        room,
-        `enlarge it: mount -o remount,size=${enlarged}M ${printable(mountPoint)}; or name a directory on a disk with --image-root=DIR; ${anyway}`,
-      );
-    }
-    return new RdpullError(
-      'no-room',
-      room,
-      `make room, or name a larger file system with --image-root=DIR; ${anyway}`,
-    );
   }
+}
+
+function described({ uncompressed, exact, occupied }: ExpectedSize): string {
+  if (uncompressed === 0) {
+    return `the image needs ${size(occupied)} or more (its format does not say how much it is after decompression)`;
+  }
+  const holes = occupied < uncompressed ? `, ${size(occupied)} of it data at most` : '';
+  return `the image is ${exact ? '' : 'at least '}${size(uncompressed)} after decompression${holes}`;
+}
+
+/** What keeps the file system from taking more. */
+function limitedBy(fileSystem: FileSystem): 'memory' | 'tmpfs' | 'disk' {
+  if (fileSystem.kind === 'disk') return 'disk';
+  return isBounded(fileSystem) && availableOn(fileSystem) === fileSystem.free ? 'tmpfs' : 'memory';
+}
+
+/** Whether a file system in RAM has a limit that this process does not change. */
+function isBounded(fileSystem: FileSystem): boolean {
+  return fileSystem.total !== Number.POSITIVE_INFINITY && !canEnlarge(fileSystem);
 }
 
 /** Whether this process may decide how large the file system is. */
