@@ -72,7 +72,7 @@ function full(where: string, soFar: string, fileSystem: FileSystem | undefined) 
   const { kind, total, inodes, usedInodes, mountPoint } = fileSystem;
   if (usedInodes >= inodes) {
     return {
-      message: `the file system of ${where} has no inodes left: it holds ${inodes} files and directories, and no more; ${soFar}`,
+      message: `the file system of ${where} has no inodes left (it has ${inodes}), and each file or directory takes one; ${soFar}`,
       hint:
         kind === 'tmpfs'
           ? `give it more: mount -o remount,nr_inodes=${inodes * 2} ${printable(mountPoint)}; or ${elsewhere}`

@@ -1,5 +1,5 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { openSource } from './open-source.ts';
+import { openSourceOnce } from './open-source.ts';
 import type { Source, SourceOptions } from './source.ts';
 
 /** How long a server may take to answer with a part of the file, in ms: the file itself is waiting meanwhile. */
@@ -22,7 +22,7 @@ export async function readPart(
   const to = from + length - 1;
   let part: Source | undefined;
   try {
-    part = await openSource(
+    part = await openSourceOnce(
       source.url,
       { ca, login, signal, silence: SILENCE },
       { from, to, validator: source.validator },
