@@ -96,7 +96,7 @@ async function transferOnce(
 ): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target));
-  using staging = new Staging(transfer.target, transfer.force);
+  using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
   const promised = await findPromise(start.locations, transfer, options);
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
@@ -187,22 +187,16 @@ function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joi
   return promised === undefined ? 'validated' : 'promised';
 }
 
-/**
- * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
- * setuid programs of a tarball that is not verified yet are for nobody.
- */
-function destinationAt(staging: string, { type, limits }: Transfer): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path: staging, limits };
+/** What the worker is to make at the staging path. */
+function destinationAt(path: string, { type, limits }: Transfer): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path, limits };
   try {
-    fs.mkdirSync(staging, { mode: 0o700 });
-    fs.mkdirSync(treePath(staging), { mode: 0o755 });
+    fs.mkdirSync(path, { mode: 0o755 });
   } catch (error) {
-    throw storageError(staging, 0, error);
+    throw storageError(path, 0, error);
   }
-  return { kind: 'directory-tree', path: treePath(staging), limits };
+  return { kind: 'directory-tree', path, limits };
 }
-
-const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
@@ -260,7 +254,7 @@ function aboutUrl(url: string, error: unknown): unknown {
 /** The attributes of the finished object, and its final name. */
 function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
   if (type === 'tar') {
-    staging.publish(osTreeRoot(treePath(staging.path)));
+    staging.publish(osTreeRoot(staging.path));
     return;
   }
   try {
