@@ -66,7 +66,13 @@ here override what it says.`,
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
     {
       name: 'ca',
@@ -154,7 +160,16 @@ async function pullImage(
   try {
     const { type, verify, readOnly } = request;
     result = await runTransfer(
-      { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
+      {
+        url,
+        type,
+        target,
+        verify,
+        keyrings: line.values('keyring'),
+        certificates: line.values('certificate'),
+        readOnly,
+        force: line.has('force'),
+      },
       { ...access, login },
       observer,
     );
@@ -220,6 +235,7 @@ function observe(
       progress?.update(received);
     },
     warn: reporter.warn,
+    explain: reporter.detail,
     end: () => progress?.end(),
   };
 }

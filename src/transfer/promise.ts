@@ -4,7 +4,7 @@ import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { MANIFEST_MAX } from '../verify/manifest.ts';
-import type { Signer } from '../verify/signature.ts';
+import type { Signer } from '../verify/signer.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
 import type { SourceOptions } from './source/source.ts';
 
@@ -21,19 +21,22 @@ export interface Promised {
 /** What is asked of a file. */
 export interface Verification {
   readonly verify: VerifyMode;
-  /** Keyrings given with `--keyring=`; none: the system's. */
+  /** Keyrings given with `--keyring=` and certificates given with `--certificate=`; none of both: the system's. */
   readonly keyrings: readonly string[];
+  readonly certificates: readonly string[];
 }
 
 /**
  * The digest that `verify` demands of the file at `url`; undefined when it demands none.
  *
+ * @param explain takes a line for each step
  * @throws RdpullError of the verify, network or http family
  */
 export async function findPromise(
   url: string,
-  { verify, keyrings }: Verification,
+  { verify, keyrings, certificates }: Verification,
   options: SourceOptions,
+  explain: (text: string) => void,
 ): Promise<Promised | undefined> {
   if (verify.kind === 'no') return undefined;
   if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
@@ -46,7 +49,8 @@ export async function findPromise(
     fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, options),
     requireSignature: verify.kind === 'signature',
     shown: shownUrl,
-    keyring: { files: keyrings },
+    trust: { files: keyrings, certificates, warn: explain },
+    explain,
   });
 }
 
@@ -82,8 +86,9 @@ export async function checkFile(
   url: string,
   verification: Verification,
   options: SourceOptions,
+  explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const promised = await findPromise(url, verification, options);
+  const promised = await findPromise(url, verification, options, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',
@@ -101,6 +106,7 @@ export async function checkFile(
       bytes += chunk.length;
     }
     const received = { sha256: digest.digest('hex'), bytes };
+    explain(`${shownUrl(url)}: ${bytes} bytes with the SHA-256 ${received.sha256}`);
     requirePromise(url, promised, received);
     return { ...received, promised };
   } finally {

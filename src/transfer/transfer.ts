@@ -32,6 +32,8 @@ export interface TransferObserver {
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
   warn(text: string): void;
+  /** Takes a line for each step of the verification. */
+  explain(text: string): void;
 }
 
 export interface TransferResult {
@@ -62,7 +64,7 @@ export async function runTransfer(
   observer: TransferObserver,
 ): Promise<TransferResult> {
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(transfer.url, transfer, options);
+  const promised = await findPromise(transfer.url, transfer, options, observer.explain);
   const source = await openSource(transfer.url, options);
   try {
     observer.started(source);
