@@ -167,7 +167,10 @@ async function pullImage(
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
     const { type, verify, readOnly } = request;
@@ -181,6 +184,7 @@ async function pullImage(
         certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
+        sideFiles: sideFilesOf,
       },
       { ...access, login: undefined },
       display.observe(target),
