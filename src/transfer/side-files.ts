@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { quoted } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
@@ -17,6 +17,10 @@ const SMALL_MAX = 1024 * 1024;
 /** The longest file of dm-verity hashes, in bytes: those of an image of 8 GiB. */
 const VERITY_MAX = 64 * 1024 * 1024;
 
+const ROOT_HASH = '.roothash';
+/** In hexadecimal digits, of a digest of 128 to 512 bits. */
+const ROOT_HASH_TEXT = /^[0-9a-f]{32,128}\s*$/;
+
 /** What to fetch beside an image, and where to put it. */
 export interface SideFileRequest {
   /** The image itself, and the login for its server. */
@@ -26,6 +30,7 @@ export interface SideFileRequest {
   readonly target: string;
   readonly force: boolean;
   readonly demand: Demand;
+  readonly warn: (text: string) => void;
 }
 
 /** Files that are complete and checked, but not visible yet. Disposing of them removes what was not published. */
@@ -52,11 +57,14 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
     for (const { staging } of made) staging[Symbol.dispose]();
   };
   try {
+    let hasRootHash = true;
     for (const suffix of suffixes) {
-      const content = await fetchOne(request, `${stem}${suffix}`, suffix, options);
+      const content = hasRootHash ? await fetchOne(request, `${stem}${suffix}`, suffix, options) : undefined;
       const final = `${targetStem}${suffix}`;
       // What belonged to the image that is replaced would be wrong for the new one.
       if (content === undefined && force) fs.rmSync(final, { force: true });
+      // Without the root hash, the rest says nothing.
+      if (content === undefined) hasRootHash &&= suffix !== ROOT_HASH;
       if (content === undefined) continue;
       const staging = new Staging(final, force);
       made.push({ staging, final });
@@ -80,21 +88,43 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
   };
 }
 
+/** Many servers answer anything for a name that they do not know: what cannot be right is passed over. */
+async function fetchUnverified(
+  url: string,
+  limit: number,
+  { warn }: SideFileRequest,
+  options: SourceOptions,
+): Promise<Uint8Array | undefined> {
+  const { patience: _, ...once } = options;
+  try {
+    const content = await fetchSmallFile(url, limit, once);
+    if (content === undefined || content.length === 0 || isWebPage(content)) return undefined;
+    if (!url.endsWith(ROOT_HASH) || ROOT_HASH_TEXT.test(Buffer.from(content).toString('latin1')))
+      return content;
+    warn(`${shownUrl(url)} is passed over: it holds no root hash`);
+  } catch (error) {
+    options.signal.throwIfAborted();
+    warn(`side file passed over: ${reasonOf(error)}`);
+  }
+  return undefined;
+}
+
 async function fetchOne(
-  { url, demand }: SideFileRequest,
+  request: SideFileRequest,
   name: string,
   suffix: string,
   options: SourceOptions,
 ): Promise<Uint8Array | undefined> {
-  const sideUrl = replaceComponents(url, 1, name);
-  const { promised, digestOf } = demand;
+  const sideUrl = replaceComponents(request.url, 1, name);
+  const { promised, digestOf } = request.demand;
   const expected = digestOf(name);
   if (promised !== undefined && expected === undefined) return undefined;
 
-  const content = await fetchSmallFile(sideUrl, suffix === '.verity' ? VERITY_MAX : SMALL_MAX, options);
+  const limit = suffix === '.verity' ? VERITY_MAX : SMALL_MAX;
   if (promised === undefined || expected === undefined) {
-    return content === undefined || content.length === 0 || isWebPage(content) ? undefined : content;
+    return fetchUnverified(sideUrl, limit, request, options);
   }
+  const content = await fetchSmallFile(sideUrl, limit, options);
   const manifestUrl = promised.manifestUrl;
   if (content === undefined) {
     throw new RdpullError(

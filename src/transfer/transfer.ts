@@ -112,7 +112,7 @@ async function transferOnce(
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
     if (transfer.type === 'tar') staging.publish(osTreeRoot(treePath(staging.path)));
-    else await publishImage(staging, transfer, source, demand, options);
+    else await publishImage(staging, transfer, source, demand, options, observer.warn);
     return {
       target: transfer.target,
       url: source.url,
@@ -203,13 +203,14 @@ async function publishImage(
   source: MirroredSource,
   demand: Demand,
   options: SourceOptions,
+  warn: (text: string) => void,
 ): Promise<void> {
   const { lastModified } = source;
   const [origin] = source.origins();
   const suffixes = sideFiles(staging.path);
   const url = originOf(source);
   const access = { ...options, login: origin?.login };
-  using beside = await fetchSideFiles({ url, suffixes, target, force, demand }, access);
+  using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
     if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);

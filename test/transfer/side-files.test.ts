@@ -105,6 +105,21 @@ describe('the side files of a bare file system', () => {
     }
   });
 
+  test('that cannot be right are passed over with verify=no, with a warning', async () => {
+    const good = fs.readFileSync(served.file('image.roothash'));
+    for (const bad of ['no hash at all', Buffer.alloc(2 << 20)]) {
+      served.write('image.roothash', bad);
+      using target = new TemporaryDirectory();
+      const { status, stderr } = await pull(target, '--verify=no');
+      expect(status).toBe(0);
+      expect(target.names()).toEqual(['root.raw']);
+      expect(stderr).toMatch(
+        /warning: .*image\.roothash is (?:passed over: it holds no root hash|longer than)/,
+      );
+    }
+    served.write('image.roothash', good);
+  });
+
   test('of an image that is replaced go when the new one has none', async () => {
     using target = new TemporaryDirectory();
     await pull(target, '--verify=no');
@@ -120,7 +135,7 @@ test.each([
   [
     'with hashes and no signature',
     ['type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709', 'type=2c7357ed-ebd2-46d9-aec1-23d437ec2bf5'],
-    ['disk.roothash', 'disk.roothash.p7s'],
+    ['disk.roothash'],
   ],
   [
     'with hashes and their signature',
