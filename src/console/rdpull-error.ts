@@ -57,6 +57,7 @@ export const ERROR_CODES = {
   'stream-trailing-data': 'decode',
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
+  'limit-exceeded': 'decode',
   'tar-malformed': 'decode',
   'tar-escape': 'decode',
 
