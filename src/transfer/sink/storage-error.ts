@@ -49,7 +49,7 @@ export function storageError(target: string, written: number, error: unknown): R
   const reason = isSystemError(error, 'EIO') ? 'the disk reports an error (EIO)' : reasonOf(error);
   return new RdpullError(
     'storage-failed',
-    `writing below ${where} failed after ${size(written)}: ${reason}`,
+    `writing below ${where} failed${written === 0 ? '' : ` after ${size(written)}`}: ${reason}`,
     'look at the kernel log (dmesg) for errors of the disk',
     { cause: error },
   );

@@ -245,6 +245,17 @@ describe('on a disk', () => {
     expect(stderr).toContain('dmesg');
   });
 
+  test('one whose device fails is named as such', async () => {
+    // The file behind the device finds no room for what ext4 believes to have written.
+    const failing =
+      'mount -t tmpfs -o size=4m tmpfs "$run" && truncate -s 32M "$run/img" && mkfs.ext4 -q "$run/img" && mount -o loop "$run/img" "$run"';
+    const { status, stderr, files } = await onSmallMachine({ ...INITRD, mount: failing }, pull('noise.raw'));
+    expect(status).toBe(14);
+    expect(stderr).toMatch(/writing below \S+\/machines failed.*: the disk reports an error \(EIO\)$/m);
+    expect(stderr).toContain('try: look at the kernel log (dmesg)');
+    expect(files).toEqual([]);
+  });
+
   test('a file that may not become so large is named as such', async () => {
     const { status, stderr, files } = await onSmallMachine(
       INITRD,
