@@ -172,7 +172,7 @@ async function pullImage(
   const { runTransfer } = await import('../transfer/transfer.ts');
   let result: TransferResult;
   try {
-    const { type, verify, readOnly } = request;
+    const { type, verify, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
@@ -182,7 +182,7 @@ async function pullImage(
         keyrings: line.values('keyring'),
         readOnly,
         force: line.has('force'),
-        overcommit: line.has('overcommit'),
+        overcommit,
         limits: limited,
       },
       { ...access, login: undefined },

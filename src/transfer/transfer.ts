@@ -95,7 +95,7 @@ async function transferOnce(
   observer: TransferObserver,
 ): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
-  using room = new TargetRoom(path.dirname(transfer.target));
+  using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   using staging = new Staging(transfer.target, transfer.force);
   const promised = await findPromise(start.locations, transfer, options);
   const digest = new Bun.CryptoHasher('sha256');
@@ -147,7 +147,7 @@ async function transferOnce(
 async function lookAhead(
   source: MirroredSource,
   room: TargetRoom,
-  { type, limits, overcommit }: Transfer,
+  { limits, overcommit }: Transfer,
   options: SourceOptions,
 ): Promise<{ body: AsyncIterable<Uint8Array>; expected: ExpectedSize }> {
   try {
@@ -162,7 +162,7 @@ async function lookAhead(
       enough: Math.min(room.available(), limits.size),
     });
     requireSize(expected.uncompressed, source.size, limits);
-    await room.make(expected, type === 'tar', overcommit);
+    await room.make(expected, overcommit);
     return { body, expected };
   } catch (error) {
     options.signal.throwIfAborted();

@@ -246,13 +246,25 @@ describe('on a disk', () => {
   });
 
   test('one whose device fails is named as such', async () => {
-    // The file behind the device finds no room for what ext4 believes to have written.
-    const failing =
-      'mount -t tmpfs -o size=4m tmpfs "$run" && truncate -s 32M "$run/img" && mkfs.ext4 -q "$run/img" && mount -o loop "$run/img" "$run"';
-    const { status, stderr, files } = await onSmallMachine({ ...INITRD, mount: failing }, pull('noise.raw'));
+    const { mount } = disk();
+    const shrunk = 'truncate -s 2M "$run.img" && losetup -c "$(losetup -nO NAME -j "$run.img")"';
+    const { status, stderr, files } = await onSmallMachine(
+      { ...INITRD, mount: `${mount.replace('6M', '32M')} && mkdir "$run/machines" && sync && ${shrunk}` },
+      pull('noise.raw'),
+    );
     expect(status).toBe(14);
     expect(stderr).toMatch(/writing below \S+\/machines failed.*: the disk reports an error \(EIO\)$/m);
     expect(stderr).toContain('try: look at the kernel log (dmesg)');
+    expect(files).toEqual([]);
+  });
+
+  test('one whose device has no room itself is named as such', async () => {
+    // The file behind the device finds no room for what ext4 believes to have written.
+    const thin =
+      'mount -t tmpfs -o size=4m tmpfs "$run" && truncate -s 32M "$run/img" && mkfs.ext4 -q "$run/img" && mount -o loop "$run/img" "$run"';
+    const { status, stderr, files } = await onSmallMachine({ ...INITRD, mount: thin }, pull('noise.raw'));
+    expect(status).toBe(14);
+    expect(stderr).toMatch(/reports that it is full, although 1\d\.\d MiB of 2\d\.\d MiB are free$/m);
     expect(files).toEqual([]);
   });
 
