@@ -44,6 +44,8 @@ export interface TransferObserver {
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
   warn(text: string): void;
+  /** Takes a line for each step of the verification. */
+  explain(text: string): void;
 }
 
 export interface TransferResult {
@@ -97,7 +99,7 @@ async function transferOnce(
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(start.locations, transfer, options);
+  const promised = await findPromise(start.locations, transfer, options, observer.explain);
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
     ...options,
