@@ -29,14 +29,6 @@ const c = libc({
   syncfs: { args: ['i32'], returns: 'i32' },
 });
 
-/** PATH_MAX, linux/limits.h: the longest path or link target the kernel takes, its NUL included. */
-export const PATH_MAX = 4096;
-/** NAME_MAX, linux/limits.h: the longest single name, in bytes. */
-export const NAME_MAX = 255;
-/** XATTR_NAME_MAX and XATTR_SIZE_MAX, linux/limits.h, in bytes. */
-export const XATTR_NAME_MAX = 255;
-export const XATTR_SIZE_MAX = 65536;
-
 /** S_IFMT's values, linux/stat.h. */
 export const S_IFIFO = 0o010000;
 export const S_IFCHR = 0o020000;

@@ -1,4 +1,5 @@
-import { NAME_MAX, type Name, NameBuffer, PATH_MAX } from '../../../kernel/directory-tree.ts';
+import { type Name, NameBuffer } from '../../../kernel/directory-tree.ts';
+import { NAME_MAX, PATH_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { escapes, malformed } from './tar-error.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';

@@ -1,4 +1,4 @@
-import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/directory-tree.ts';
+import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { readSparseMap01, SparseMap } from './sparse-map.ts';
 import { malformed, unsupported } from './tar-error.ts';

@@ -13,7 +13,6 @@ import {
   type Name,
   NameBuffer,
   openDirectoryAt,
-  PATH_MAX,
   removeAttribute,
   removeDirectoryAt,
   S_IFBLK,
@@ -26,6 +25,7 @@ import {
   unlinkAt,
 } from '../../../kernel/directory-tree.ts';
 import { retryInterrupted } from '../../../kernel/libc.ts';
+import { PATH_MAX } from '../../../kernel/name-limits.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
 import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';

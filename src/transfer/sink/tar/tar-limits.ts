@@ -1,5 +1,5 @@
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import { PATH_MAX } from '../../../kernel/directory-tree.ts';
+import { PATH_MAX } from '../../../kernel/name-limits.ts';
 
 /** One bound of what a tarball may ask for. */
 interface TarLimit {
@@ -14,11 +14,11 @@ interface TarLimit {
  * files, endless paths and terabytes of holes.
  *
  * A file or directory takes about 1 KiB of a tmpfs even when it is empty, so a million of them are a gigabyte of RAM;
- * a desktop distribution has half a million. 16 TiB is the largest file of ext4 with its blocks of 4 KiB.
+ * a desktop distribution has half a million, and machines for building software have several times that. 16 TiB is the largest file of ext4 with its blocks of 4 KiB.
  */
 export const TAR_LIMITS = {
   /** Members, and the directories made for those whose parents are no members. */
-  entries: { default: 1_000_000, largest: 1_000_000_000 },
+  entries: { default: 4_000_000, largest: 1_000_000_000 },
   /** Bytes of a member's path, as it stands in the archive. */
   path: { default: PATH_MAX - 1, largest: PATH_MAX - 1 },
   /** Names in a path: `usr/bin/env` has 3. */
