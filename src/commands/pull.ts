@@ -68,7 +68,13 @@ here override what it says.`,
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
     {
       name: 'ca',
@@ -169,10 +175,13 @@ async function pullImage(
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly } = request;
+    const { type, verify, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
@@ -180,9 +189,11 @@ async function pullImage(
         target,
         verify,
         keyrings: line.values('keyring'),
+        certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
-        overcommit: line.has('overcommit'),
+        sideFiles: sideFilesOf,
+        overcommit,
         limits: limited,
       },
       { ...access, login: undefined },
@@ -269,6 +280,7 @@ function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
           progress?.update(received);
         },
         warn: reporter.warn,
+        explain: reporter.detail,
       };
     },
   };

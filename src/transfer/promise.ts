@@ -3,8 +3,8 @@ import { shownUrl } from '../console/shown-url.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
-import { MANIFEST_MAX } from '../verify/manifest.ts';
-import type { Signer } from '../verify/signature.ts';
+import { entryOf, MANIFEST_MAX } from '../verify/manifest.ts';
+import type { Signer } from '../verify/signer.ts';
 import { createAttempts } from './source/attempts.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
 import type { Location, SourceOptions } from './source/source.ts';
@@ -19,40 +19,57 @@ export interface Promised {
   readonly signedBy: Signer | undefined;
 }
 
+/** What a file is held against. */
+export interface Demand {
+  /** Undefined when nothing is demanded of it. */
+  readonly promised: Promised | undefined;
+  /** The SHA-256 that the same checksum file gives for the file `name`; undefined when it lists none. */
+  digestOf(name: string): string | undefined;
+}
+
 /** What is asked of a file. */
 export interface Verification {
   readonly verify: VerifyMode;
-  /** Keyrings given with `--keyring=`; none: the system's. */
+  /** Keyrings given with `--keyring=` and certificates given with `--certificate=`; none of both: the system's. */
   readonly keyrings: readonly string[];
+  readonly certificates: readonly string[];
 }
 
 /**
- * The digest that `verify` demands of a file; undefined when it demands none. Any of the locations may have the checksum
+ * What `verify` demands of a file. Any of the locations may have the checksum
  * file, and its signature beside it: what one of them lacks, or has spoilt, never makes the demand a weaker one.
  *
+ * @param explain takes a line for each step
  * @throws RdpullError of the verify, network or http family
  */
 export async function findPromise(
   locations: readonly Location[],
-  { verify, keyrings }: Verification,
+  { verify, keyrings, certificates }: Verification,
   options: SourceOptions,
-): Promise<Promised | undefined> {
-  if (verify.kind === 'no') return undefined;
-  if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
+  explain: (text: string) => void,
+): Promise<Demand> {
+  const digestOf = () => undefined;
+  if (verify.kind === 'no') return { promised: undefined, digestOf };
+  if (verify.kind === 'sha256') {
+    return { promised: { digest: verify.digest, manifestUrl: undefined, signedBy: undefined }, digestOf };
+  }
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
   const { patience: _, ...once } = options;
-  return createAttempts(locations, options).make(({ url, login }) =>
-    expectedDigest({
+  return createAttempts(locations, options).make(async ({ url, login }) => {
+    const { manifest, ...promised } = await expectedDigest({
       fileUrl: shownUrl(url),
       fileName: lastComponent(url),
       sibling: (name) => replaceComponents(url, 1, name),
       fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, login }),
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
-      keyring: { files: keyrings },
-    }),
-  );
+      trust: { files: keyrings, certificates, warn: explain },
+      explain,
+    });
+    const listed = (name: string) => manifest.entries.some((entry) => entry.name === name);
+    return { promised, digestOf: (name) => (listed(name) ? entryOf(manifest, name).digest : undefined) };
+  });
 }
 
 /** The digest and the length of bytes that were read. */
@@ -87,8 +104,9 @@ export async function checkFile(
   url: string,
   verification: Verification,
   options: SourceOptions,
+  explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const promised = await findPromise([{ url, login: options.login }], verification, options);
+  const { promised } = await findPromise([{ url, login: options.login }], verification, options, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',
@@ -106,6 +124,7 @@ export async function checkFile(
       bytes += chunk.length;
     }
     const received = { sha256: digest.digest('hex'), bytes };
+    explain(`${shownUrl(url)}: ${bytes} bytes with the SHA-256 ${received.sha256}`);
     requirePromise(url, promised, received);
     return { ...received, promised };
   } finally {

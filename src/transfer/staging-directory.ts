@@ -6,6 +6,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { lockHolder, tryLockFile } from '../kernel/file-lock.ts';
 import { NAME_MAX } from '../kernel/name-limits.ts';
+import { removeTree } from '../kernel/remove-tree.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
 /**
@@ -55,7 +56,7 @@ export async function claimStagingDirectory(
         fs.closeSync(fd);
         throw inTheWay(directory);
       }
-      await discard(directory, fd);
+      discard(directory, fd);
       tell(removed(directory));
       continue;
     }
@@ -70,7 +71,7 @@ export async function claimStagingDirectory(
  * Removes the staging directories in `directory` that nobody works in any more. What cannot be removed stays, and is
  * told.
  */
-export async function removeStaleStaging(directory: string, tell: (text: string) => void): Promise<void> {
+export function removeStaleStaging(directory: string, tell: (text: string) => void): void {
   for (const name of fs.readdirSync(directory)) {
     if (!name.startsWith(PREFIX)) continue;
     const stale = path.join(directory, name);
@@ -82,7 +83,7 @@ export async function removeStaleStaging(directory: string, tell: (text: string)
         continue;
       }
       const wasEmpty = isEmpty(stale);
-      await discard(stale, fd);
+      discard(stale, fd);
       if (!wasEmpty) tell(removed(stale));
     } catch (error) {
       if (!(error instanceof Error && 'code' in error)) throw error;
@@ -105,11 +106,11 @@ function stagingPath(target: string): string {
  * Removes a directory whose lock `fd` carries, and closes `fd`. It gets a name first that nobody wants, so that the
  * next pull need not wait.
  */
-async function discard(directory: string, fd: number): Promise<void> {
+function discard(directory: string, fd: number): void {
   try {
     const aside = path.join(path.dirname(directory), PREFIX + randomBytes(16).toString('hex'));
     fs.renameSync(directory, aside);
-    await fs.promises.rm(aside, { recursive: true, force: true });
+    removeTree(aside);
   } finally {
     fs.closeSync(fd);
   }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { mountsBelow } from '../kernel/mount-points.ts';
+import { removeTree } from '../kernel/remove-tree.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { storageError } from './sink/storage-error.ts';
@@ -52,7 +53,7 @@ export class Staging implements Disposable {
       const claimed = await claimStagingDirectory(target, tell);
       const staging = new Staging(claimed, target, options);
       try {
-        await removeStaleStaging(directory, tell);
+        removeStaleStaging(directory, tell);
         // Whoever had the place before may just have published the same.
         requireFree(target, replace);
       } catch (error) {
@@ -86,7 +87,7 @@ export class Staging implements Disposable {
 
   [Symbol.dispose](): void {
     try {
-      fs.rmSync(this.#directory.path, { recursive: true, force: true });
+      removeTree(this.#directory.path);
     } catch (error) {
       // What came of the transfer is the news.
       this.#tell(`${printable(this.#directory.path)} cannot be removed: ${reasonOf(error)}`);

@@ -47,8 +47,10 @@ export async function transferOf(
         keyrings: [],
         readOnly: false,
         force: false,
+        certificates: [],
         overcommit: false,
         limits: DEFAULT_LIMITS,
+        sideFiles: () => [],
         ...transfer,
       },
       {
@@ -58,7 +60,12 @@ export async function transferOf(
         silence,
         patience: { milliseconds: patience, notify: (text) => void said.push(text) },
       },
-      { started: () => undefined, progress: () => undefined, warn: (text) => void said.push(text) },
+      {
+        started: () => undefined,
+        explain: () => undefined,
+        progress: () => undefined,
+        warn: (text) => void said.push(text),
+      },
     );
   } catch (caught) {
     if (!(caught instanceof RdpullError)) throw caught;

@@ -15,7 +15,7 @@ const SILENCE = 15_000;
  */
 export async function readPart(
   source: Source,
-  { ca, login, signal }: SourceOptions,
+  options: SourceOptions,
   from: number,
   length: number,
 ): Promise<Uint8Array | undefined> {
@@ -24,7 +24,7 @@ export async function readPart(
   try {
     part = await openSourceOnce(
       source.url,
-      { ca, login, signal, silence: SILENCE },
+      { ...options, silence: SILENCE },
       { from, to, validator: source.validator },
     );
     if (part.range?.from !== from || part.range.to !== to) return undefined;
@@ -37,7 +37,7 @@ export async function readPart(
     }
     return filled === length ? bytes : undefined;
   } catch (error) {
-    signal.throwIfAborted();
+    options.signal.throwIfAborted();
     if (error instanceof RdpullError) return undefined;
     throw error;
   } finally {

@@ -94,6 +94,35 @@ describe('in an initrd, an image that RAM can hold, and a fifth of it cannot,', 
     expect(files.map(withoutBlocks)).toContain(`machines/next.raw ${6 * MIB}`);
   });
 
+  test('is written by the service, with no more than its unit permits', async () => {
+    const { status, stderr, files } = await onSmallMachine(
+      INITRD,
+      `units=$(mktemp -d)
+       SYSTEMD_PROC_CMDLINE=rd.systemd.pull=raw,machine::http://h/x.raw $rdpull generate $units
+       denied=$(sed -n 's/^CapabilityBoundingSet=~//p' $units/*.service | tr A-Z a-z | sed 's/cap_/-/g; s/ /,/g')
+       rm -r $units
+       echo "without $denied" >&2
+       exec setpriv --no-new-privs --bounding-set=$denied ${pull('noise.raw.xz').replace('$rdpull', '"$rdpull"')}`,
+    );
+    expect(stderr).toMatch(/^without -audit_control,.*,-syslog$/m);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('6.0 MiB written') });
+    expect(files.map(withoutBlocks)).toEqual([`machines/noise.raw ${6 * MIB}`]);
+  });
+
+  test('leaves the tmpfs as it was when a signal ends it', async () => {
+    const { stderr, files, total } = await onSmallMachine(
+      INITRD,
+      `$rdpull pull --verify=no --image-root=$target ${slow.url}/noise.raw & ended=$!
+       until find $target -type f -size +0 | grep -q .; do sleep 0.05; done
+       stat -f --format='while it runs: %b' $run >&2
+       kill $ended
+       wait $ended`,
+    );
+    const blocks = Number(/^while it runs: (\d+)$/m.exec(stderr)?.[1]);
+    expect(blocks * 4096).toBeGreaterThan(20 * MIB);
+    expect({ files, total }).toEqual({ files: [], total: 4 * MIB });
+  });
+
   test('leaves the tmpfs as it was when it turns out to be broken', async () => {
     const { status, files, total, inodes } = await onSmallMachine(INITRD, pull('cut.raw.gz'));
     expect(status).toBe(12);
@@ -243,6 +272,29 @@ describe('on a disk', () => {
     expect(status).toBe(14);
     expect(stderr).toMatch(/\/machines cannot be written to: the file system is read-only$/m);
     expect(stderr).toContain('dmesg');
+  });
+
+  test('one whose device fails is named as such', async () => {
+    const { mount } = disk();
+    const shrunk = 'truncate -s 2M "$run.img" && losetup -c "$(losetup -nO NAME -j "$run.img")"';
+    const { status, stderr, files } = await onSmallMachine(
+      { ...INITRD, mount: `${mount.replace('6M', '32M')} && mkdir "$run/machines" && sync && ${shrunk}` },
+      pull('noise.raw'),
+    );
+    expect(status).toBe(14);
+    expect(stderr).toMatch(/writing below \S+\/machines failed.*: the disk reports an error \(EIO\)$/m);
+    expect(stderr).toContain('try: look at the kernel log (dmesg)');
+    expect(files).toEqual([]);
+  });
+
+  test('one whose device has no room itself is named as such', async () => {
+    // The file behind the device finds no room for what ext4 believes to have written.
+    const thin =
+      'mount -t tmpfs -o size=4m tmpfs "$run" && truncate -s 32M "$run/img" && mkfs.ext4 -q "$run/img" && mount -o loop "$run/img" "$run"';
+    const { status, stderr, files } = await onSmallMachine({ ...INITRD, mount: thin }, pull('noise.raw'));
+    expect(status).toBe(14);
+    expect(stderr).toMatch(/reports that it is full, although 1\d\.\d MiB of 2\d\.\d MiB are free$/m);
+    expect(files).toEqual([]);
   });
 
   test('a file that may not become so large is named as such', async () => {
