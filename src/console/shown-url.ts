@@ -1,6 +1,28 @@
 import { printable } from './printable.ts';
 
+/**
+ * A login for http, wherever it stands in a text, its colon escaped or not. As the URL Standard reads it (section 4.4):
+ * the last `@` before the path ends it, and slashes before it may be any, also backslashes.
+ */
+const LOGIN = /(https?\\?:[/\\]*)([^/?#]*)@/gi;
+
 /** `url` as it may appear on a screen or in a log: without a login, and without control characters. */
 export function shownUrl(url: string): string {
-  return printable(url.replace(/^(https?:\/\/)[^/?#@]*@/, '$1'));
+  return printable(url.replaceAll(LOGIN, '$1'));
+}
+
+/** {@link shownUrl} in double quotes: for what is a URL, or may hold one. */
+export function quotedUrl(text: string): string {
+  return `"${shownUrl(text)}"`;
+}
+
+/** Shorter ones could be any part of a message, and protect nothing. */
+const PASSWORD_MIN = 3;
+
+/** `message`, which may repeat parts of `text`, without the passwords in `text`, be they torn apart at commas or colons. */
+export function withoutPasswords(message: string, text: string): string {
+  const pieces = [...text.matchAll(LOGIN)].flatMap(([, , login = '']) => login.split(/[:\\,]+/).slice(1));
+  return pieces
+    .filter((piece) => piece.length >= PASSWORD_MIN)
+    .reduce((shown, piece) => shown.replaceAll(piece, '…'), message);
 }
