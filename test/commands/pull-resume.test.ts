@@ -127,6 +127,33 @@ describe('a server that is killed in the middle of the image and started again',
   });
 });
 
+describe('a name', () => {
+  test.each(['127.0.0.9 moving.example', ''])(
+    'that leads elsewhere meanwhile is looked up again: %p',
+    async (before) => {
+      using target = new TemporaryDirectory();
+      const hosts = target.write('hosts', `${before}\n`);
+      await using server = await startFaultServer((call) =>
+        sendFile(call, Buffer.from('a very small image')),
+      );
+      const running = startRdpull(
+        [
+          'pull',
+          '--verify=no',
+          `--image-root=${target.file('images')}`,
+          `${server.url.replace('127.0.0.1', 'moving.example')}/image.raw`,
+        ],
+        { wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'] },
+      );
+      await Bun.sleep(1000);
+      fs.writeFileSync(hosts, '127.0.0.1 moving.example\n');
+      const { status, stderr } = await finished(running);
+      expect({ status, stderr }).toEqual({ status: 0, stderr });
+      expect(stderr).toContain('; trying again in 0.');
+    },
+  );
+});
+
 describe('mirrors', () => {
   const missing = (call: FaultCall) => call.send('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
   const SMALL = Buffer.from('a very small image');
