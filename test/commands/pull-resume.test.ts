@@ -222,6 +222,30 @@ describe('patience', () => {
     expect(ofLine(false, '--patience=7')).toBe(7000);
   });
 
+  test.each([0, 100])('ends with a signal, at once: waiting behind %p bytes', async (after) => {
+    using target = new TemporaryDirectory();
+    await using server = await startFaultServer((call) =>
+      call.number === 0 && after > 0
+        ? sendFile(call, content, { headers: { ETag: '"a"' }, stop: { after, by: 'end' } })
+        : call.send('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n'),
+    );
+    const running = startRdpull([
+      'pull',
+      '--verify=no',
+      '--patience=100',
+      `--image-root=${target.path}`,
+      `${server.url}/image.raw`,
+    ]);
+    while (server.requests.length < (after > 0 ? 2 : 1)) await Bun.sleep(10);
+    await Bun.sleep(300);
+    const sent = performance.now();
+    running.kill('SIGTERM');
+    const { signal } = await finished(running);
+    expect(signal).toBe('SIGTERM');
+    expect(performance.now() - sent).toBeLessThan(10_000);
+    expect(target.names()).toEqual([]);
+  });
+
   test('is shown to the service manager, which waits as well', async () => {
     using target = new TemporaryDirectory();
     const address = target.file('notify');
