@@ -3,19 +3,25 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
+import type { ClientCertificate } from '../transfer/source/client-certificate.ts';
+import { splitZone } from '../transfer/source/link-local.ts';
 import { type Login, splitLogin } from '../transfer/source/login.ts';
 import type { Patience } from '../transfer/source/patience.ts';
+import type { ServerAccess } from './server-access.ts';
 
-/** A URL to pull from, without the login that it may have held. */
+/** A URL to pull from, without the login and the zone that it may have held, and what its server is to be shown. */
 export interface PullUrl {
   readonly url: string;
   readonly login: Login | undefined;
+  readonly clientCertificate: ClientCertificate | undefined;
+  readonly zone: string | undefined;
 }
 
-export interface FindOptions {
-  readonly ca: readonly string[];
+export interface FindOptions extends ServerAccess {
   readonly signal: AbortSignal;
   readonly patience?: Patience;
+  /** Takes a line about what should be put right. */
+  warn(text: string): void;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
 }
@@ -31,13 +37,14 @@ export async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
 ): Promise<PullUrl | undefined> {
-  if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url, options));
+  if (remote.kind === 'url') return withIdentity(await fillPlaceholders(remote.url, options), options);
   const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');
   const name =
     remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, origin.url);
-  const candidates = imageUrls(name, type, origin.url).map(splitLogin);
+  const urls = imageUrls(name, type, origin.url);
+  const candidates = await Promise.all(urls.map((url) => withIdentity(url, options)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   for (const candidate of candidates) {
@@ -48,6 +55,29 @@ export async function findPullUrl(
     `none of these is on the server: ${candidates.map(({ url }) => url).join(', ')}`,
     'put the image beside the UKI under one of these names, or name it behind the second colon of the expression',
   );
+}
+
+/**
+ * What the server of a URL is to be shown: it, and no other.
+ *
+ * @throws RdpullError bad-option when something was asked for that cannot be sent there
+ */
+async function withIdentity(
+  text: string,
+  { secrets, clientCertificate, warn }: Pick<FindOptions, 'secrets' | 'clientCertificate' | 'warn'>,
+): Promise<PullUrl> {
+  const { loginFor } = await import('../transfer/source/server-login.ts');
+  const { url: bare, zone } = splitZone(text);
+  const { url, login } = loginFor(bare, secrets, warn);
+  if (clientCertificate === undefined) return { url, login, zone, clientCertificate };
+  if (!url.startsWith('https:') || !URL.canParse(url)) {
+    throw new RdpullError(
+      'bad-option',
+      `--cert=FILE is for https, and ${shownUrl(url)} is not`,
+      'use an https URL, or leave out --cert=FILE',
+    );
+  }
+  return { url, login, zone, clientCertificate: { ...clientCertificate, origin: new URL(url).origin } };
 }
 
 /**
@@ -101,7 +131,8 @@ async function macTowards(
     import('../transfer/source/network-error.ts'),
     import('../transfer/source/patience.ts'),
   ]);
-  const { url } = splitLogin(serverUrl);
+  const { url: bare, zone } = splitZone(serverUrl);
+  const { url } = splitLogin(bare);
   if (!URL.canParse(url)) {
     throw new RdpullError(
       'bad-url',
@@ -109,7 +140,8 @@ async function macTowards(
       'write it as http://HOST/FILE or https://HOST/FILE',
     );
   }
-  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+  const { hostname } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, zone === undefined ? '$1' : `$1%${zone}`);
   const found = await patiently(
     () =>
       findServerInterface(host).catch((error) => {
@@ -124,11 +156,11 @@ async function macTowards(
   );
 }
 
-async function exists({ url, login }: PullUrl, options: FindOptions): Promise<boolean> {
+async function exists({ url, ...server }: PullUrl, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {
-    const source = await openSource(url, { ...options, login });
+    const source = await openSource(url, { ...options, ...server });
     source.close();
     return true;
   } catch (error) {

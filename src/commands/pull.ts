@@ -23,6 +23,7 @@ import {
 } from './exposure.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findPullUrl } from './pull-url.ts';
+import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
 
@@ -68,12 +69,7 @@ here override what it says.`,
       repeatable: true,
       help: 'trust the OpenPGP keys in FILE, and not the system keyring',
     },
-    {
-      name: 'ca',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
-    },
+    ...SERVER_OPTIONS,
     { name: 'read-only', help: 'write-protect the image, its loop device or its mount' },
     { name: 'blockdev', help: 'attach a raw image to a loop device, with its partitions' },
     {
@@ -120,12 +116,15 @@ async function pullImage(
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
+  const { ca, proxy, ...identity } = await serverAccess(line);
   const access = {
-    ca: line.values('ca'),
+    ca,
+    proxy,
     signal,
+    warn: eachOnce(reporter.warn),
     patience: { milliseconds: patience(line), notify: reporter.info },
   };
-  const found = await findPullUrl(request, { ...access, detail: reporter.detail });
+  const found = await findPullUrl(request, { ...access, ...identity, detail: reporter.detail });
   if (found === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
@@ -133,7 +132,7 @@ async function pullImage(
     reporter.result([], { skipped: 'no boot URL' });
     return skipped;
   }
-  const { url, login } = found;
+  const { url, ...server } = found;
   if (request.verify.kind === 'no' && url.startsWith('http:')) {
     reporter.warn(
       'verify=no over plain http: whoever is on the network can put another image in place of this one',
@@ -155,7 +154,7 @@ async function pullImage(
     const { type, verify, readOnly } = request;
     result = await runTransfer(
       { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
-      { ...access, login },
+      { ...access, ...server },
       observer,
     );
   } finally {
@@ -194,6 +193,15 @@ function requestedExposure(line: CommandLine, { blockdev, readOnly }: PullReques
     return given === undefined ? undefined : path.resolve(given);
   };
   return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
+}
+
+/** Says nothing twice: a pull asks its server for several files. */
+function eachOnce(warn: (text: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (!said.has(text)) warn(text);
+    said.add(text);
+  };
 }
 
 function targetPath(line: CommandLine, request: PullRequest, url: string): string {

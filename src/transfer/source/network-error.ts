@@ -60,19 +60,6 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   },
 };
 
-const CERTIFICATE_REASONS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from a CA that is not trusted here',
-  CERT_REVOKED: 'its certificate was revoked',
-  CERT_UNTRUSTED: 'its certificate is not trusted',
-};
-
 /**
  * What a failed request means, for a person.
  *
@@ -84,18 +71,28 @@ export function networkError(shown: string, error: unknown): RdpullError {
   return new RdpullError(code, `${shown}: ${reason}`, hint, { cause: error });
 }
 
+/**
+ * What it means that a proxy could not be reached.
+ *
+ * @param shown the URL that was asked for, as it may be printed
+ * @param proxy the URL of the proxy, likewise
+ */
+export function proxyError(shown: string, proxy: string, error: unknown): RdpullError {
+  if (error instanceof RdpullError)
+    return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint);
+  const { code, reason } = diagnose(error);
+  return new RdpullError(
+    code,
+    `${shown}: the proxy ${proxy} cannot be reached: ${reason}`,
+    'check the host and the port of the proxy; --proxy= (with nothing behind it) does without one',
+    { cause: error },
+  );
+}
+
 function diagnose(error: unknown): Diagnosis {
   const { name, code, message } = described(error);
   const known = DIAGNOSES[code];
   if (known !== undefined) return known;
-  const certificate = CERTIFICATE_REASONS[code];
-  if (certificate !== undefined) {
-    return {
-      code: 'tls-untrusted',
-      reason: `the server cannot be trusted: ${certificate}`,
-      hint: `pass the certificate of its CA with --ca=FILE, and check the clock of this machine: it is ${new Date().toISOString()}`,
-    };
-  }
   if (name === 'HTTPParserError' || code.startsWith('HPE_')) {
     return {
       code: 'http-protocol',

@@ -1,5 +1,7 @@
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Login } from './login.ts';
 import type { Patience } from './patience.ts';
+import type { ProxyRules } from './proxy.ts';
 
 /** What every request for a file is made with. */
 export interface SourceOptions {
@@ -7,6 +9,14 @@ export interface SourceOptions {
   readonly ca: readonly string[];
   /** For the server that it names; URLs themselves carry none. */
   readonly login: Login | undefined;
+  /** For the server that it names. */
+  readonly clientCertificate?: ClientCertificate | undefined;
+  /** Which proxy to ask; absent: none. */
+  readonly proxy?: ProxyRules;
+  /** The network that link-local addresses are in: the name of an interface, or its number. */
+  readonly zone?: string | undefined;
+  /** Takes a line about what was passed over, but should be put right. */
+  readonly warn?: (text: string) => void;
   /** How long to try to reach the server; without it, once. */
   readonly patience?: Patience;
   /** How long a server may stay silent, in ms, where the usual time is too long: in tests. */
