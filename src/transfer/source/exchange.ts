@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import request from 'undici-real/lib/api/api-request.js';
 import Client from 'undici-real/lib/dispatcher/client.js';
 import { shownUrl } from '../../console/shown-url.ts';
+import { isSystemError } from '../../kernel/system-error.ts';
 import { connect } from './connection.ts';
 import { networkError } from './network-error.ts';
 import { proxyRefusal } from './proxy.ts';
@@ -89,8 +90,14 @@ export async function exchange(
   } catch (error) {
     close();
     options.signal.throwIfAborted();
-    throw networkError(shown, error);
+    throw networkError(shown, url.protocol === 'https:' ? withoutAnswer(error) : error);
   }
+}
+
+/** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */
+function withoutAnswer(error: unknown): unknown {
+  const isClosed = isSystemError(error, 'UND_ERR_SOCKET', 'ECONNRESET');
+  return isClosed ? Object.assign(new Error(error.message), { code: 'RDPULL_NO_ANSWER' }) : error;
 }
 
 async function* withNamedErrors(body: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<Uint8Array> {

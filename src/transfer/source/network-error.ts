@@ -10,6 +10,17 @@ interface Diagnosis {
 const HINT_NETWORK = 'check the cable, the address (ip addr) and the route (ip route), then try again';
 const HINT_RETRY = 'try again; if it happens again at the same place, look at the log of the server';
 
+const OLD_TLS: Diagnosis = {
+  code: 'tls-failed',
+  reason: 'the server speaks no TLS of version 1.2 or later',
+  hint: 'let the web server speak TLS 1.2 or 1.3: older ones are not safe',
+};
+const CLIENT_CERTIFICATE: Diagnosis = {
+  code: 'tls-failed',
+  reason: 'the server refuses the TLS handshake',
+  hint: 'if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
+};
+
 /** What the codes of getaddrinfo(3), connect(2), OpenSSL and undici mean. */
 const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   ENOTFOUND: {
@@ -57,6 +68,18 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
     code: 'http-protocol',
     reason: 'the head of the answer is longer than 16 KiB',
     hint: 'check that the URL points at a web server',
+  },
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: OLD_TLS,
+  ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_TLS,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: CLIENT_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: CLIENT_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: CLIENT_CERTIFICATE,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: CLIENT_CERTIFICATE,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE,
+  RDPULL_NO_ANSWER: {
+    code: 'connection-lost',
+    reason: 'the server closed the connection instead of an answer',
+    hint: 'look at the log of the server; if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
   },
 };
 
