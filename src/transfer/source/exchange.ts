@@ -4,7 +4,7 @@ import Client from 'undici-real/lib/dispatcher/client.js';
 import { shownUrl } from '../../console/shown-url.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { connect } from './connection.ts';
-import { networkError } from './network-error.ts';
+import { networkError, proxyError } from './network-error.ts';
 import { proxyRefusal } from './proxy.ts';
 import type { SourceOptions } from './source.ts';
 
@@ -74,7 +74,8 @@ export async function exchange(
     answer.body.on('error', () => undefined);
     const reason = answer.statusText || (STATUS_CODES[answer.statusCode] ?? '');
     if (proxy !== undefined && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
-      throw proxyRefusal(proxy, answer.statusCode, `${answer.statusCode} ${reason}`, url.host);
+      const refusal = proxyRefusal(proxy, answer.statusCode, `${answer.statusCode} ${reason}`, url.host);
+      throw proxyError(shown, proxy.shown, refusal);
     }
     return {
       status: answer.statusCode,

@@ -137,7 +137,8 @@ export function proxyRefusal(
   authority: string,
 ): RdpullError {
   const said = printable(answer);
-  if (status === 407) {
+  // tinyproxy says 401 to a wrong login.
+  if (status === 407 || status === 401) {
     return new RdpullError(
       'proxy-refused',
       `the proxy ${shown} wants a login: it answers ${said}`,
