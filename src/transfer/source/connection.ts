@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import net from 'node:net';
 import tls from 'node:tls';
+import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { buildTime } from './build-time.ts';
 import { certificateAuthorities } from './certificate-authorities.ts';
@@ -90,15 +91,17 @@ async function reachServer(
   silence: number,
 ): Promise<net.Socket> {
   const host = hostOf(url);
-  // fe80::/10: an address that each network has, and the zone says which is meant (RFC 4007).
+  // fe80::/10: each network has these addresses, and the zone says which network is meant (RFC 4007).
   const isLinkLocal = net.isIPv6(host) && /^fe[89ab]/i.test(host);
-  try {
-    return await dial(
-      isLinkLocal && zone !== undefined ? `${host}%${zone}` : host,
-      portOf(url),
-      signal,
-      silence,
+  if (isLinkLocal && zone === undefined) {
+    throw new RdpullError(
+      'bad-url',
+      `${shownUrl(url.href)}: a link-local address means nothing without the interface it is behind`,
+      `name it, as ${url.protocol}//[${host}%25eth0]/FILE`,
     );
+  }
+  try {
+    return await dial(isLinkLocal ? `${host}%${zone}` : host, portOf(url), signal, silence);
   } catch (error) {
     signal.throwIfAborted();
     throw networkError(shownUrl(url.href), error);
