@@ -3,6 +3,7 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
 import { imageNameDefect } from '../request/image-name.ts';
+import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
@@ -23,6 +24,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     type: choice(line, 'type', IMAGE_TYPES) ?? asked.type,
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
     local: localName(line) ?? asked.local,
+    mirrors: [...asked.mirrors, ...line.values('mirror').map(checkedMirror)],
     verify: verifyMode(line) ?? asked.verify,
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
@@ -70,6 +72,7 @@ function requestForUrl(url: string): PullRequest {
   }
   return {
     remote,
+    mirrors: [],
     type: typeByName(lastComponent(url) ?? ''),
     imageClass: 'machine',
     local: undefined,
@@ -78,6 +81,12 @@ function requestForUrl(url: string): PullRequest {
     blockdev: false,
     runtime: undefined,
   };
+}
+
+function checkedMirror(url: string): string {
+  const defect = mirrorDefect(url);
+  if (defect === undefined) return url;
+  throw new RdpullError('bad-url', `--mirror=${printable(url)} ${defect.what}`, defect.hint);
 }
 
 /** A file called like a tarball is one; everything else is a disk image. */
@@ -112,9 +121,17 @@ export function verifyMode(line: CommandLine): VerifyMode | undefined {
 /** A day: who needs longer has another problem. */
 const MAX_PATIENCE = 86_400;
 
-/** The value of `--patience=`, in ms. */
-export function patience(line: CommandLine): number {
-  const value = line.value('patience') ?? '0';
+/** How long to go on without progress, in seconds: a network may need minutes to come up, a person will not wait. */
+const BOOT_PATIENCE = '300';
+const USUAL_PATIENCE = '30';
+
+/**
+ * The value of `--patience=`, in ms.
+ *
+ * @throws RdpullError bad-option
+ */
+export function patience(line: CommandLine, isInitrd: boolean): number {
+  const value = line.value('patience') ?? (isInitrd ? BOOT_PATIENCE : USUAL_PATIENCE);
   const seconds = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
   if (seconds <= MAX_PATIENCE) return seconds * 1000;
   throw new RdpullError(

@@ -3,19 +3,11 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
-import type { ClientCertificate } from '../transfer/source/client-certificate.ts';
 import { splitZone } from '../transfer/source/link-local.ts';
-import { type Login, splitLogin } from '../transfer/source/login.ts';
+import { splitLogin } from '../transfer/source/login.ts';
 import type { Patience } from '../transfer/source/patience.ts';
-import type { ServerAccess } from './server-access.ts';
-
-/** A URL to pull from, without the login and the zone that it may have held, and what its server is to be shown. */
-export interface PullUrl {
-  readonly url: string;
-  readonly login: Login | undefined;
-  readonly clientCertificate: ClientCertificate | undefined;
-  readonly zone: string | undefined;
-}
+import type { Location } from '../transfer/source/source.ts';
+import type { Identity, ServerAccess } from './server-access.ts';
 
 export interface FindOptions extends ServerAccess {
   readonly signal: AbortSignal;
@@ -24,6 +16,35 @@ export interface FindOptions extends ServerAccess {
   warn(text: string): void;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
+}
+
+/**
+ * Where to pull from: {@link findPullUrl}, and the mirrors of the request, in this order.
+ *
+ * @returns nothing when the request is for the boot origin and the machine was not booted over HTTP
+ * @throws RdpullError as {@link findPullUrl}, when there is no mirror
+ */
+export async function findLocations(request: PullRequest, options: FindOptions): Promise<Location[]> {
+  const mirrors: Location[] = [];
+  for (const mirror of request.mirrors) {
+    try {
+      const { patience: _, ...once } = options;
+      mirrors.push(
+        await withIdentity(await fillPlaceholders(mirror, once), forMirrors(options.identity), options.warn),
+      );
+    } catch (error) {
+      if (!(error instanceof RdpullError)) throw error;
+      options.warn(`the mirror ${shownUrl(mirror)} is left out: ${error.message}`);
+    }
+  }
+  try {
+    const found = await findPullUrl(request, options);
+    return found === undefined ? [] : [found, ...mirrors];
+  } catch (error) {
+    if (!(error instanceof RdpullError) || mirrors.length === 0) throw error;
+    options.warn(`${error.message}; going on with the mirrors`);
+    return mirrors;
+  }
 }
 
 /**
@@ -36,15 +57,16 @@ export interface FindOptions extends ServerAccess {
 export async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
-): Promise<PullUrl | undefined> {
-  if (remote.kind === 'url') return withIdentity(await fillPlaceholders(remote.url, options), options);
+): Promise<Location | undefined> {
+  if (remote.kind === 'url')
+    return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
   const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');
   const name =
     remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, origin.url);
   const urls = imageUrls(name, type, origin.url);
-  const candidates = await Promise.all(urls.map((url) => withIdentity(url, options)));
+  const candidates = await Promise.all(urls.map((url) => withIdentity(url, options.identity, options.warn)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   for (const candidate of candidates) {
@@ -57,6 +79,12 @@ export async function findPullUrl(
   );
 }
 
+/** Of what opens the server of a request, what is for its mirrors, too: only what names them. */
+function forMirrors({ secrets }: Identity): Identity {
+  const named = secrets.filter(({ origin, isAsked }) => origin !== undefined && !isAsked);
+  return { secrets: named, clientCertificate: undefined };
+}
+
 /**
  * What the server of a URL is to be shown: it, and no other.
  *
@@ -64,8 +92,9 @@ export async function findPullUrl(
  */
 async function withIdentity(
   text: string,
-  { secrets, clientCertificate, warn }: Pick<FindOptions, 'secrets' | 'clientCertificate' | 'warn'>,
-): Promise<PullUrl> {
+  { secrets, clientCertificate }: Identity,
+  warn: (text: string) => void,
+): Promise<Location> {
   const { loginFor } = await import('../transfer/source/server-login.ts');
   const { url: bare, zone } = splitZone(text);
   const { url, login } = loginFor(bare, secrets, warn);
@@ -143,6 +172,7 @@ async function macTowards(
   const { hostname } = new URL(url);
   const host = hostname.replace(/^\[(.*)\]$/, zone === undefined ? '$1' : `$1%${zone}`);
   const found = await patiently(
+    url,
     () =>
       findServerInterface(host).catch((error) => {
         throw networkError(shownUrl(url), error);
@@ -156,7 +186,7 @@ async function macTowards(
   );
 }
 
-async function exists({ url, ...server }: PullUrl, options: FindOptions): Promise<boolean> {
+async function exists({ url, ...server }: Location, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {

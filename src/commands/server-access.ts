@@ -9,6 +9,11 @@ export interface ServerAccess {
   /** PEM bundles to trust instead of the system's. */
   readonly ca: readonly string[];
   readonly proxy: ProxyRules;
+  readonly identity: Identity;
+}
+
+/** What there is to show, before it is known to whom. */
+export interface Identity {
   readonly clientCertificate: KeyPair | undefined;
   readonly secrets: readonly Secret[];
 }
@@ -82,8 +87,10 @@ export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
   return {
     ca: line.values('ca'),
     proxy: { option: proxy, environment: process.env },
-    clientCertificate: cert === undefined ? undefined : await readKeyPair(cert, key),
-    secrets: readSecrets({ bearer, login }, process.env),
+    identity: {
+      clientCertificate: cert === undefined ? undefined : await readKeyPair(cert, key),
+      secrets: readSecrets({ bearer, login }, process.env),
+    },
   };
 }
 

@@ -98,8 +98,8 @@ export function pullUnit(
     ['ExecStart', [`:${executable}`, ...pullArguments(pull)].map(quoteArgument).join(' ')],
     ...(isLocal ? [] : serverCredentials(exists)),
     ['NotifyAccess', 'main'],
-    // Not for the whole: rdpull asks for more time as long as bytes arrive.
-    ['TimeoutStartSec', '5min'],
+    // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
+    ['TimeoutStartSec', '6min'],
     ['StandardOutput', 'journal+console'],
     ['StandardError', 'journal+console'],
     ['SyslogIdentifier', 'rdpull'],

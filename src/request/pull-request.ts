@@ -11,6 +11,8 @@ export type Remote =
 /** One image that was asked for, on the kernel command line, in a credential, or on ours. */
 export interface PullRequest {
   readonly remote: Remote;
+  /** URLs of the same file on other servers, which may hold placeholders. */
+  readonly mirrors: readonly string[];
   readonly type: ImageType;
   readonly imageClass: ImageClass;
   /** The valid image name to store it as; undefined: derive it once the URL is known. */

@@ -5,8 +5,9 @@ import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signature.ts';
+import { createAttempts } from './source/attempts.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
-import type { SourceOptions } from './source/source.ts';
+import type { Location, SourceOptions } from './source/source.ts';
 
 /** The digest that a file has to have, and who says so. */
 export interface Promised {
@@ -26,12 +27,13 @@ export interface Verification {
 }
 
 /**
- * The digest that `verify` demands of the file at `url`; undefined when it demands none.
+ * The digest that `verify` demands of a file; undefined when it demands none. Any of the locations may have the checksum
+ * file, and its signature beside it: what one of them lacks, or has spoilt, never makes the demand a weaker one.
  *
  * @throws RdpullError of the verify, network or http family
  */
 export async function findPromise(
-  url: string,
+  locations: readonly Location[],
   { verify, keyrings }: Verification,
   options: SourceOptions,
 ): Promise<Promised | undefined> {
@@ -39,15 +41,18 @@ export async function findPromise(
   if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
-  return expectedDigest({
-    fileUrl: shownUrl(url),
-    fileName: lastComponent(url),
-    sibling: (name) => replaceComponents(url, 1, name),
-    fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, options),
-    requireSignature: verify.kind === 'signature',
-    shown: shownUrl,
-    keyring: { files: keyrings },
-  });
+  const { patience: _, ...once } = options;
+  return createAttempts(locations, options).make(({ url, ...server }) =>
+    expectedDigest({
+      fileUrl: shownUrl(url),
+      fileName: lastComponent(url),
+      sibling: (name) => replaceComponents(url, 1, name),
+      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }),
+      requireSignature: verify.kind === 'signature',
+      shown: shownUrl,
+      keyring: { files: keyrings },
+    }),
+  );
 }
 
 /** The digest and the length of bytes that were read. */
@@ -83,7 +88,7 @@ export async function checkFile(
   verification: Verification,
   options: SourceOptions,
 ): Promise<Received & { readonly promised: Promised }> {
-  const promised = await findPromise(url, verification, options);
+  const promised = await findPromise([{ url, login: options.login }], verification, options);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',

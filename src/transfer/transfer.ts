@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
@@ -10,13 +10,16 @@ import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { storageError } from './sink/storage-error.ts';
-import { openSource } from './source/open-source.ts';
-import type { Source, SourceOptions } from './source/source.ts';
+import type { Joining } from './source/continued-source.ts';
+import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
+import type { Location, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
+import { createStarts, type Start } from './starts.ts';
 
 /** One file to be fetched, and what to make of it. */
 export interface Transfer extends Verification {
-  readonly url: string;
+  /** Where it lies: at least one place. All of them are to have the same file. */
+  readonly locations: readonly Location[];
   readonly type: ImageType;
   /** The final name of the object. */
   readonly target: string;
@@ -27,7 +30,7 @@ export interface Transfer extends Verification {
 
 /** Who watches a transfer. Bytes throughout. */
 export interface TransferObserver {
-  /** The file is found, and its bytes begin to arrive. */
+  /** The file is found, and its bytes begin to arrive; once more when everything has to start over. */
   started(source: { readonly url: string; readonly size: number | undefined }): void;
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
@@ -54,6 +57,9 @@ export interface TransferResult {
  * Fetches, checks and publishes one image. What it needs to know to judge the image (digest, signature) is fetched
  * and checked first; the image gets its final name only when all of it holds. A failure leaves nothing behind.
  *
+ * Where a new start can help, because the file was replaced meanwhile or one of several servers has sent a bad one,
+ * everything is begun anew: what was written, the digest, and the promise that it is checked against.
+ *
  * @throws RdpullError
  */
 export async function runTransfer(
@@ -61,19 +67,44 @@ export async function runTransfer(
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<TransferResult> {
+  const starts = createStarts(transfer.locations, (text) => options.patience?.notify(text, 0));
+  for (;;) {
+    const start = starts.next();
+    try {
+      return await transferOnce(transfer, start, options, observer);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      starts.failed(start, error);
+    }
+  }
+}
+
+async function transferOnce(
+  transfer: Transfer,
+  start: Start,
+  options: SourceOptions,
+  observer: TransferObserver,
+): Promise<TransferResult> {
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(transfer.url, transfer, options);
-  const source = await openSource(transfer.url, options);
+  const promised = await findPromise(start.locations, transfer, options);
+  const digest = new Bun.CryptoHasher('sha256');
+  const source = await openMirroredSource(start.locations, {
+    ...options,
+    joining: joining(start, promised),
+    sha256: () => digest.copy().digest('hex'),
+  });
+  start.opened(source);
   try {
     observer.started(source);
-    const { sha256, received, result } = await stream(
+    const { received, result } = await stream(
       source,
-      transfer,
+      digest,
       destinationAt(staging.path, transfer.type),
       options,
       observer,
     );
-    requirePromise(transfer.url, promised, { sha256, bytes: received });
+    const sha256 = digest.digest('hex');
+    requirePromise(originOf(source), promised, { sha256, bytes: received });
     finishObject(staging, transfer, source.lastModified);
     return {
       target: transfer.target,
@@ -88,6 +119,12 @@ export async function runTransfer(
   } finally {
     source.close();
   }
+}
+
+/** What is reason enough to join the bytes of two answers. */
+function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joining {
+  if (!mayJoinOnTrust) return 'compared';
+  return promised === undefined ? 'validated' : 'promised';
 }
 
 /**
@@ -109,14 +146,13 @@ const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
-  source: Source,
-  { url }: Transfer,
+  source: MirroredSource,
+  digest: Bun.CryptoHasher,
   destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
-): Promise<{ sha256: string; received: number; result: PipelineResult }> {
+): Promise<{ received: number; result: PipelineResult }> {
   await using pipeline = new Pipeline(destination, observer.warn);
-  const digest = new Bun.CryptoHasher('sha256');
   const collector = createCollector();
   let received = 0;
   try {
@@ -128,27 +164,28 @@ async function stream(
       collector.run();
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
-    if (source.size !== undefined && received !== source.size) {
-      throw new RdpullError(
-        'http-length',
-        `${received} of ${source.size} bytes arrived`,
-        'try again; if it happens again, look at the log of the server',
-      );
-    }
     const result = await pipeline.finish();
     signal.throwIfAborted();
-    return { sha256: digest.digest('hex'), received, result };
+    return { received, result };
   } catch (error) {
     signal.throwIfAborted();
-    throw aboutUrl(url, error);
+    throw aboutUrl(originOf(source), error);
   }
+}
+
+/** Where the bytes come from, as it was asked for; of several places the first. */
+function originOf(source: MirroredSource): string {
+  const [origin] = source.origins();
+  return origin?.url ?? source.url;
 }
 
 /** A decoder knows what is wrong with the stream, but not whose stream it is. */
 function aboutUrl(url: string, error: unknown): unknown {
   if (!(error instanceof RdpullError)) return error;
   const shown = shownUrl(url);
-  if (error.message.includes(shown)) return error;
+  const family = ERROR_CODES[error.code];
+  const isSources = family === 'network' || (family === 'http' && error.code !== 'http-web-page');
+  if (isSources || error.message.includes(shown)) return error;
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
 }
 

@@ -31,6 +31,7 @@ async function pull(url: string, args: readonly string[] = [], options: RunOptio
       'pull',
       '--verbose',
       '--verify=checksum',
+      '--patience=0',
       `--ca=${root.cert}`,
       `--image-root=${images.path}`,
       ...args,

@@ -17,7 +17,7 @@ makeImage(served);
 
 async function pull(url: string, args: readonly string[] = [], options: RunOptions = {}) {
   using images = new TemporaryDirectory();
-  const command = ['pull', '--verify=no', `--image-root=${images.path}`, ...args, url];
+  const command = ['pull', '--verify=no', '--patience=0', `--image-root=${images.path}`, ...args, url];
   const { status, stderr } = await rdpull(command, options);
   return {
     status,

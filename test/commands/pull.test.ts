@@ -216,7 +216,7 @@ describe('a failure leaves nothing behind and says what to try', () => {
   async function failed(status: number, ...args: string[]): Promise<string[]> {
     using target = new TemporaryDirectory();
     target.write('bystander', '');
-    const finished = await pull(target, ...args);
+    const finished = await pull(target, '--patience=0', ...args);
     expect(finished.status).toBe(status);
     expect(finished.stdout).toBe('');
     expect(target.names()).toEqual(['bystander']);

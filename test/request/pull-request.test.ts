@@ -52,6 +52,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     imageClass: 'confext',
     local: 'importtest9',
     verify: { kind: 'no' },
+    mirrors: [],
     readOnly: false,
     blockdev: false,
     runtime: undefined,
