@@ -21,8 +21,7 @@ export async function dial(
   signal: AbortSignal,
   silence: number,
 ): Promise<net.Socket> {
-  const found = await dns.lookup(host, { all: true, order: 'verbatim' });
-  signal.throwIfAborted();
+  const found = await unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal);
   return firstToAccept(
     byTurns(found).map(({ address }) => address),
     port,
@@ -85,4 +84,14 @@ function byTurns<T extends { readonly family: number }>(addresses: readonly T[])
   return first
     .flatMap((address, index) => [address, ...second.slice(index, index + 1)])
     .concat(second.slice(first.length));
+}
+
+/** The resolver cannot be interrupted, and a name server that is silent costs it half a minute. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
 }
