@@ -68,7 +68,13 @@ here override what it says.`,
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
     ...SERVER_OPTIONS,
     {
@@ -170,6 +176,7 @@ async function pullImage(
         target,
         verify,
         keyrings: line.values('keyring'),
+        certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
       },
@@ -266,6 +273,7 @@ function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
           progress?.update(received);
         },
         warn: reporter.warn,
+        explain: reporter.detail,
       };
     },
   };

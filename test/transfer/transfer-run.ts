@@ -28,7 +28,7 @@ export async function transferOf(
   urls: string | readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const { patience = 20_000, silence = 500, ...transfer } = options;
+  const { patience = 20_000, silence = 20_000, ...transfer } = options;
   using directory = new TemporaryDirectory();
   directory.write('bystander', '');
   const said: string[] = [];
@@ -44,6 +44,7 @@ export async function transferOf(
         target,
         verify: { kind: 'no' },
         keyrings: [],
+        certificates: [],
         readOnly: false,
         force: false,
         ...transfer,
@@ -55,7 +56,12 @@ export async function transferOf(
         silence,
         patience: { milliseconds: patience, notify: (text) => void said.push(text) },
       },
-      { started: () => undefined, progress: () => undefined, warn: (text) => void said.push(text) },
+      {
+        started: () => undefined,
+        progress: () => undefined,
+        warn: (text) => void said.push(text),
+        explain: () => undefined,
+      },
     );
   } catch (caught) {
     if (!(caught instanceof RdpullError)) throw caught;
