@@ -59,7 +59,7 @@ export async function continueSource(
   options: ContinueOptions,
 ): Promise<Continued> {
   const { url } = location;
-  const asked = { ...options, login: location.login };
+  const asked = { ...options, ...location };
   const wanted = options.withoutRanges.has(location) ? undefined : rangeRequest(location, begun, options);
   let source: Source;
   try {
