@@ -175,7 +175,10 @@ async function pullImage(
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
     const { type, verify, readOnly, overcommit } = request;
@@ -191,6 +194,7 @@ async function pullImage(
         force: line.has('force'),
         overcommit,
         limits: limited,
+        sideFiles: sideFilesOf,
       },
       { ...access, login: undefined },
       display.observe(target),

@@ -11,8 +11,9 @@ import { type Limits, requireDownload, requireSize } from './limits.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
-import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { type Demand, findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { TargetRoom } from './room/target-room.ts';
+import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
 import type { Joining } from './source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
@@ -35,6 +36,8 @@ export interface Transfer extends Verification {
   /** Begin even when the object seems to be too large for the target's file system. */
   readonly overcommit: boolean;
   readonly limits: Limits;
+  /** The suffixes of the files that belong beside the complete image at `path`. */
+  readonly sideFiles: (path: string) => readonly string[];
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -99,7 +102,8 @@ async function transferOnce(
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(start.locations, transfer, options, observer.explain);
+  const demand = await findPromise(start.locations, transfer, options, observer.explain);
+  const { promised } = demand;
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
     ...options,
@@ -125,7 +129,8 @@ async function transferOnce(
     );
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    finishObject(staging, transfer, source.lastModified);
+    if (transfer.type === 'tar') staging.publish(osTreeRoot(treePath(staging.path)));
+    else await publishImage(staging, transfer, source, demand, options, observer.warn);
     room.settle(result);
     return {
       target: transfer.target,
@@ -259,17 +264,32 @@ function aboutUrl(url: string, error: unknown): unknown {
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
 }
 
-/** The attributes of the finished object, and its final name. */
-function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
-  if (type === 'tar') {
-    staging.publish(osTreeRoot(treePath(staging.path)));
-    return;
-  }
+/** The attributes of the finished image, what belongs beside it, and its final name. */
+async function publishImage(
+  staging: Staging,
+  { target, force, readOnly, sideFiles }: Transfer,
+  source: MirroredSource,
+  demand: Demand,
+  options: SourceOptions,
+  warn: (text: string) => void,
+): Promise<void> {
+  const { lastModified } = source;
+  const [origin] = source.origins();
+  const suffixes = sideFiles(staging.path);
+  const url = originOf(source);
+  const access = { ...options, login: origin?.login };
+  using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
     if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
   } catch (error) {
     throw storageError(staging.path, 0, error);
   }
-  staging.publish();
+  try {
+    beside.publish();
+    staging.publish();
+  } catch (error) {
+    beside.retract();
+    throw error;
+  }
 }

@@ -48,6 +48,7 @@ export async function transferOf(
         readOnly: false,
         force: false,
         certificates: [],
+        sideFiles: () => [],
         overcommit: false,
         limits: DEFAULT_LIMITS,
         ...transfer,
