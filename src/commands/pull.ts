@@ -171,7 +171,7 @@ async function pullImage(
   if (line.has('keep') && fs.existsSync(target)) {
     const kept = `${printable(target)} exists already and is kept`;
     reporter.info(kept);
-    const exposed = await exposeImage(target, exposure, reporter.warn);
+    const exposed = await exposeImage(target, exposure, { warn, signal });
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
@@ -192,9 +192,9 @@ async function pullImage(
         certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
+        sideFiles: sideFilesOf,
         overcommit,
         limits: limited,
-        sideFiles: sideFilesOf,
       },
       { ...access, login: undefined },
       display.observe(target),
@@ -207,7 +207,7 @@ async function pullImage(
   reporter.info(done);
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
-  const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
+  const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
   reporter.result([target, ...exposedLines(exposed)], {

@@ -48,9 +48,9 @@ export async function transferOf(
         readOnly: false,
         force: false,
         certificates: [],
-        sideFiles: () => [],
         overcommit: false,
         limits: DEFAULT_LIMITS,
+        sideFiles: () => [],
         ...transfer,
       },
       {
