@@ -39,7 +39,7 @@ install() {
     inst_binary "$executable" /usr/bin/rdpull
     # Without section headers dracut does not see all that it is linked with. (They were cut so that strip leaves it alone.)
     while read -r library; do
-        inst_library "$library"
+        inst "$library"
     done < <(ldd "${dracutsysrootdir-}$executable" | sed -n 's/.* => \(\/[^ ]*\) (0x.*/\1/p')
 
     # Of the same name as systemd's generator, in an earlier directory, and so in place of it.

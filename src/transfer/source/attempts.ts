@@ -105,7 +105,9 @@ export function createAttempts<P extends Place>(
     else notBefore.set(place, now + asked);
 
     const chosen = choose(place, remaining > 0);
-    if (chosen === undefined) throw failure(error);
+    // Where one server has another file that could be had whole, the others are not waited for until the end.
+    const isHopeless = chosen?.atOnce === false && pause === LONGEST_PAUSE && changed() !== undefined;
+    if (chosen === undefined || isHopeless) throw failure(error);
     const { next, atOnce } = chosen;
     let wait = 0;
     if (!atOnce) {
@@ -122,6 +124,8 @@ export function createAttempts<P extends Place>(
     place = next;
   }
 
+  const changed = () => [...causes.values()].find(({ code }) => code === 'http-changed');
+
   /** What it all came to. */
   function failure(last: RdpullError): RdpullError {
     const { got } = advance();
@@ -130,7 +134,7 @@ export function createAttempts<P extends Place>(
     const spent = performance.now() - gained;
     const details = [
       ...(got === '' ? [] : [`${got} had arrived`]),
-      ...(tries > places.length && isPassing(last)
+      ...(tries > causes.size && isPassing(last)
         ? [`gave up after ${tries} attempts in ${duration(spent)} without progress`]
         : []),
     ];
@@ -139,8 +143,7 @@ export function createAttempts<P extends Place>(
       if (end === '') return last;
       return new RdpullError(last.code, `${last.message}${end}`, last.hint, { cause: last });
     }
-    const changed = [...causes.values()].find(({ code }) => code === 'http-changed');
-    const { code, hint } = changed ?? first;
+    const { code, hint } = changed() ?? first;
     const listed = [...messages].join('; ');
     return new RdpullError(code, `none of ${places.length} mirrors helps: ${listed}${end}`, hint, {
       cause: last,
