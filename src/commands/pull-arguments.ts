@@ -52,19 +52,24 @@ export function imageRoot(line: CommandLine): string | undefined {
   return directory === undefined ? undefined : path.resolve(directory);
 }
 
-function isUrl(text: string): boolean {
+/** Whether `text` is meant as a URL, and not as a path or an expression. */
+export function isUrl(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || text.startsWith('file:/');
 }
 
-function requestForUrl(url: string): PullRequest {
+/** @throws RdpullError bad-url */
+export function requireUrl(url: string): void {
   const defect = urlDefect(url);
-  if (defect !== undefined) {
-    throw new RdpullError(
-      'bad-url',
-      `${quoted(url)} ${defect}`,
-      'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
-    );
-  }
+  if (defect === undefined) return;
+  throw new RdpullError(
+    'bad-url',
+    `${quoted(url)} ${defect}`,
+    'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
+  );
+}
+
+function requestForUrl(url: string): PullRequest {
+  requireUrl(url);
   const remote: Remote = { kind: 'url', url };
   const unfillable = placeholderDefect(remote);
   if (unfillable !== undefined) {

@@ -67,7 +67,13 @@ here override what it says.`,
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
     {
       name: 'ca',
@@ -172,6 +178,7 @@ async function pullImage(
         target,
         verify,
         keyrings: line.values('keyring'),
+        certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
       },
@@ -259,6 +266,7 @@ function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
           progress?.update(received);
         },
         warn: reporter.warn,
+        explain: reporter.detail,
       };
     },
   };

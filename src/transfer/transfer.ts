@@ -35,6 +35,8 @@ export interface TransferObserver {
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
   warn(text: string): void;
+  /** Takes a line for each step of the verification. */
+  explain(text: string): void;
 }
 
 export interface TransferResult {
@@ -86,7 +88,7 @@ async function transferOnce(
   observer: TransferObserver,
 ): Promise<TransferResult> {
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(start.locations, transfer, options);
+  const promised = await findPromise(start.locations, transfer, options, observer.explain);
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
     ...options,
