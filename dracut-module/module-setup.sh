@@ -16,13 +16,13 @@ depends() {
     local handler network=network
     for handler in network-manager connman network-wicked network-legacy; do
         if dracut_module_included "$handler"; then
-            echo systemd network
+            echo base dracut-systemd udev-rules network
             return 0
         fi
     done
     module_check systemd-networkd >/dev/null 2>&1
     [[ $? == 255 ]] && network=systemd-networkd
-    echo systemd kernel-network-modules $network
+    echo base dracut-systemd udev-rules kernel-network-modules $network
 }
 
 # Whatever the machine that builds the initrd uses: the image decides.
@@ -33,7 +33,7 @@ installkernel() {
 }
 
 install() {
-    local executable library file
+    local executable library file directory
     executable=$(find_binary rdpull)
     # One path in every initrd, whatever PREFIX= it was installed with.
     inst_binary "$executable" /usr/bin/rdpull
@@ -60,6 +60,13 @@ install() {
         /usr/lib/systemd/import-pubring.pgp \
         /usr/lib/systemd/import-pubring.gpg; do
         [[ ! -e ${dracutsysrootdir-}$file ]] || inst "$file"
+    done
+    # Copied as they are: a link to /dev/null in there masks a key.
+    for directory in /etc/voa /usr/local/share/voa /usr/share/voa /etc/verity.d /usr/local/lib/verity.d /usr/lib/verity.d; do
+        if [[ -d ${dracutsysrootdir-}$directory ]]; then
+            mkdir -p "$initdir$directory"
+            cp -a -T "${dracutsysrootdir-}$directory" "$initdir$directory"
+        fi
     done
 
     # First the network, so that dracut's own hooks see it; last the root, when they have said what they wait for.
