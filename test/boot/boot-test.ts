@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Milestone } from './milestones.ts';
-import { type Outcome, runScenario, tail } from './run-scenario.ts';
+import { type Outcome, runScenario, runSideBySide, tail } from './run-scenario.ts';
 import type { Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -48,17 +48,13 @@ function chosen(): readonly Scenario[] {
 
 async function runAll(scenarios: readonly Scenario[], jobs: number): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  const waiting = [...scenarios];
-  async function work(): Promise<void> {
-    for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift()) {
-      console.log(`${scenario.name}: ${scenario.title} ...`);
-      const outcome = await runScenario(scenario);
-      outcomes.push(outcome);
-      const result = outcome.failure === undefined ? 'as expected' : 'FAILED';
-      console.log(`${scenario.name}: ${result} after ${outcome.seconds.toFixed(0)} s`);
-    }
-  }
-  await Promise.all(Array.from({ length: jobs }, work));
+  await runSideBySide(scenarios, jobs, async (scenario) => {
+    console.log(`${scenario.name}: ${scenario.title} ...`);
+    const outcome = await runScenario(scenario);
+    outcomes.push(outcome);
+    const result = outcome.failure === undefined ? 'as expected' : `FAILED: ${outcome.failure}`;
+    console.log(`${scenario.name}: ${result}, after ${outcome.seconds.toFixed(0)} s`);
+  });
   return outcomes;
 }
 

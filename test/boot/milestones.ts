@@ -5,10 +5,11 @@ import { MARK } from './root-tree.ts';
 export const MILESTONES = {
   kernel: /Linux version /,
   network: /Reached target.*(?:network-online\.target|Network is Online)/,
-  'pull unit': /Starting.*rdpull@/,
-  'download begins': /rdpull\[\d+\]: pulling /,
-  'download ends': /rdpull\[\d+\]: .* received, .* written in /,
-  attached: /Finished.*rdpull@/,
+  // systemd-import: what systemd's own service for a pull is called.
+  'unit starts': /Starting (?:rdpull|systemd-import)@/,
+  'download begins': /rdpull\[\d+\]: pulling |Starting systemd-import@/,
+  'download ends': /rdpull\[\d+\]: .* received, .* written in |Finished systemd-import@/,
+  attached: /Finished (?:rdpull|systemd-loop)@/,
   'root mounted': /Mounted.*sysroot\.mount/,
   'switch-root': /Starting.*initrd-switch-root\.service/,
   booted: new RegExp(`${MARK} booted`),

@@ -23,6 +23,20 @@ export async function runScenario(scenario: Scenario): Promise<Outcome> {
   return await attempt(scenario);
 }
 
+/** Works through scenarios, so many at a time. */
+export async function runSideBySide(
+  scenarios: readonly Scenario[],
+  jobs: number,
+  work: (scenario: Scenario) => Promise<void>,
+): Promise<void> {
+  const waiting = [...scenarios];
+  async function next(): Promise<void> {
+    for (let scenario = waiting.shift(); scenario !== undefined; scenario = waiting.shift())
+      await work(scenario);
+  }
+  await Promise.all(Array.from({ length: jobs }, next));
+}
+
 async function attempt(scenario: Scenario): Promise<Outcome> {
   const begun = performance.now();
   await using lab = new Lab(scenario.name);

@@ -1,5 +1,7 @@
 import type { Scenario } from './scenario.ts';
+import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
+import { scenarios as extensions } from './scenarios/extensions.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
@@ -14,4 +16,6 @@ export const SCENARIOS: readonly Scenario[] = [
   ...unreliableNetwork,
   ...memory,
   ...origin,
+  ...extensions,
+  ...comparison,
 ];

@@ -1,8 +1,9 @@
-import { httpBoot } from '../http-boot.ts';
+import { httpBoot, serveUki } from '../http-boot.ts';
 import { makeDisk, makeTarball, pack } from '../image.ts';
 import { expectBooted, expectConsole } from '../lab.ts';
 import { addSetuidProgram, MARK, makeRootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
+import { whereTheTimeGoes } from '../time-split.ts';
 
 /** The firmware boots a UKI over HTTP, and the root lies beside it. Nothing but the expression is on the command line. */
 export const scenarios: readonly Scenario[] = [
@@ -14,8 +15,10 @@ export const scenarios: readonly Scenario[] = [
       const tree = await makeRootTree(lab.file('tree'));
       await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
       await pack(`${lab.served}/image.raw`, 'xz');
-      const guest = await httpBoot(lab, 'rd.systemd.pull=raw,machine,verify=no,bootorigin::');
+      const server = await serveUki(lab, 'rd.systemd.pull=raw,machine,verify=no,bootorigin::');
+      const guest = httpBoot(lab, server);
       await expectBooted(lab, guest, tree);
+      lab.notes.push(whereTheTimeGoes(guest, server));
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/loop0p1 `));
       expectConsole(guest, new RegExp(`${MARK} loop device .*/bootorigin\\.raw`));
     },
@@ -31,8 +34,10 @@ export const scenarios: readonly Scenario[] = [
       await addSetuidProgram(tree);
       await makeTarball(tree, `${lab.served}/image.tar`);
       await pack(`${lab.served}/image.tar`, 'zst');
-      const guest = await httpBoot(lab, 'rd.systemd.pull=tar,machine,verify=no,bootorigin::');
+      const server = await serveUki(lab, 'rd.systemd.pull=tar,machine,verify=no,bootorigin::');
+      const guest = httpBoot(lab, server);
       await expectBooted(lab, guest, tree);
+      lab.notes.push(whereTheTimeGoes(guest, server));
       expectConsole(guest, new RegExp(`${MARK} root .* /machines/bootorigin / `));
       expectConsole(guest, new RegExp(`${MARK} user root`));
     },

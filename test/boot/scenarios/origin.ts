@@ -32,7 +32,7 @@ export const scenarios: readonly Scenario[] = [
     title: 'the stub of systemd 257 leaves no URL: the boot entry that kernel-bootcfg has registered says it',
     async run(lab) {
       const tree = await serveImage(lab);
-      const server = await serveUki(lab, EXPRESSION, 'trixie');
+      const server = await serveUki(lab, EXPRESSION, { stub: 'trixie' });
       const variables = lab.file('variables.fd');
       copyVariables(variables);
       const said = await editVariables(
