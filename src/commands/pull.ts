@@ -22,6 +22,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -104,6 +105,11 @@ here override what it says.`,
       value: 'SECONDS',
       help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere)',
     },
+    LIMIT_OPTION,
+    {
+      name: 'overcommit',
+      help: 'begin even when the image is larger than its file system has room for: when it is mostly holes',
+    },
     { name: 'force', help: 'replace an image that exists already' },
     {
       name: 'keep',
@@ -129,6 +135,7 @@ async function pullImage(
 ): Promise<string> {
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
+  const limited = limits(line);
   const exposure = requestedExposure(line, request);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
@@ -140,6 +147,7 @@ async function pullImage(
     signal,
     silence: silenceWithin(milliseconds),
     patience: { milliseconds, notify: display.notify },
+    redirects: limited.redirects,
   };
   const { detail, warn } = reporter;
   const locations = await findLocations(request, { ...access, detail, warn });
@@ -167,10 +175,13 @@ async function pullImage(
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly } = request;
+    const { type, verify, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
@@ -181,6 +192,9 @@ async function pullImage(
         certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
+        sideFiles: sideFilesOf,
+        overcommit,
+        limits: limited,
       },
       { ...access, login: undefined },
       display.observe(target),

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { removeTree } from '../kernel/remove-tree.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { storageError } from './sink/storage-error.ts';
@@ -57,7 +58,7 @@ export class Staging implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (!this.#published) fs.rmSync(this.path, { recursive: true, force: true });
+    if (!this.#published) removeTree(this.path);
   }
 
   #exists(): RdpullError {
@@ -78,7 +79,7 @@ function replaceTarget(made: string, target: string): void {
   }
   // A directory can be exchanged, but not replaced: the old tree is removed under the temporary name.
   renameWithFlags(made, target, RENAME_EXCHANGE);
-  fs.rmSync(made, { recursive: true, force: true });
+  removeTree(made);
 }
 
 function syncPath(name: string): void {

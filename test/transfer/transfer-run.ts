@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
+import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import type { Location } from '../../src/transfer/source/source.ts';
 import { runTransfer, type Transfer, type TransferResult } from '../../src/transfer/transfer.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -46,6 +47,10 @@ export async function transferOf(
         keyrings: [],
         readOnly: false,
         force: false,
+        certificates: [],
+        overcommit: false,
+        limits: DEFAULT_LIMITS,
+        sideFiles: () => [],
         ...transfer,
       },
       {
@@ -55,7 +60,12 @@ export async function transferOf(
         silence,
         patience: { milliseconds: patience, notify: (text) => void said.push(text) },
       },
-      { started: () => undefined, progress: () => undefined, warn: (text) => void said.push(text) },
+      {
+        started: () => undefined,
+        explain: () => undefined,
+        progress: () => undefined,
+        warn: (text) => void said.push(text),
+      },
     );
   } catch (caught) {
     if (!(caught instanceof RdpullError)) throw caught;
