@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { copyVariables, editVariables, firmware, setLoaderVariable } from '../firmware.ts';
+import { copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
 import { serveUki } from '../http-boot.ts';
 import { LABEL, makeDisk, makeFileSystem, pack } from '../image.ts';
 import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
@@ -35,12 +35,7 @@ export const scenarios: readonly Scenario[] = [
       const server = await serveUki(lab, EXPRESSION, { stub: 'trixie' });
       const variables = lab.file('variables.fd');
       copyVariables(variables);
-      const said = await editVariables(
-        variables,
-        `kernel-bootcfg --vars /shared/variables.fd --add-uri ${server.url('image.efi')} --title rdpull --boot-order 0
-kernel-bootcfg --vars /shared/variables.fd --show`,
-      );
-      lab.notes.push(`kernel-bootcfg: ${said.trim().replaceAll(/\s*\n\s*/g, '; ')}`);
+      await registerBootEntry(variables, server.url('image.efi'));
       const guest = lab.start({ boot: firmware(variables) });
       await expectBooted(lab, guest, tree);
     },

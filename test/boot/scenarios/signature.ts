@@ -122,7 +122,8 @@ async function pullInEmergency(lab: Lab, guest: Guest, server: ImageServer, tree
     guest.type(`${command} && echo ${word.slice(0, 1)}""${word.slice(1)}`);
     await guest.waitFor(new RegExp(word), patient);
   };
-  await shell('true', 'shell-is-there');
+  await guest.waitFor(/Press Enter for system maintenance/, patient);
+  guest.type('');
   await shell(`rdpull pull ${expression(server)}`, 'pulled-by-hand');
   expectConsole(guest, /^\/dev\/loop0p1 /m);
   await shell('mount -o ro /dev/disk/by-loop-ref/root.raw-part1 /sysroot', 'mounted-by-hand');
