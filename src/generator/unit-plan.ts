@@ -16,6 +16,8 @@ const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 export interface GeneratorInput extends UnitSurroundings {
   readonly commandLine: string;
   readonly credential: { readonly path: string; readonly expressions: readonly string[] } | undefined;
+  /** Whether it is certain that this machine was not booted over HTTP. */
+  readonly lacksBootUrl: boolean;
 }
 
 /**
@@ -39,13 +41,18 @@ export function planUnits(input: GeneratorInput, warn: (message: string) => void
 /** Those on the kernel command line first, then those of the credential. */
 function collectPulls(
   expressions: readonly string[],
-  { credential, inInitrd, exists }: GeneratorInput,
+  { credential, inInitrd, lacksBootUrl, exists }: GeneratorInput,
   warn: (message: string) => void,
 ): PlannedPull[] {
   const byObject = new Map<string, PlannedPull>();
   function add(expression: string, source: PullSource): void {
     try {
       const request = parsePullExpression(expression, warn);
+      // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
+      if (request.remote.kind === 'bootorigin' && lacksBootUrl) {
+        warn(`pull expression ${quoted(expression)} is left out: this machine was not booted over HTTP`);
+        return;
+      }
       const pull = planPull(request, inInitrd, source);
       // Without runtime= the initrd has made another object of it than the host would: one below /run.
       const isDone = source.isShared && !inInitrd && request.runtime === undefined;
