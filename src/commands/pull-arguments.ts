@@ -28,6 +28,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     verify: verifyMode(line) ?? asked.verify,
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
+    overcommit: line.has('overcommit') || asked.overcommit,
   };
   if (request.blockdev && request.type !== 'raw') {
     throw new RdpullError(
@@ -84,6 +85,7 @@ function requestForUrl(url: string): PullRequest {
     verify: { kind: 'signature' },
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     runtime: undefined,
   };
 }

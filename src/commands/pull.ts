@@ -22,6 +22,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
@@ -100,6 +101,11 @@ here override what it says.`,
       value: 'SECONDS',
       help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere)',
     },
+    LIMIT_OPTION,
+    {
+      name: 'overcommit',
+      help: 'begin even when the image is larger than its file system has room for: when it is mostly holes',
+    },
     { name: 'force', help: 'replace an image that exists already' },
     {
       name: 'keep',
@@ -125,6 +131,7 @@ async function pullImage(
 ): Promise<string> {
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
+  const limited = limits(line);
   const exposure = requestedExposure(line, request);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
@@ -132,13 +139,15 @@ async function pullImage(
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
   const display = createDisplay(reporter, service);
+  const warn = eachOnce(reporter.warn);
   const access = {
     ca,
     proxy,
     signal,
-    warn: eachOnce(reporter.warn),
+    warn,
     silence: silenceWithin(milliseconds),
     patience: { milliseconds, notify: display.notify },
+    redirects: limited.redirects,
   };
   const locations = await findLocations(request, { ...access, identity, detail: reporter.detail });
   const [first] = locations;
@@ -161,14 +170,17 @@ async function pullImage(
   if (line.has('keep') && fs.existsSync(target)) {
     const kept = `${printable(target)} exists already and is kept`;
     reporter.info(kept);
-    const exposed = await exposeImage(target, exposure, reporter.warn);
+    const exposed = await exposeImage(target, exposure, { warn, signal });
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly } = request;
+    const { type, verify, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
@@ -179,6 +191,9 @@ async function pullImage(
         certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
+        sideFiles: sideFilesOf,
+        overcommit,
+        limits: limited,
       },
       { ...access, login: undefined },
       display.observe(target),
@@ -191,7 +206,7 @@ async function pullImage(
   reporter.info(done);
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
-  const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
+  const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
   reporter.result([target, ...exposedLines(exposed)], {

@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   'stream-trailing-data': 'decode',
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
+  'limit-exceeded': 'decode',
   'tar-malformed': 'decode',
   'tar-escape': 'decode',
 
@@ -84,6 +85,7 @@ export const ERROR_CODES = {
   'target-busy': 'storage',
   'target-unwritable': 'storage',
   'disk-full': 'storage',
+  'no-room': 'storage',
   'storage-failed': 'storage',
 
   // The kernel's devices and mounts.
@@ -141,6 +143,8 @@ export class RdpullError extends Error {
   /** `error` itself when it is one of ours; anything else is a defect of rdpull and is reported as such. */
   static from(error: unknown): RdpullError {
     if (error instanceof RdpullError) return error;
+    // Cleaning up failed as well, and usually for the same reason: what had failed before is what matters.
+    if (error instanceof SuppressedError) return RdpullError.from(error.suppressed);
     return new RdpullError(
       'internal',
       `rdpull itself failed: ${reasonOf(error)}`,

@@ -13,7 +13,7 @@ const PATIENCE = 300;
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
 export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
-  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev } = request;
+  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit } = request;
   const where = [`--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
@@ -23,6 +23,7 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
     const options = [type, imageClass, 'bootorigin', `verify=${formatVerifyMode(verify)}`];
     if (readOnly) options.push('ro');
     if (blockdev) options.push('blockdev');
+    if (overcommit) options.push('overcommit');
     const local = object.local.replaceAll(/[\\:]/g, '\\$&');
     return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
   }
@@ -30,5 +31,6 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   const how = [`--verify=${formatVerifyMode(verify)}`];
   if (readOnly) how.push('--read-only');
   if (blockdev) how.push('--blockdev');
+  if (overcommit) how.push('--overcommit');
   return ['pull', ...what, ...where, ...how, remote.url];
 }

@@ -19,6 +19,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'verify=',
   'mirror=',
   'blockdev',
+  'overcommit',
   'bootorigin',
   'runtime=',
 ];
@@ -33,6 +34,7 @@ interface Options {
   mirrors: string[];
   readOnly: boolean;
   blockdev: boolean;
+  overcommit: boolean;
   bootOrigin: boolean;
   runtime: boolean | undefined;
   /** Unknown words, which may explain why something else is missing. */
@@ -66,7 +68,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   const options = parseOptions(fields.options, (what) => warn(`${subject}: ${what}`), refusal);
   const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
 
-  const { imageClass, verify, mirrors, readOnly, blockdev, runtime } = options;
+  const { imageClass, verify, mirrors, readOnly, blockdev, overcommit, runtime } = options;
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
     throw refusal(
@@ -83,7 +85,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       'say raw instead, or leave out blockdev',
     );
   }
-  return { remote, mirrors, type, imageClass, local, verify, readOnly, blockdev, runtime };
+  return { remote, mirrors, type, imageClass, local, verify, readOnly, blockdev, overcommit, runtime };
 }
 
 function splitFields(expression: string, refusal: Refusal): Fields {
@@ -216,6 +218,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     mirrors: [],
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     bootOrigin: false,
     runtime: undefined,
     unknown: [],
@@ -242,6 +245,9 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         break;
       case 'blockdev':
         options.blockdev = true;
+        break;
+      case 'overcommit':
+        options.overcommit = true;
         break;
       case 'bootorigin':
         options.bootOrigin = true;

@@ -21,6 +21,8 @@ export interface PullRequest {
   readonly readOnly: boolean;
   /** Attach it to a loop device afterwards. Only for raw images. */
   readonly blockdev: boolean;
+  /** Begin even when the image seems to be too large for where it is to lie. */
+  readonly overcommit: boolean;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

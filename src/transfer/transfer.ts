@@ -1,17 +1,24 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { size } from '../console/quantity.ts';
 import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
 import type { Compression } from './decode/compression.ts';
+import { type ExpectedSize, expectSize, START_BYTES } from './expected-size.ts';
+import { type Limits, requireDownload, requireSize } from './limits.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
-import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { type Demand, findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { TargetRoom } from './room/target-room.ts';
+import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
 import type { Joining } from './source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
+import { peek } from './source/peek.ts';
+import { readPart } from './source/read-part.ts';
 import type { Location, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
@@ -26,6 +33,11 @@ export interface Transfer extends Verification {
   readonly readOnly: boolean;
   /** Replace an existing object. */
   readonly force: boolean;
+  /** The suffixes of the files that belong beside the complete image at `path`. */
+  readonly sideFiles: (path: string) => readonly string[];
+  /** Begin even when the object seems to be too large for the target's file system. */
+  readonly overcommit: boolean;
+  readonly limits: Limits;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -87,8 +99,11 @@ async function transferOnce(
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<TransferResult> {
-  using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(start.locations, transfer, options, observer.explain);
+  // Disposed of in the reverse order: what was made is gone before its room is given back.
+  using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
+  using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
+  const demand = await findPromise(start.locations, transfer, options, observer.explain);
+  const { promised } = demand;
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
     ...options,
@@ -97,17 +112,26 @@ async function transferOnce(
   });
   start.opened(source);
   try {
+    const { body, expected } = await lookAhead(
+      { ...source, body: digested(source.body, digest) },
+      room,
+      transfer,
+      options,
+    );
     observer.started(source);
     const { received, result } = await stream(
-      source,
-      digest,
-      destinationAt(staging.path, transfer.type),
+      { ...source, body },
+      expected,
+      transfer,
+      destinationAt(staging.path, transfer),
       options,
       observer,
     );
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    finishObject(staging, transfer, source.lastModified);
+    if (transfer.type === 'tar') staging.publish(osTreeRoot(staging.path));
+    else await publishImage(staging, transfer, source, demand, options, observer.warn);
+    room.settle(result);
     return {
       target: transfer.target,
       url: source.url,
@@ -123,33 +147,69 @@ async function transferOnce(
   }
 }
 
+/**
+ * Judges by what is known beforehand whether the object may and can be made, and makes room for it. The body has been
+ * looked at, and no more, when it returns.
+ */
+async function lookAhead(
+  source: MirroredSource,
+  room: TargetRoom,
+  { limits, overcommit }: Transfer,
+  options: SourceOptions,
+): Promise<{ body: AsyncIterable<Uint8Array>; expected: ExpectedSize }> {
+  try {
+    requireDownload(source.size ?? 0, limits);
+    const { start, body } = await peek(source.body, START_BYTES);
+    const [origin] = source.origins();
+    const asked = { ...options, ...origin };
+    const expected = await expectSize({
+      start,
+      size: source.size,
+      readAt: source.acceptsRanges ? (from, length) => readPart(source, asked, from, length) : undefined,
+      enough: Math.min(room.available(), limits.size),
+    });
+    requireSize(expected.uncompressed, source.size, limits);
+    await room.make(expected, overcommit);
+    return { body, expected };
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw aboutUrl(originOf(source), error);
+  }
+}
+
+/** A body that is hashed as it goes by, so that the digest never lags behind what was taken. */
+async function* digested(
+  body: AsyncIterable<Uint8Array>,
+  digest: Bun.CryptoHasher,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    digest.update(chunk);
+    yield chunk;
+  }
+}
+
 /** What is reason enough to join the bytes of two answers. */
 function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joining {
   if (!mayJoinOnTrust) return 'compared';
   return promised === undefined ? 'validated' : 'promised';
 }
 
-/**
- * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
- * setuid programs of a tarball that is not verified yet are for nobody.
- */
-function destinationAt(staging: string, type: ImageType): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path: staging };
+/** What the worker is to make at the staging path. */
+function destinationAt(path: string, { type, limits }: Transfer): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path, limits };
   try {
-    fs.mkdirSync(staging, { mode: 0o700 });
-    fs.mkdirSync(treePath(staging), { mode: 0o755 });
+    fs.mkdirSync(path, { mode: 0o755 });
   } catch (error) {
-    throw storageError(staging, 0, error);
+    throw storageError(path, 0, error);
   }
-  return { kind: 'directory-tree', path: treePath(staging) };
+  return { kind: 'directory-tree', path, limits };
 }
-
-const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
   source: MirroredSource,
-  digest: Bun.CryptoHasher,
+  expected: ExpectedSize,
+  { limits }: Transfer,
   destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
@@ -160,9 +220,9 @@ async function stream(
   try {
     for await (const chunk of source.body) {
       signal.throwIfAborted();
-      digest.update(chunk);
       await pipeline.write(chunk);
       received += chunk.length;
+      requireDownload(received, limits);
       collector.run();
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
@@ -171,8 +231,15 @@ async function stream(
     return { received, result };
   } catch (error) {
     signal.throwIfAborted();
-    throw aboutUrl(originOf(source), error);
+    throw aboutUrl(originOf(source), aboutSize(expected, error));
   }
+}
+
+/** What was written until the target was full says little without what would have been written in all. */
+function aboutSize({ uncompressed, exact }: ExpectedSize, error: unknown): unknown {
+  if (!(error instanceof RdpullError) || error.code !== 'disk-full' || uncompressed === 0) return error;
+  const message = `${error.message}; the image is ${exact ? '' : 'at least '}${size(uncompressed)} after decompression`;
+  return new RdpullError(error.code, message, error.hint, { cause: error });
 }
 
 /** Where the bytes come from, as it was asked for; of several places the first. */
@@ -191,17 +258,32 @@ function aboutUrl(url: string, error: unknown): unknown {
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
 }
 
-/** The attributes of the finished object, and its final name. */
-function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
-  if (type === 'tar') {
-    staging.publish(osTreeRoot(treePath(staging.path)));
-    return;
-  }
+/** The attributes of the finished image, what belongs beside it, and its final name. */
+async function publishImage(
+  staging: Staging,
+  { target, force, readOnly, sideFiles }: Transfer,
+  source: MirroredSource,
+  demand: Demand,
+  options: SourceOptions,
+  warn: (text: string) => void,
+): Promise<void> {
+  const { lastModified } = source;
+  const [origin] = source.origins();
+  const suffixes = sideFiles(staging.path);
+  const url = originOf(source);
+  const access = { ...options, ...origin };
+  using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
     if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
   } catch (error) {
     throw storageError(staging.path, 0, error);
   }
-  staging.publish();
+  try {
+    beside.publish();
+    staging.publish();
+  } catch (error) {
+    beside.retract();
+    throw error;
+  }
 }

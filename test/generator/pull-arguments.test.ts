@@ -69,6 +69,14 @@ describe('the arguments of a unit', () => {
       'pull --image-root=/run/machines --patience=300 --mirror=http://m/a.raw raw,machine,bootorigin,verify=signature:a:',
     ],
     [
+      'raw,machine,overcommit:a:http://h/a.raw',
+      'pull --type=raw --class=machine --local=a --image-root=/run/machines --patience=300 --verify=signature --overcommit http://h/a.raw',
+    ],
+    [
+      'raw,machine,overcommit,bootorigin:a:',
+      'pull --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,overcommit:a:',
+    ],
+    [
       'tar,machine,bootorigin',
       'pull --image-root=/run/machines --patience=300 tar,machine,bootorigin,verify=signature:bootorigin:',
     ],

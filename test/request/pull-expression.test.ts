@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, bootorigin, runtime=';
+  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, overcommit, bootorigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -22,6 +22,7 @@ const PLAIN: PullRequest = {
   mirrors: [],
   readOnly: false,
   blockdev: false,
+  overcommit: false,
   runtime: undefined,
 };
 
@@ -53,6 +54,7 @@ describe('a valid expression', () => {
     ['raw,confext:f:http://h/x', { imageClass: 'confext' }],
     ['raw,machine,ro:f:http://h/x', { readOnly: true }],
     ['raw,machine,ro,rw:f:http://h/x', { readOnly: false }],
+    ['raw,machine,overcommit:f:http://h/x', { overcommit: true }],
     ['raw,machine,blockdev:f:http://h/x', { blockdev: true }],
     ['raw,machine,runtime=ON:f:http://h/x', { runtime: true }],
     ['raw,machine,runtime=no:f:http://h/x', { runtime: false }],

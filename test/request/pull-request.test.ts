@@ -55,6 +55,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     mirrors: [],
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     runtime: undefined,
   });
   if (request?.remote.kind !== 'url') throw new Error('no URL');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
+import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import type { Location } from '../../src/transfer/source/source.ts';
 import { runTransfer, type Transfer, type TransferResult } from '../../src/transfer/transfer.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -28,7 +29,7 @@ export async function transferOf(
   urls: string | readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const { patience = 20_000, silence = 20_000, ...transfer } = options;
+  const { patience = 20_000, silence = 500, ...transfer } = options;
   using directory = new TemporaryDirectory();
   directory.write('bystander', '');
   const said: string[] = [];
@@ -44,9 +45,12 @@ export async function transferOf(
         target,
         verify: { kind: 'no' },
         keyrings: [],
-        certificates: [],
         readOnly: false,
         force: false,
+        certificates: [],
+        overcommit: false,
+        limits: DEFAULT_LIMITS,
+        sideFiles: () => [],
         ...transfer,
       },
       {
@@ -58,9 +62,9 @@ export async function transferOf(
       },
       {
         started: () => undefined,
+        explain: () => undefined,
         progress: () => undefined,
         warn: (text) => void said.push(text),
-        explain: () => undefined,
       },
     );
   } catch (caught) {

@@ -108,6 +108,8 @@ function reasonToJoin(
   { location: first, source: before }: Begun,
   joining: Joining,
 ): 'validator' | 'promise' | undefined {
+  // Nobody knows where such a part ends.
+  if (source.size === undefined && before.size === undefined) return undefined;
   if (location !== first) {
     if (source.entityTag !== undefined && source.entityTag === before.entityTag) return 'validator';
     return joining === 'promised' && source.size !== undefined && source.size === before.size

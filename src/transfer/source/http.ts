@@ -11,6 +11,7 @@ import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
 
+/** Redirects that are followed when nothing else was asked for. */
 const MAX_REDIRECTS = 10;
 
 /**
@@ -24,15 +25,16 @@ export async function openHttpSource(
   options: SourceOptions,
   wanted?: RangeRequest,
 ): Promise<Source> {
+  const most = options.redirects ?? MAX_REDIRECTS;
   let url = parseUrl(start);
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+  for (let redirects = 0; redirects <= most; redirects++) {
     const answer = await ask(url, options, wanted);
     if (answer.kind === 'source') return answer.source;
     url = redirectTarget(url, answer.location);
   }
   throw new RdpullError(
     'http-redirect',
-    `${shownUrl(start)}: more than ${MAX_REDIRECTS} redirects, the last one to ${shownUrl(url.href)}`,
+    `${shownUrl(start)}: more than ${most} redirects, the last one to ${shownUrl(url.href)}`,
     'check the redirect rules of the server: they may go in a circle',
   );
 }

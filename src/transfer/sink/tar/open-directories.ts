@@ -1,9 +1,11 @@
 import fs from 'node:fs';
 import {
-  changeModeAt,
   fileTypeAt,
   makeDirectoryAt,
+  openDirectoryAt,
   openPlaceAt,
+  openPlaceBelow,
+  S_IFDIR,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
@@ -12,6 +14,8 @@ import { escapes, malformed } from './tar-error.ts';
 
 /** Descriptors kept open between members. */
 const MAX_OPEN = 64;
+/** Of the directories on the way to a deep one, how many stay open: descriptors are few, paths may have 2048 names. */
+const MAX_OPEN_ON_THE_WAY = 32;
 /** A parent that no member of the archive stands for. */
 const MISSING_PARENT_MODE = 0o755;
 
@@ -23,6 +27,7 @@ export class OpenDirectories {
   readonly #root: number;
   /** By key, the latest used last. */
   readonly #open = new Map<string, number>();
+  #made = 0;
 
   /** @param root the target directory's descriptor, which stays the caller's */
   constructor(root: number) {
@@ -47,11 +52,30 @@ export class OpenDirectories {
       start--;
     }
     directory ??= this.#root;
-    for (let index = start; index < depth; index++) {
-      directory = this.#enter(directory, path, index, missing);
-      this.#open.set(path.key(index + 1), directory);
+    // The names of a tarball come directory by directory: one that jumps about should not cost more than it does the
+    // kernel alone.
+    const place = depth - start > 1 ? openPlaceBelow(directory, path.joined(start, depth)) : undefined;
+    if (place !== undefined) {
+      this.#open.set(path.key(depth), place);
+      return place;
+    }
+    let passing: number | undefined; // one on the way that does not stay open
+    try {
+      for (let index = start; index < depth; index++) {
+        directory = this.#enter(directory, path, index, missing);
+        if (passing !== undefined) fs.closeSync(passing);
+        passing = depth - index > MAX_OPEN_ON_THE_WAY ? directory : undefined;
+        if (passing === undefined) this.#open.set(path.key(index + 1), directory);
+      }
+    } finally {
+      if (passing !== undefined) fs.closeSync(passing);
     }
     return directory;
+  }
+
+  /** How many directories were created because they were missing. */
+  get made(): number {
+    return this.#made;
   }
 
   /** The directory with this key was removed: something else may take its name. */
@@ -92,13 +116,17 @@ export class OpenDirectories {
       return openPlaceAt(directory, name);
     } catch (error) {
       if (isSystemError(error, 'ENOENT') && missing === 'create') {
+        this.#made++;
         makeDirectoryAt(directory, name);
-        changeModeAt(directory, name, MISSING_PARENT_MODE);
-        return openPlaceAt(directory, name);
+        const made = openDirectoryAt(directory, name);
+        fs.fchmodSync(made, MISSING_PARENT_MODE);
+        return made;
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
       const parent = path.printable(index + 1);
-      if (fileTypeAt(directory, name) === S_IFLNK) {
+      const type = fileTypeAt(directory, name);
+      if (type === S_IFDIR) throw error; // somebody else put it there since
+      if (type === S_IFLNK) {
         throw escapes(
           `the path ${path.printable()} goes through the symbolic link ${parent} that an earlier member planted`,
         );
