@@ -29,7 +29,7 @@ export const SERVER_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'cert',
     value: 'FILE',
-    help: 'show the certificate (PEM) in FILE to the server, if it asks for one',
+    help: 'show the client certificate (PEM) in FILE to the server, if it asks for one',
   },
   {
     name: 'key',

@@ -19,7 +19,7 @@ import type { Joining } from './source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
 import { peek } from './source/peek.ts';
 import { readPart } from './source/read-part.ts';
-import type { Location, ServerIdentity, SourceOptions } from './source/source.ts';
+import type { Location, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
 
@@ -161,7 +161,7 @@ async function lookAhead(
     requireDownload(source.size ?? 0, limits);
     const { start, body } = await peek(source.body, START_BYTES);
     const [origin] = source.origins();
-    const asked = { ...options, ...serverOf(origin) };
+    const asked = { ...options, ...origin };
     const expected = await expectSize({
       start,
       size: source.size,
@@ -248,12 +248,6 @@ function originOf(source: MirroredSource): string {
   return origin?.url ?? source.url;
 }
 
-/** What the server of that place is shown: also when another file is asked of it. */
-function serverOf(origin: Location | undefined): ServerIdentity {
-  const { login, clientCertificate, zone } = origin ?? {};
-  return { login, clientCertificate, zone };
-}
-
 /** A decoder knows what is wrong with the stream, but not whose stream it is. */
 function aboutUrl(url: string, error: unknown): unknown {
   if (!(error instanceof RdpullError)) return error;
@@ -277,7 +271,7 @@ async function publishImage(
   const [origin] = source.origins();
   const suffixes = sideFiles(staging.path);
   const url = originOf(source);
-  const access = { ...options, ...serverOf(origin) };
+  const access = { ...options, ...origin };
   using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
