@@ -30,9 +30,10 @@ async function struck(url: string, strike: () => Promise<void>, ...options: stri
   using target = new TemporaryDirectory();
   const running = startRdpull(['pull', `--image-root=${target.path}`, ...options, url]);
   const written = () =>
-    target
-      .names()
-      .reduce((sum, name) => sum + (fs.statSync(target.file(name), { throwIfNoEntry: false })?.size ?? 0), 0);
+    fs
+      .readdirSync(target.path, { recursive: true, encoding: 'utf8' })
+      .map((name) => fs.statSync(target.file(name), { throwIfNoEntry: false }))
+      .reduce((sum, stat) => sum + (stat?.isFile() === true ? stat.size : 0), 0);
   while (running.exitCode === null && written() < content.length / 4) await Bun.sleep(5);
   await strike();
   const end = await finished(running);
