@@ -46,6 +46,11 @@ export async function exchange(
   const shown = shownUrl(url.href);
   const { silence = SILENCE } = options;
   const { socket, proxy } = await connect(url, options, silence);
+  // undici takes the loss of a connection for the end of a body that has no other.
+  let loss: Error | undefined;
+  socket.on('error', (error: Error) => {
+    if (isSystemError(error, 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH')) loss ??= error;
+  });
   let connected = false;
   const client = new Client(url.origin, {
     connect(_, callback) {
@@ -85,7 +90,7 @@ export async function exchange(
         const value = answer.headers[name];
         return Array.isArray(value) ? value[0] : value;
       },
-      body: withNamedErrors(answer.body, shown),
+      body: withNamedErrors(answer.body, shown, () => loss),
       close,
     };
   } catch (error) {
@@ -101,9 +106,15 @@ function withoutAnswer(error: unknown): unknown {
   return isClosed ? Object.assign(new Error(error.message), { code: 'RDPULL_NO_ANSWER' }) : error;
 }
 
-async function* withNamedErrors(body: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<Uint8Array> {
+async function* withNamedErrors(
+  body: AsyncIterable<Uint8Array>,
+  shown: string,
+  loss: () => Error | undefined,
+): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
+    const error = loss();
+    if (error !== undefined) throw error;
   } catch (error) {
     throw networkError(shown, error);
   }

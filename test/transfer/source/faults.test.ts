@@ -211,6 +211,20 @@ describe.concurrent('a length', () => {
     expect((await transferOf(`${early.url}/image.raw.xz`)).error?.code).toBe('stream-truncated');
   });
 
+  test('may be missing, and the connection is reset: that is not the end of the file', async () => {
+    await using server = await startFaultServer((call) =>
+      sendFile(call, CONTENT, {
+        headers: { 'Content-Length': '', Connection: 'close' },
+        ranges: false,
+        stop: { after: call.number === 0 ? 1000 : CONTENT.length, by: call.number === 0 ? 'reset' : 'end' },
+      }),
+    );
+    const { image, said } = await transferOf(`${server.url}/image.raw`);
+    expect(image?.equals(CONTENT)).toBe(true);
+    expect(said[0]).toContain('the connection was reset');
+    expect(server.requests.length).toBe(2);
+  });
+
   test('may be said in HTTP/1.0: what is missing is fetched again', async () => {
     await using server = await startFaultServer(async (call) => {
       await call.send(`HTTP/1.0 200 OK\r\nContent-Length: ${CONTENT.length}\r\n\r\n`);
