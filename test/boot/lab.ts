@@ -9,8 +9,8 @@ import type { RootTree } from './root-tree.ts';
 import { SCRATCH } from './scratch.ts';
 import { kernel } from './toolbox.ts';
 
-/** The serial console is where everything is read from, and systemd says what it does. */
-export const CONSOLE = 'console=ttyS0 systemd.show_status=yes';
+/** The serial console is where everything is read from: what systemd does, and of the kernel what matters. */
+export const CONSOLE = 'console=ttyS0 loglevel=6 systemd.show_status=yes';
 
 /** What one scenario works with: a directory, servers and machines that end with it. */
 export class Lab implements AsyncDisposable {
