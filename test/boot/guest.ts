@@ -101,6 +101,11 @@ export class Guest implements AsyncDisposable {
     await this.waitFor(new RegExp(`${MARK} end`));
   }
 
+  /** Waits until the machine has switched itself off. */
+  async switchedOff(): Promise<void> {
+    while (!this.#ended) await this.#wake.promise;
+  }
+
   /** Types a line on the console. */
   type(line: string): void {
     this.#process.stdin.write(`${line}\n`);
@@ -144,7 +149,7 @@ export class Guest implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#process.exited;
-    while (!this.#ended) await this.#wake.promise;
+    await this.switchedOff();
     fs.closeSync(this.#log);
   }
 }
