@@ -5,7 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
-import { pullUnit } from './pull-unit.ts';
+import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
 import { rootParameters } from './root-parameters.ts';
 import { planRoot } from './root-plan.ts';
 import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
@@ -13,16 +13,11 @@ import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
 const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 
 /** What the units are made from. */
-export interface GeneratorInput {
+export interface GeneratorInput extends UnitSurroundings {
   readonly commandLine: string;
   readonly credential: { readonly path: string; readonly expressions: readonly string[] } | undefined;
-  readonly inInitrd: boolean;
   /** Whether it is certain that this machine was not booted over HTTP. */
   readonly lacksBootUrl: boolean;
-  /** The path of this program. */
-  readonly executable: string;
-  /** Whether a file or directory exists. */
-  readonly exists: (path: string) => boolean;
 }
 
 /**
@@ -87,9 +82,9 @@ function collectPulls(
 function pullEntries(
   pull: PlannedPull,
   parameters: PullParameters,
-  { executable, inInitrd }: GeneratorInput,
+  surroundings: UnitSurroundings,
 ): UnitTreeEntry[] {
-  const content = pullUnit(pull, parameters, { executable, inInitrd });
+  const content = pullUnit(pull, parameters, surroundings);
   return [
     { precedence: 'normal', name: pull.unit, content },
     dependencyLink('normal', 'imports.target.wants', pull.unit),

@@ -66,7 +66,7 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
       // Without the root hash, the rest says nothing.
       if (content === undefined) hasRootHash &&= suffix !== ROOT_HASH;
       if (content === undefined) continue;
-      const staging = new Staging(final, force);
+      const staging = await Staging.open(final, { replace: force, tell: request.warn });
       made.push({ staging, final });
       write(staging.path, content);
     }

@@ -101,7 +101,7 @@ async function transferOnce(
 ): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
-  using staging = new Staging(transfer.target, transfer.force);
+  using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
   const { promised } = demand;
   const digest = new Bun.CryptoHasher('sha256');
@@ -129,7 +129,7 @@ async function transferOnce(
     );
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    if (transfer.type === 'tar') staging.publish(osTreeRoot(treePath(staging.path)));
+    if (transfer.type === 'tar') staging.publish(osTreeRoot(staging.path));
     else await publishImage(staging, transfer, source, demand, options, observer.warn);
     room.settle(result);
     return {
@@ -161,7 +161,7 @@ async function lookAhead(
     requireDownload(source.size ?? 0, limits);
     const { start, body } = await peek(source.body, START_BYTES);
     const [origin] = source.origins();
-    const asked = { ...options, login: origin?.login };
+    const asked = { ...options, ...origin };
     const expected = await expectSize({
       start,
       size: source.size,
@@ -194,22 +194,16 @@ function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joi
   return promised === undefined ? 'validated' : 'promised';
 }
 
-/**
- * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
- * setuid programs of a tarball that is not verified yet are for nobody.
- */
-function destinationAt(staging: string, { type, limits }: Transfer): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path: staging, limits };
+/** What the worker is to make at the staging path. */
+function destinationAt(path: string, { type, limits }: Transfer): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path, limits };
   try {
-    fs.mkdirSync(staging, { mode: 0o700 });
-    fs.mkdirSync(treePath(staging), { mode: 0o755 });
+    fs.mkdirSync(path, { mode: 0o755 });
   } catch (error) {
-    throw storageError(staging, 0, error);
+    throw storageError(path, 0, error);
   }
-  return { kind: 'directory-tree', path: treePath(staging), limits };
+  return { kind: 'directory-tree', path, limits };
 }
-
-const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
@@ -277,7 +271,7 @@ async function publishImage(
   const [origin] = source.origins();
   const suffixes = sideFiles(staging.path);
   const url = originOf(source);
-  const access = { ...options, login: origin?.login };
+  const access = { ...options, ...origin };
   using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
