@@ -39,7 +39,7 @@ export class Guest implements AsyncDisposable {
   /** When it was switched on: performance.now(), ms. */
   readonly begun = performance.now();
   readonly #process: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
-  readonly #log: number;
+  #log: number | undefined;
   readonly #limit: number;
   #partial = '';
   #ended = false;
@@ -58,7 +58,7 @@ export class Guest implements AsyncDisposable {
       ...['-netdev', `user,id=n0${network}`, '-device', `virtio-net-pci,netdev=n0,romfile=${networkDevice}`],
       ...['-device', 'virtio-rng-pci'],
     ];
-    fs.writeSync(this.#log, `$ ${command.join(' ')}\n`);
+    this.#write(`$ ${command.join(' ')}`);
     this.#process = Bun.spawn(command, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
     void this.#read();
   }
@@ -138,7 +138,11 @@ export class Guest implements AsyncDisposable {
   #add(piece: string): void {
     const line = { seconds: this.seconds(), text: withoutControls(piece) };
     this.lines.push(line);
-    fs.writeSync(this.#log, `[${line.seconds.toFixed(3).padStart(8)}] ${line.text}\n`);
+    this.#write(`[${line.seconds.toFixed(3).padStart(8)}] ${line.text}`);
+  }
+
+  #write(line: string): void {
+    if (this.#log !== undefined) fs.writeSync(this.#log, `${line}\n`);
   }
 
   #wakeUp(): void {
@@ -150,7 +154,8 @@ export class Guest implements AsyncDisposable {
     this.#process.kill('SIGKILL');
     await this.#process.exited;
     await this.switchedOff();
-    fs.closeSync(this.#log);
+    if (this.#log !== undefined) fs.closeSync(this.#log);
+    this.#log = undefined;
   }
 }
 
