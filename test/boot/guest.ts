@@ -26,7 +26,7 @@ const FAILURE =
   /Kernel panic|Failed to start rdpull@|Entering emergency mode|You are in emergency mode|Oops: int3|BdsDxe: No bootable option/;
 
 /** Under software emulation a kernel is now and then hit while it patches its own code. Nobody here can help that. */
-export const EMULATION_FAULT = /Oops: int3/;
+export const EMULATION_FAULT = /Oops: int3|IO-APIC \+ timer doesn't work/;
 
 /** A boot that did not go where it should have gone. */
 export class BootFailure extends Error {
