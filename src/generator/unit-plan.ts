@@ -51,7 +51,7 @@ function collectPulls(
       const request = parsePullExpression(expression, warn);
       // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
       if (request.remote.kind === 'bootorigin' && lacksBootUrl) {
-        warn(`pull expression ${quoted(expression)} is left out: this machine was not booted over HTTP`);
+        warn(`pull expression ${quotedUrl(expression)} is left out: this machine was not booted over HTTP`);
         return;
       }
       const pull = planPull(request, inInitrd, source);
