@@ -25,6 +25,7 @@ import {
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
+import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
 
@@ -76,12 +77,7 @@ here override what it says.`,
       repeatable: true,
       help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
-    {
-      name: 'ca',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
-    },
+    ...SERVER_OPTIONS,
     {
       name: 'mirror',
       value: 'URL',
@@ -140,17 +136,20 @@ async function pullImage(
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
+  const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
   const display = createDisplay(reporter, service);
+  const warn = eachOnce(reporter.warn);
   const access = {
-    ca: line.values('ca'),
+    ca,
+    proxy,
     signal,
+    warn,
     silence: silenceWithin(milliseconds),
     patience: { milliseconds, notify: display.notify },
     redirects: limited.redirects,
   };
-  const { detail, warn } = reporter;
-  const locations = await findLocations(request, { ...access, detail, warn });
+  const locations = await findLocations(request, { ...access, identity, detail: reporter.detail });
   const [first] = locations;
   if (first === undefined) {
     const skipped =
@@ -239,6 +238,15 @@ function requestedExposure(line: CommandLine, { blockdev, readOnly }: PullReques
     return given === undefined ? undefined : path.resolve(given);
   };
   return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
+}
+
+/** Says nothing twice: a pull asks its server for several files. */
+function eachOnce(warn: (text: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (!said.has(text)) warn(text);
+    said.add(text);
+  };
 }
 
 function targetPath(line: CommandLine, request: PullRequest, url: string): string {

@@ -56,12 +56,12 @@ export async function findPromise(
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
   const { patience: _, ...once } = options;
-  return createAttempts(locations, options).make(async ({ url, login }) => {
+  return createAttempts(locations, options).make(async ({ url, ...server }) => {
     const { manifest, ...promised } = await expectedDigest({
       fileUrl: shownUrl(url),
       fileName: lastComponent(url),
       sibling: (name) => replaceComponents(url, 1, name),
-      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, login }),
+      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }),
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
       trust: { files: keyrings, certificates, warn: explain },
@@ -106,7 +106,7 @@ export async function checkFile(
   options: SourceOptions,
   explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const { promised } = await findPromise([{ url, login: options.login }], verification, options, explain);
+  const { promised } = await findPromise([{ ...options, url }], verification, options, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',

@@ -28,6 +28,12 @@ export interface StagingDirectory {
   readonly fd: number;
 }
 
+/** The directory of an object, also while that is still being made: the one that a person has named. */
+export function namedDirectory(object: string): string {
+  const staging = object.indexOf(`/${PREFIX}`);
+  return staging < 0 ? path.dirname(object) : object.slice(0, staging) || '/';
+}
+
 /**
  * Makes the staging directory of `target`, whose own directory exists. One that was left behind is removed first.
  *

@@ -161,7 +161,7 @@ async function lookAhead(
     requireDownload(source.size ?? 0, limits);
     const { start, body } = await peek(source.body, START_BYTES);
     const [origin] = source.origins();
-    const asked = { ...options, login: origin?.login };
+    const asked = { ...options, ...origin };
     const expected = await expectSize({
       start,
       size: source.size,
@@ -271,7 +271,7 @@ async function publishImage(
   const [origin] = source.origins();
   const suffixes = sideFiles(staging.path);
   const url = originOf(source);
-  const access = { ...options, login: origin?.login };
+  const access = { ...options, ...origin };
   using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);

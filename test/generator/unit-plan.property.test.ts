@@ -46,6 +46,7 @@ const input = fc
       inInitrd,
       executable: '/usr/bin/rdpull',
       exists: () => false,
+      lacksBootUrl: false,
     }),
   );
 

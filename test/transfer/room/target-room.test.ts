@@ -186,7 +186,7 @@ test.each(['text.raw.gz', 'text.raw.zst'])(
     const { status, stderr, files, total } = await onSmallMachine(INITRD, pull(name));
     expect(status).toBe(14);
     expect(stderr).toMatch(
-      /the file system of \S+ is full: 2\d\.\d MiB of the image were written, and it holds 2\d\.\d MiB in all$/m,
+      /the file system of \S+\/run\/machines is full: 2\d\.\d MiB of the image were written, and it holds 2\d\.\d MiB in all$/m,
     );
     expect(stderr).toContain('it lies in RAM: give the machine more');
     expect(files).toEqual([]);
