@@ -1,6 +1,8 @@
 import path from 'node:path';
 
 const SYSTEMD_PULL = '/usr/lib/systemd/systemd-pull';
+/** Made by scripts/systemd-tree. */
+export const SYSTEMD_TREE = path.resolve('dist/systemd/forky');
 
 /** What a peer is to do: pull `url`/`fileName`, and leave it unpacked as {@link PULLED} in `target`. */
 export interface Task {
@@ -30,16 +32,24 @@ export const PULLED = `${PULLED_NAME}.raw`;
  * fsync(2), dd is told to.
  */
 export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
-  const systemdPull = (task: Task, ...options: readonly string[]) => [
-    SYSTEMD_PULL,
-    'raw',
-    '--settings=no',
-    '--roothash=no',
-    '--roothash-signature=no',
-    '--verity=no',
-    ...options,
-    `${task.url}/${task.fileName}`,
-  ];
+  const companions = ['--settings=no', '--roothash=no', '--roothash-signature=no', '--verity=no'];
+  const systemd262 = (mode: string): Peer => ({
+    name: `systemd-pull 262 --verify=${mode}`,
+    verified: mode === 'no' ? 'nothing' : 'SHA256SUMS',
+    command: (task) => [
+      `${SYSTEMD_TREE}/run`,
+      'usr/lib/systemd/systemd-pull',
+      'raw',
+      ...companions,
+      // Without a second, pristine copy.
+      '--keep-download=no',
+      `--verify=${mode}`,
+      `--image-root=${task.target}`,
+      `${task.url}/${task.fileName}`,
+      PULLED_NAME,
+    ],
+    pipeline: false,
+  });
   return [
     {
       name: 'rdpull',
@@ -55,27 +65,21 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
       ],
       pipeline: false,
     },
+    systemd262('checksum'),
+    systemd262('no'),
     {
-      name: 'systemd-pull',
-      verified: 'SHA256SUMS',
+      // At its leanest: when it verifies, it keeps all that it unpacks in memory as well, and otherwise a second copy.
+      name: 'systemd-pull 252 --direct',
+      verified: 'nothing',
       command: (task) => [
-        ...systemdPull(task, '--verify=checksum', `--image-root=${task.target}`),
-        PULLED_NAME,
+        SYSTEMD_PULL,
+        'raw',
+        ...companions,
+        '--verify=no',
+        '--direct',
+        `${task.url}/${task.fileName}`,
+        path.join(task.target, PULLED),
       ],
-      pipeline: false,
-    },
-    {
-      // When it verifies, systemd 252 keeps all that it unpacks in memory as well: this line is without that.
-      name: 'systemd-pull --verify=no',
-      verified: 'nothing',
-      command: (task) => [...systemdPull(task, '--verify=no', `--image-root=${task.target}`), PULLED_NAME],
-      pipeline: false,
-    },
-    {
-      // At its leanest: also without the second, pristine copy that it otherwise keeps.
-      name: 'systemd-pull --verify=no --direct',
-      verified: 'nothing',
-      command: (task) => [...systemdPull(task, '--verify=no', '--direct'), path.join(task.target, PULLED)],
       pipeline: false,
     },
     {
