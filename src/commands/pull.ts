@@ -21,6 +21,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findPullUrl } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -91,6 +92,11 @@ here override what it says.`,
       value: 'SECONDS',
       help: 'how long to try again when the server cannot be reached (default: 0)',
     },
+    LIMIT_OPTION,
+    {
+      name: 'overcommit',
+      help: 'begin even when the image is larger than its file system has room for: when it is mostly holes',
+    },
     { name: 'force', help: 'replace an image that exists already' },
     {
       name: 'keep',
@@ -116,6 +122,7 @@ async function pullImage(
 ): Promise<string> {
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
+  const limited = limits(line);
   const exposure = requestedExposure(line, request);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
@@ -124,6 +131,7 @@ async function pullImage(
     ca: line.values('ca'),
     signal,
     patience: { milliseconds: patience(line), notify: reporter.info },
+    redirects: limited.redirects,
   };
   const found = await findPullUrl(request, { ...access, detail: reporter.detail });
   if (found === undefined) {
@@ -154,7 +162,17 @@ async function pullImage(
   try {
     const { type, verify, readOnly } = request;
     result = await runTransfer(
-      { url, type, target, verify, keyrings: line.values('keyring'), readOnly, force: line.has('force') },
+      {
+        url,
+        type,
+        target,
+        verify,
+        keyrings: line.values('keyring'),
+        readOnly,
+        force: line.has('force'),
+        overcommit: line.has('overcommit'),
+        limits: limited,
+      },
       { ...access, login },
       observer,
     );

@@ -48,6 +48,8 @@ export const ERROR_CODES = {
   'http-web-page': 'http',
   'http-protocol': 'http',
   'http-length': 'http',
+  'http-range': 'http',
+  'http-changed': 'http',
 
   // The bytes arrived, but are not what their format says.
   'stream-truncated': 'decode',
@@ -55,6 +57,7 @@ export const ERROR_CODES = {
   'stream-trailing-data': 'decode',
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
+  'limit-exceeded': 'decode',
   'tar-malformed': 'decode',
   'tar-escape': 'decode',
 
@@ -80,6 +83,7 @@ export const ERROR_CODES = {
   'target-busy': 'storage',
   'target-unwritable': 'storage',
   'disk-full': 'storage',
+  'no-room': 'storage',
   'storage-failed': 'storage',
 
   // The kernel's devices and mounts.

@@ -1,10 +1,14 @@
 import { type Pointer, ptr } from 'bun:ffi';
 import fs from 'node:fs';
+import os from 'node:os';
 import { checked, cString, libc } from './libc.ts';
+import { SystemCallError } from './system-error.ts';
 
 /**
  * The calls that build a directory tree by descriptor and one name at a time, never by a path: no call of this file
- * follows a symbolic link, whatever the tree holds by then.
+ * follows a symbolic link, whatever the tree holds by then, and whoever else changes it meanwhile. A walk by these
+ * calls stays below its start as openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, but on every kernel and
+ * under every seccomp filter, and its directories can be kept open for the next names.
  */
 const c = libc({
   openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
@@ -15,7 +19,8 @@ const c = libc({
   unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
   statx: { args: ['i32', 'ptr', 'i32', 'u32', 'ptr'], returns: 'i32' },
   fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
-  fchmodat: { args: ['i32', 'ptr', 'u32', 'i32'], returns: 'i32' },
+  chmod: { args: ['ptr', 'u32'], returns: 'i32' },
+  close: { args: ['i32'], returns: 'i32' },
   futimens: { args: ['i32', 'ptr'], returns: 'i32' },
   utimensat: { args: ['i32', 'ptr', 'ptr', 'i32'], returns: 'i32' },
   fsetxattr: { args: ['i32', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
@@ -23,12 +28,6 @@ const c = libc({
   fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
   syncfs: { args: ['i32'], returns: 'i32' },
 });
-
-/** PATH_MAX, linux/limits.h: the longest path or link target the kernel takes, its NUL included. */
-export const PATH_MAX = 4096;
-/** XATTR_NAME_MAX and XATTR_SIZE_MAX, linux/limits.h, in bytes. */
-export const XATTR_NAME_MAX = 255;
-export const XATTR_SIZE_MAX = 65536;
 
 /** S_IFMT's values, linux/stat.h. */
 export const S_IFIFO = 0o010000;
@@ -39,7 +38,7 @@ export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
 const S_IFMT = 0o170000;
 
-const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_RDONLY, O_WRONLY } = fs.constants;
+const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 /** asm-generic/fcntl.h; the same on x86-64 and arm64, unlike O_DIRECTORY and O_NOFOLLOW. */
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
@@ -47,6 +46,7 @@ const O_PATH = 0o10000000;
 /** linux/fcntl.h */
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
+const AT_EMPTY_PATH = 0x1000;
 
 /** A NUL-terminated file name (one component) in memory that the kernel reads in place. */
 export type Name = Pointer;
@@ -88,9 +88,10 @@ export function createFileAt(directory: number, name: Name): number {
   return checked('openat', c.openat(directory, name, flags, 0o600));
 }
 
-/** Opens a regular file for reading. */
+/** Opens a file for reading. Does not wait, should it be a fifo by now. */
 export function openFileAt(directory: number, name: Name): number {
-  return checked('openat', c.openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0));
+  const flags = O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+  return checked('openat', c.openat(directory, name, flags, 0));
 }
 
 /** Creates a directory that only its owner may enter. */
@@ -127,10 +128,13 @@ const statxBuffer = Buffer.from(new ArrayBuffer(256));
 const statxAddress = ptr(statxBuffer);
 const STATX_TYPE = 0x001;
 const STX_MODE = 28;
+/** With AT_EMPTY_PATH: the descriptor itself. */
+const NO_NAME = ptr(cString(''));
 
 /** What `name` itself is, not what it may point to: one of the S_IF constants. */
 export function fileTypeAt(directory: number, name: Name): number {
-  checked('statx', c.statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, statxAddress));
+  const flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+  checked('statx', c.statx(directory, name, flags, STATX_TYPE, statxAddress));
   return statxBuffer.readUInt16LE(STX_MODE) & S_IFMT;
 }
 
@@ -140,11 +144,19 @@ export function changeOwnerAt(directory: number, name: Name, uid: number, gid: n
 }
 
 /**
- * Sets the mode of a name the caller has just created and knows not to be a symbolic link: fchmodat(2) has no flag
- * for it before Linux 6.6.
+ * Sets the mode of `name` itself, which may be a device and so cannot be opened. Needs /proc: fchmodat(2) has no flag
+ * against symbolic links before Linux 6.6 (fchmodat2), and no descriptor of O_PATH is good for fchmod(2).
+ *
+ * @throws SystemCallError `ELOOP` when it is a symbolic link, which has no mode
  */
 export function changeModeAt(directory: number, name: Name, mode: number): void {
-  checked('fchmodat', c.fchmodat(directory, name, mode, 0));
+  const fd = checked('openat', c.openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
+  try {
+    if (fileTypeAt(fd, NO_NAME) === S_IFLNK) throw new SystemCallError('chmod', os.constants.errno.ELOOP);
+    checked('chmod', c.chmod(cString(`/proc/self/fd/${fd}`), mode));
+  } finally {
+    c.close(fd);
+  }
 }
 
 /** struct timespec[2]: access time, which is left alone, and modification time. */

@@ -6,15 +6,25 @@ import { isSystemError } from './system-error.ts';
  * flock(2): a lock on an open file description, gone when its last descriptor is closed. udev, systemd and
  * util-linux use them on whole block devices (https://systemd.io/BLOCK_DEVICE_LOCKING) and on /dev/loop-control.
  */
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
 const { flock } = libc({ flock: { args: ['i32', 'i32'], returns: 'i32' } });
 
-/** Takes the exclusive lock if nobody is in the way. */
+/** Takes the exclusive lock if nobody is in the way. A shared lock that `fd` had is gone when somebody is. */
 export function tryLockFile(fd: number): boolean {
+  return tryLock(fd, LOCK_EX);
+}
+
+/** Takes a shared lock if nobody has the exclusive one. */
+export function tryShareFile(fd: number): boolean {
+  return tryLock(fd, LOCK_SH);
+}
+
+function tryLock(fd: number, operation: number): boolean {
   try {
-    checked('flock', flock(fd, LOCK_EX | LOCK_NB));
+    checked('flock', flock(fd, operation | LOCK_NB));
     return true;
   } catch (error) {
     if (isSystemError(error, 'EWOULDBLOCK', 'EAGAIN')) return false;

@@ -1,16 +1,22 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
 import type { Compression } from './decode/compression.ts';
+import { type ExpectedSize, expectSize, START_BYTES } from './expected-size.ts';
+import { type Limits, requireDownload, requireSize } from './limits.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { TargetRoom } from './room/target-room.ts';
 import { storageError } from './sink/storage-error.ts';
 import { openSource } from './source/open-source.ts';
+import { peek } from './source/peek.ts';
+import { readPart } from './source/read-part.ts';
 import type { Source, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 
@@ -23,6 +29,9 @@ export interface Transfer extends Verification {
   readonly readOnly: boolean;
   /** Replace an existing object. */
   readonly force: boolean;
+  /** Begin even when the object seems to be too large for the target's file system. */
+  readonly overcommit: boolean;
+  readonly limits: Limits;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -61,20 +70,25 @@ export async function runTransfer(
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<TransferResult> {
+  // Disposed of in the reverse order: what was made is gone before its room is given back.
+  using room = new TargetRoom(path.dirname(transfer.target));
   using staging = new Staging(transfer.target, transfer.force);
   const promised = await findPromise(transfer.url, transfer, options);
-  const source = await openSource(transfer.url, options);
+  const opened = await openSource(transfer.url, options);
   try {
+    const { source, expected } = await lookAhead(opened, room, transfer, options);
     observer.started(source);
     const { sha256, received, result } = await stream(
       source,
+      expected,
       transfer,
-      destinationAt(staging.path, transfer.type),
+      destinationAt(staging.path, transfer),
       options,
       observer,
     );
     requirePromise(transfer.url, promised, { sha256, bytes: received });
     finishObject(staging, transfer, source.lastModified);
+    room.settle(result);
     return {
       target: transfer.target,
       url: source.url,
@@ -86,7 +100,35 @@ export async function runTransfer(
       promised,
     };
   } finally {
-    source.close();
+    opened.close();
+  }
+}
+
+/**
+ * Judges by what is known beforehand whether the object may and can be made, and makes room for it. The body has been
+ * looked at, and no more, when it returns.
+ */
+async function lookAhead(
+  source: Source,
+  room: TargetRoom,
+  { url, type, limits, overcommit }: Transfer,
+  options: SourceOptions,
+): Promise<{ source: Source; expected: ExpectedSize }> {
+  try {
+    requireDownload(source.size ?? 0, limits);
+    const { start, body } = await peek(source.body, START_BYTES);
+    const expected = await expectSize({
+      start,
+      size: source.size,
+      readAt: source.acceptsRanges ? (from, length) => readPart(source, options, from, length) : undefined,
+      enough: Math.min(room.available(), limits.size),
+    });
+    requireSize(expected.uncompressed, source.size, limits);
+    await room.make(expected, type === 'tar', overcommit);
+    return { source: { ...source, body }, expected };
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw aboutUrl(url, error);
   }
 }
 
@@ -94,15 +136,15 @@ export async function runTransfer(
  * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
  * setuid programs of a tarball that is not verified yet are for nobody.
  */
-function destinationAt(staging: string, type: ImageType): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path: staging };
+function destinationAt(staging: string, { type, limits }: Transfer): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path: staging, limits };
   try {
     fs.mkdirSync(staging, { mode: 0o700 });
     fs.mkdirSync(treePath(staging), { mode: 0o755 });
   } catch (error) {
     throw storageError(staging, 0, error);
   }
-  return { kind: 'directory-tree', path: treePath(staging) };
+  return { kind: 'directory-tree', path: treePath(staging), limits };
 }
 
 const treePath = (staging: string) => path.join(staging, 'tree');
@@ -110,7 +152,8 @@ const treePath = (staging: string) => path.join(staging, 'tree');
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
   source: Source,
-  { url }: Transfer,
+  expected: ExpectedSize,
+  { url, limits }: Transfer,
   destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
@@ -125,6 +168,7 @@ async function stream(
       digest.update(chunk);
       await pipeline.write(chunk);
       received += chunk.length;
+      requireDownload(received, limits);
       collector.run();
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
@@ -140,8 +184,15 @@ async function stream(
     return { sha256: digest.digest('hex'), received, result };
   } catch (error) {
     signal.throwIfAborted();
-    throw aboutUrl(url, error);
+    throw aboutUrl(url, aboutSize(expected, error));
   }
+}
+
+/** What was written until the target was full says little without what would have been written in all. */
+function aboutSize({ uncompressed, exact }: ExpectedSize, error: unknown): unknown {
+  if (!(error instanceof RdpullError) || error.code !== 'disk-full' || uncompressed === 0) return error;
+  const message = `${error.message}; the image is ${exact ? '' : 'at least '}${size(uncompressed)} after decompression`;
+  return new RdpullError(error.code, message, error.hint, { cause: error });
 }
 
 /** A decoder knows what is wrong with the stream, but not whose stream it is. */

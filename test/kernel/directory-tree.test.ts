@@ -78,9 +78,29 @@ test('follows no symbolic link: not to open, not to change, not to link', () => 
   expect(stat('data')).toStartWith('regular empty file 644 0:0');
   expect(fs.statSync(path.join(base, 'data')).mtimeMs).toBeGreaterThan(1e12);
   expect(run(['getfattr', '-m', '-', 'data'], { cwd: base }).toString()).toBe('');
+  expect(code(() => tree.changeModeAt(root, name('to-file'), 0o4777))).toBe('ELOOP');
+  expect(stat('data')).toStartWith('regular empty file 644 ');
   tree.makeHardLinkAt(root, name('to-file'), root, name('linked', 256));
   expect(tree.fileTypeAt(root, name('linked'))).toBe(tree.S_IFLNK);
   expect(fs.lstatSync(path.join(base, 'linked')).nlink).toBe(2);
+});
+
+test('sets the mode of devices and fifos, which it does not open', () => {
+  tree.makeNodeAt(root, name('no-driver'), tree.S_IFCHR, 4095, 1048575);
+  tree.makeNodeAt(root, name('pipe'), tree.S_IFIFO, 0, 0);
+  const before = fs.readdirSync('/proc/self/fd').length;
+  tree.changeModeAt(root, name('no-driver'), 0o4751);
+  tree.changeModeAt(root, name('pipe'), 0o1612);
+  expect(stat('no-driver')).toStartWith('character special file 4751');
+  expect(stat('pipe')).toStartWith('fifo 1612');
+  expect(fs.readdirSync('/proc/self/fd').length).toBe(before);
+});
+
+test('opens a fifo without waiting for its writer', () => {
+  tree.makeNodeAt(root, name('waiting'), tree.S_IFIFO, 0, 0);
+  const fd = tree.openFileAt(root, name('waiting'));
+  expect(fs.fstatSync(fd).isFIFO()).toBe(true);
+  fs.closeSync(fd);
 });
 
 test('sets times to the nanosecond, before 1970 and after 2106', () => {

@@ -1,5 +1,6 @@
 import type { ErrorRecord } from '../../console/rdpull-error.ts';
 import type { Compression } from '../decode/compression.ts';
+import type { Limits } from '../limits.ts';
 import type { SinkResult } from '../sink/sink.ts';
 import type { Ring } from './ring.ts';
 
@@ -7,6 +8,7 @@ import type { Ring } from './ring.ts';
 export interface Destination {
   readonly kind: 'raw-image' | 'directory-tree';
   readonly path: string;
+  readonly limits: Limits;
 }
 
 /** From the main thread to the worker. */

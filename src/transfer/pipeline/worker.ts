@@ -2,6 +2,7 @@ import { RdpullError } from '../../console/rdpull-error.ts';
 import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../decode/compression.ts';
 import type { Decoder } from '../decode/decoder.ts';
 import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
+import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
 import type { Sink } from '../sink/sink.ts';
 import type { Destination, FromWorker, ToWorker } from './messages.ts';
@@ -20,6 +21,8 @@ interface Open {
 }
 
 let started: { ring: Ring; sink: Sink; control: ReturnType<typeof openControl> } | undefined;
+/** Bytes of the stream that the decoder was given. */
+let taken = 0;
 let open: Open | undefined;
 let failed = false;
 
@@ -48,6 +51,7 @@ function handle(message: Exclude<ToWorker, { kind: 'close' }>): void {
   if (message.kind === 'chunk') {
     const bytes = slotBytes(ring, message.slot, message.length);
     open ??= openFor(bytes, sink, control.cancelled);
+    taken += bytes.length;
     open.decoder.write(bytes);
     send({ kind: 'released', slot: message.slot });
     return;
@@ -60,13 +64,17 @@ function handle(message: Exclude<ToWorker, { kind: 'close' }>): void {
   send({ kind: 'finished', result: { ...sink.finish(), compression: open.compression } });
 }
 
-function start(ring: Ring, { kind, path }: Destination): void {
+function start(ring: Ring, { kind, path, limits }: Destination): void {
   const control = openControl(ring);
   const sink =
     kind === 'raw-image'
       ? openRawImageSink(path)
-      : openDirectoryTreeSink(path, { warn: (text) => send({ kind: 'warning', text }) });
-  started = { ring, control, sink: counted(sink, control.addDecodedBytes) };
+      : openDirectoryTreeSink(path, {
+          warn: (text) => send({ kind: 'warning', text }),
+          limits,
+        });
+  const limited = limitedSink(sink, limits, () => taken);
+  started = { ring, control, sink: counted(limited, control.addDecodedBytes) };
 }
 
 function openFor(first: Uint8Array, sink: Sink, cancelled: () => boolean): Open {

@@ -1,30 +1,29 @@
 import type { Sink, SinkResult } from './sink.ts';
 import { TarExtractor } from './tar/tar-extractor.ts';
+import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
 
 export interface DirectoryTreeOptions {
   /** Called when something is lost that the tree can do without: an extended attribute, an unknown kind of file. */
   readonly warn?: (message: string) => void;
-  /** An archive of more members is refused. */
-  readonly maxMembers?: number;
+  /** What the archive may ask for; those of {@link DEFAULT_TAR_LIMITS} unless given. */
+  readonly limits?: TarLimits;
 }
-
-const DEFAULT_MAX_MEMBERS = 10_000_000;
 
 /**
  * A sink that unpacks a tar archive: see {@link TarReader} for the dialects and {@link TarExtractor} for what becomes
  * of the members. Must run as root.
  *
- * Owners are numeric, for names mean nothing in an initrd. Refused are archives with more than `maxMembers`, names
- * longer than Linux allows or 256 directories deep, PAX headers above 1 MiB, sparse files of more than a million
- * pieces, and more directories than fit into 64 MiB of notes about them (some 250,000): all that memory depends on.
+ * Owners are numeric, for names mean nothing in an initrd. Refused (`limit-exceeded`) are archives that go beyond
+ * `limits`, and all that memory depends on: PAX headers above 1 MiB, sparse files of more than a million pieces, and
+ * more directories than fit into 64 MiB of notes about them (some 250,000).
  *
  * @param path an existing, empty directory. It takes the attributes of the archive's own `./`, if there is one.
  */
 export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): Sink {
-  const { warn = () => undefined, maxMembers = DEFAULT_MAX_MEMBERS } = options;
-  const extractor = new TarExtractor(path, { warn, maxMembers });
-  const reader = new TarReader(extractor, warn);
+  const { warn = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;
+  const extractor = new TarExtractor(path, { warn, limits });
+  const reader = new TarReader(extractor, { warn, limits });
 
   function explained<T>(work: () => T): T {
     try {

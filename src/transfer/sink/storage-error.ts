@@ -1,9 +1,9 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
+import { type FileSystem, inspectFileSystem } from '../room/file-system.ts';
 
 /**
  * What a failed write means, for a person, with the figures of the file system.
@@ -15,20 +15,38 @@ export function storageError(target: string, written: number, error: unknown): R
   if (error instanceof RdpullError) return error;
   const directory = path.dirname(target);
   const where = printable(directory);
-  if (isSystemError(error, 'ENOSPC', 'EDQUOT')) {
-    return new RdpullError('disk-full', fullMessage(directory, written), fullHint(directory), {
-      cause: error,
-    });
+  const soFar = `${size(written)} of the image were written`;
+  if (isSystemError(error, 'ENOSPC')) {
+    const { message, hint } = full(where, soFar, inspected(directory));
+    return new RdpullError('disk-full', message, hint, { cause: error });
+  }
+  if (isSystemError(error, 'EDQUOT')) {
+    return new RdpullError(
+      'disk-full',
+      `the quota on the file system of ${where} is used up: ${soFar}`,
+      'raise the quota (edquota, xfs_quota, btrfs qgroup), or name another file system with --image-root=DIR',
+      { cause: error },
+    );
+  }
+  if (isSystemError(error, 'EFBIG')) {
+    return new RdpullError(
+      'disk-full',
+      `a file below ${where} cannot become larger: ${soFar}, and its file system (or ulimit -f) allows no more in one file`,
+      'name a directory on ext4, xfs or btrfs with --image-root=DIR',
+      { cause: error },
+    );
   }
   if (isSystemError(error, 'EROFS', 'EACCES', 'EPERM')) {
     return new RdpullError(
       'target-unwritable',
       `${where} cannot be written to: ${error.code === 'EROFS' ? 'the file system is read-only' : 'permission denied'}`,
-      'choose another directory with --image-root=DIR, or run rdpull as root',
+      error.code === 'EROFS'
+        ? 'choose another directory with --image-root=DIR; if it became read-only by itself, dmesg says why'
+        : 'choose another directory with --image-root=DIR, or run rdpull as root',
       { cause: error },
     );
   }
-  const reason = reasonOf(error);
+  const reason = isSystemError(error, 'EIO') ? 'the disk reports an error (EIO)' : reasonOf(error);
   return new RdpullError(
     'storage-failed',
     `writing below ${where} failed after ${size(written)}: ${reason}`,
@@ -37,22 +55,35 @@ export function storageError(target: string, written: number, error: unknown): R
   );
 }
 
-function fullMessage(directory: string, written: number): string {
-  const where = printable(directory);
+function inspected(directory: string): FileSystem | undefined {
   try {
-    const stat = fs.statfsSync(directory);
-    const total = stat.blocks * stat.bsize;
-    if (stat.files > 0 && stat.ffree === 0) {
-      return `the file system of ${where} has no inodes left (it has ${stat.files}); ${size(written)} were written`;
-    }
-    return `the file system of ${where} is full: ${size(written)} of the image were written, and it holds ${size(total)} in all`;
+    return inspectFileSystem(directory);
   } catch {
-    return `the file system of ${where} is full: ${size(written)} of the image were written`;
+    return undefined;
   }
 }
 
-function fullHint(directory: string): string {
-  return directory.startsWith('/run')
-    ? 'give the machine more RAM (/run is a fifth of it), or name a larger file system with --image-root=DIR'
-    : 'make room, or name a larger file system with --image-root=DIR';
+/** ENOSPC is said of bytes and of inodes alike. */
+function full(where: string, soFar: string, fileSystem: FileSystem | undefined) {
+  const elsewhere = 'name a larger file system with --image-root=DIR';
+  if (fileSystem === undefined) {
+    return { message: `the file system of ${where} is full: ${soFar}`, hint: `make room, or ${elsewhere}` };
+  }
+  const { kind, total, inodes, usedInodes, mountPoint } = fileSystem;
+  if (usedInodes >= inodes) {
+    return {
+      message: `the file system of ${where} has no inodes left: it holds ${inodes} files and directories, and no more; ${soFar}`,
+      hint:
+        kind === 'tmpfs'
+          ? `give it more: mount -o remount,nr_inodes=${inodes * 2} ${printable(mountPoint)}; or ${elsewhere}`
+          : 'remove files, or name a file system with more inodes (mkfs.ext4 -N NUMBER; btrfs and xfs need none set aside)',
+    };
+  }
+  return {
+    message: `the file system of ${where} is full: ${soFar}, and it holds ${size(total)} in all`,
+    hint:
+      kind === 'tmpfs'
+        ? 'it lies in RAM: give the machine more, make the image smaller, or name a directory on a disk with --image-root=DIR'
+        : `make room, or ${elsewhere}`,
+  };
 }

@@ -6,10 +6,8 @@ import { certificateAuthorities } from './certificate-authorities.ts';
 import { networkError } from './network-error.ts';
 import type { SourceOptions } from './source.ts';
 
-/** How long a server may take to accept a connection, in ms. */
-const CONNECT_TIMEOUT = 30_000;
-/** How long it may stay silent, in ms. There is no limit on the whole. */
-const SILENCE_TIMEOUT = 60_000;
+/** How long a server may take to accept a connection, or stay silent, in ms. There is no limit on the whole. */
+const SILENCE = 30_000;
 
 /** The answer to one request. */
 export interface Exchange {
@@ -33,18 +31,18 @@ export interface Exchange {
 export async function exchange(
   url: URL,
   headers: Readonly<Record<string, string>>,
-  { ca, signal }: Pick<SourceOptions, 'ca' | 'signal'>,
+  { ca, signal, silence = SILENCE }: Pick<SourceOptions, 'ca' | 'signal' | 'silence'>,
 ): Promise<Exchange> {
   const shown = shownUrl(url.href);
   const agent = new Agent({
     connect: {
-      timeout: CONNECT_TIMEOUT,
+      timeout: silence,
       // Said outright: NODE_TLS_REJECT_UNAUTHORIZED in the environment would turn the check off.
       rejectUnauthorized: true,
       ...(url.protocol === 'https:' && { ca: certificateAuthorities(ca) }),
     },
-    headersTimeout: SILENCE_TIMEOUT,
-    bodyTimeout: SILENCE_TIMEOUT,
+    headersTimeout: silence,
+    bodyTimeout: silence,
   });
   const close = () => void agent.destroy().catch(() => undefined);
   try {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
-import type { Source } from './source.ts';
+import type { ByteRange, RangeRequest, Source } from './source.ts';
 
 const CHUNK_BYTES = 256 * 1024;
 /** How long to read before others have their turn, in ms. */
@@ -27,8 +27,8 @@ export function pathOfFileUrl(url: string): string {
   }
 }
 
-/** A file of this machine as a source. */
-export function openFileSource(url: string): Source {
+/** A file of this machine, or a part of it, as a source. */
+export function openFileSource(url: string, wanted?: RangeRequest): Source {
   const path = pathOfFileUrl(url);
   let fd: number;
   let stat: fs.Stats;
@@ -52,13 +52,30 @@ export function openFileSource(url: string): Source {
       'name an image file',
     );
   }
-  return { url, size: stat.size, lastModified: stat.mtime, body: chunksOf(fd, path), close };
+  const last = stat.size - 1;
+  const range =
+    wanted !== undefined && wanted.from <= last
+      ? { from: wanted.from, to: Math.min(wanted.to ?? last, last) }
+      : undefined;
+  return {
+    url,
+    size: stat.size,
+    lastModified: stat.mtime,
+    validator: undefined,
+    entityTag: undefined,
+    acceptsRanges: true,
+    range,
+    body: chunksOf(fd, path, range),
+    close,
+  };
 }
 
-async function* chunksOf(fd: number, path: string): AsyncGenerator<Uint8Array> {
+async function* chunksOf(fd: number, path: string, range?: ByteRange): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(CHUNK_BYTES);
+  let position = range?.from ?? 0;
+  const end = range === undefined ? Number.POSITIVE_INFINITY : range.to + 1;
   let rested = performance.now();
-  for (;;) {
+  while (position < end) {
     // Reading never waits here, and would leave signals and progress no turn.
     if (performance.now() - rested > TURN) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -66,11 +83,12 @@ async function* chunksOf(fd: number, path: string): AsyncGenerator<Uint8Array> {
     }
     let length: number;
     try {
-      length = fs.readSync(fd, buffer, 0, CHUNK_BYTES, null);
+      length = fs.readSync(fd, buffer, 0, Math.min(CHUNK_BYTES, end - position), position);
     } catch (error) {
       throw readError(path, error);
     }
     if (length === 0) return;
+    position += length;
     yield buffer.subarray(0, length);
   }
 }

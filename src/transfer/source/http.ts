@@ -1,59 +1,101 @@
+import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { version } from '../../version.ts';
+import { parseContentRange } from './content-range.ts';
 import { exchange } from './exchange.ts';
 import { httpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
-import type { Source, SourceOptions } from './source.ts';
+import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
+import { strongEntityTag, strongValidator } from './validator.ts';
 
+/** Redirects that are followed when nothing else was asked for. */
 const MAX_REDIRECTS = 10;
 
 /**
- * Asks for a file over HTTP or HTTPS. Redirects are followed, a few, and never from https to http: a network that
- * can answer for the second server could then replace what the first one vouched for.
+ * Asks for a file over HTTP or HTTPS, or for a part of it. Redirects are followed, a few, and never from https to http:
+ * a network that can answer for the second server could then replace what the first one vouched for.
  *
  * @throws RdpullError of the network or http family
  */
-export async function openHttpSource(start: string, options: SourceOptions): Promise<Source> {
+export async function openHttpSource(
+  start: string,
+  options: SourceOptions,
+  wanted?: RangeRequest,
+): Promise<Source> {
+  const most = options.redirects ?? MAX_REDIRECTS;
   let url = parseUrl(start);
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const answer = await ask(url, options);
+  for (let redirects = 0; redirects <= most; redirects++) {
+    const answer = await ask(url, options, wanted);
     if (answer.kind === 'source') return answer.source;
     url = redirectTarget(url, answer.location);
   }
   throw new RdpullError(
     'http-redirect',
-    `${shownUrl(start)}: more than ${MAX_REDIRECTS} redirects, the last one to ${shownUrl(url.href)}`,
+    `${shownUrl(start)}: more than ${most} redirects, the last one to ${shownUrl(url.href)}`,
     'check the redirect rules of the server: they may go in a circle',
   );
 }
 
 type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location: string };
 
-async function ask(url: URL, options: SourceOptions): Promise<Answer> {
+async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | undefined): Promise<Answer> {
   const shown = shownUrl(url.href);
   const { status, reason, header, body, close } = await exchange(
     url,
-    requestHeaders(url, options.login),
+    { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
     options,
   );
-  const location = header('location');
-  if (status >= 300 && status < 400 && location !== undefined) {
+  try {
+    const location = header('location');
+    if (status >= 300 && status < 400 && location !== undefined) {
+      close();
+      return { kind: 'redirect', location };
+    }
+    const part = wanted !== undefined && status === 206 ? sentPart(shown, wanted, header) : undefined;
+    if (status !== 200 && part === undefined) throw httpStatusError(shown, status, reason);
+    const source: Source = {
+      url: url.href,
+      size: part === undefined ? contentLength(header('content-length')) : part.size,
+      lastModified: date(header('last-modified')),
+      validator: strongValidator(header),
+      entityTag: strongEntityTag(header('etag')),
+      acceptsRanges: part !== undefined || header('accept-ranges')?.toLowerCase() === 'bytes',
+      range: part?.range,
+      body,
+      close,
+    };
+    return { kind: 'source', source };
+  } catch (error) {
     close();
-    return { kind: 'redirect', location };
+    throw error;
   }
-  if (status !== 200) {
-    close();
-    throw httpStatusError(shown, status, reason);
+}
+
+/**
+ * The part of the file that an answer 206 holds. It has to begin where it was asked for, and must not go beyond; it may
+ * end earlier (RFC 9110, section 15.3.7).
+ */
+function sentPart(
+  shown: string,
+  { from, to = Number.POSITIVE_INFINITY }: RangeRequest,
+  header: (name: string) => string | undefined,
+): { readonly range: ByteRange; readonly size: number | undefined } {
+  const said = header('content-range');
+  const { range, size } = parseContentRange(said) ?? {};
+  const length = contentLength(header('content-length'));
+  if (range?.from === from && range.to <= to && (length === undefined || length === range.to - from + 1)) {
+    return { range, size };
   }
-  const source: Source = {
-    url: url.href,
-    size: contentLength(header('content-length')),
-    lastModified: date(header('last-modified')),
-    body,
-    close,
-  };
-  return { kind: 'source', source };
+  throw new RdpullError(
+    'http-range',
+    `${shown}: asked for the bytes from ${from} on, the server answers 206 with ${
+      said === undefined
+        ? `no Content-Range (${printable(header('content-type') ?? 'no type')})`
+        : `Content-Range: ${printable(said)}`
+    }${length === undefined ? '' : `, Content-Length: ${length}`}`,
+    'the server, or a proxy before it, does not send parts of files rightly: check its configuration',
+  );
 }
 
 function requestHeaders(url: URL, login: Login | undefined): Record<string, string> {
@@ -63,6 +105,14 @@ function requestHeaders(url: URL, login: Login | undefined): Record<string, stri
     'accept-encoding': 'identity',
     // A login is for the server it was given for, and for no other.
     ...(login?.origin === url.origin && { authorization: login.authorization }),
+  };
+}
+
+function rangeHeaders(wanted: RangeRequest | undefined): Record<string, string> {
+  if (wanted === undefined) return {};
+  return {
+    range: `bytes=${wanted.from}-${wanted.to ?? ''}`,
+    ...(wanted.validator !== undefined && { 'if-range': wanted.validator }),
   };
 }
 

@@ -2,24 +2,29 @@ import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { openFileSource } from './file.ts';
 import { patiently } from './patience.ts';
-import type { Source, SourceOptions } from './source.ts';
+import type { RangeRequest, Source, SourceOptions } from './source.ts';
 
 /**
- * Opens an `http:`, `https:` or `file:` URL for reading from its start.
+ * Opens an `http:`, `https:` or `file:` URL for reading from its start, or, where `wanted` is given and the server can,
+ * a part of it: `range` of the source says which.
  *
  * Where the server cannot be reached, it tries again for as long as `options.patience` says, and resolves anew each time.
  *
  * @throws RdpullError of the network, http or storage family
  */
-export function openSource(url: string, options: SourceOptions): Promise<Source> {
-  return patiently(() => openOnce(url, options), options);
+export function openSource(url: string, options: SourceOptions, wanted?: RangeRequest): Promise<Source> {
+  return patiently(() => openOnce(url, options, wanted), options);
 }
 
-async function openOnce(url: string, options: SourceOptions): Promise<Source> {
-  if (url.startsWith('file:')) return openFileSource(url);
+async function openOnce(
+  url: string,
+  options: SourceOptions,
+  wanted: RangeRequest | undefined,
+): Promise<Source> {
+  if (url.startsWith('file:')) return openFileSource(url, wanted);
   // undici takes 40 ms to load: not for files.
   const { openHttpSource } = await import('./http.ts');
-  return openHttpSource(url, options);
+  return openHttpSource(url, options, wanted);
 }
 
 const MISSING: ReadonlySet<ErrorCode> = new Set(['http-not-found', 'http-forbidden', 'file-not-found']);

@@ -9,17 +9,48 @@ export interface SourceOptions {
   readonly login: Login | undefined;
   /** How long to try to reach the server; without it, once. */
   readonly patience?: Patience;
+  /** How many redirects to follow; without it, ten. */
+  readonly redirects?: number;
+  /** How long a server may stay silent, in ms, where the usual time is too long: in tests. */
+  readonly silence?: number;
   /** Ends the request or the body early. */
   readonly signal: AbortSignal;
+}
+
+/** The part of a file that is asked for. A server may send the whole file nevertheless: see {@link Source.range}. */
+export interface RangeRequest {
+  /** The first byte that is wanted, counted from 0. */
+  readonly from: number;
+  /** The last byte that is wanted; absent: all to the end. */
+  readonly to?: number;
+  /** Send the whole file instead if this is not its validator any more (`If-Range`, RFC 9110, section 13.1.5). */
+  readonly validator?: string | undefined;
+}
+
+/** Which bytes a body holds: `from` and `to` are the first and the last of them. */
+export interface ByteRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** A file on its way: what is known of it beforehand, and its bytes. */
 export interface Source {
   /** Where the bytes really come from, after redirects. */
   readonly url: string;
-  /** Length in bytes, when it is known before the end. */
+  /** Length of the whole file in bytes, when it is known before the end. */
   readonly size: number | undefined;
   readonly lastModified: Date | undefined;
+  /**
+   * What `If-Range` may carry to ask for the rest of the very same bytes: a strong entity tag, or a date that counts as
+   * one. undefined when the server says nothing that identifies them.
+   */
+  readonly validator: string | undefined;
+  /** The strong entity tag alone (RFC 9110, section 8.8.3): what servers can agree upon. */
+  readonly entityTag: string | undefined;
+  /** Whether the server says or shows that it can send parts of the file. */
+  readonly acceptsRanges: boolean;
+  /** The part of the file that `body` holds; undefined: it holds the whole, whatever was asked for. */
+  readonly range: ByteRange | undefined;
   /** The bytes as served. Each chunk is only valid until the next is asked for. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Gives up the connection or the descriptor, whether or not the body was read. */

@@ -4,6 +4,7 @@ import { fileTypeAt, openFileAt, S_IFREG } from '../../../kernel/directory-tree.
 import { isSystemError } from '../../../kernel/system-error.ts';
 import { MemberPath } from './member-path.ts';
 import type { OpenDirectories } from './open-directories.ts';
+import { DEFAULT_TAR_LIMITS } from './tar-limits.ts';
 
 /** passwd(5) and group(5) files beyond this are not read, in bytes. */
 const MAX_FILE_SIZE = 4 << 20;
@@ -38,7 +39,7 @@ export class AccountNames {
 
   /** Only a plain file is opened: an archive may well put a device or a fifo in its place. */
   #readInTree(file: string): string {
-    const path = new MemberPath();
+    const path = new MemberPath(DEFAULT_TAR_LIMITS);
     path.assign(Buffer.from(file), 'the file');
     try {
       const directory = this.#directories.parentOf(path, 'refuse');
@@ -62,7 +63,8 @@ function readInSystem(file: string): string {
 
 function readAndClose(fd: number): string {
   try {
-    return fs.fstatSync(fd).size <= MAX_FILE_SIZE ? fs.readFileSync(fd).toString('latin1') : '';
+    const stat = fs.fstatSync(fd);
+    return stat.isFile() && stat.size <= MAX_FILE_SIZE ? fs.readFileSync(fd).toString('latin1') : '';
   } finally {
     fs.closeSync(fd);
   }

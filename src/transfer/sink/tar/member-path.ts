@@ -1,9 +1,8 @@
-import { type Name, NameBuffer, PATH_MAX } from '../../../kernel/directory-tree.ts';
+import { type Name, NameBuffer } from '../../../kernel/directory-tree.ts';
+import { NAME_MAX, PATH_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { escapes, malformed } from './tar-error.ts';
-
-/** Deeper directories are refused: each level costs a descriptor while its path is walked. */
-const MAX_DEPTH = 256;
+import { beyondLimit, type TarLimits } from './tar-limits.ts';
 
 /**
  * The path of a member as a list of plain names, each ready for the kernel: `usr/./bin//env` is "usr", "bin",
@@ -12,8 +11,14 @@ const MAX_DEPTH = 256;
 export class MemberPath {
   /** The names, a NUL behind each. */
   readonly #names = new NameBuffer(PATH_MAX);
-  readonly #starts = new Uint16Array(MAX_DEPTH + 1);
+  readonly #starts: Uint16Array;
+  readonly #limits: TarLimits;
   #depth = 0;
+
+  constructor(limits: TarLimits) {
+    this.#limits = limits;
+    this.#starts = new Uint16Array(limits.depth + 1);
+  }
 
   /** How many names there are; 0 is the target directory itself. */
   get depth(): number {
@@ -24,14 +29,17 @@ export class MemberPath {
    * Takes the path of a member, or of a hard link's target.
    *
    * @param what to call it in an error: "the member", "the target of the hard link"
-   * @throws RdpullError `tar-escape` when it is absolute, climbs with `..` or holds a NUL; `tar-malformed` when it
-   *   is too long or too deep
+   * @throws RdpullError `tar-escape` when it is absolute, climbs with `..` or holds a NUL; `limit-exceeded` when it
+   *   is too long or too deep; `tar-malformed` when a name in it is longer than Linux allows
    */
   assign(path: Uint8Array, what: string): void {
     if (path[0] === 0x2f) throw escapes(`${what} ${printableName(path)} has an absolute name`);
-    if (path.length >= PATH_MAX) {
-      throw malformed(
-        `${what} ${printableName(path)} has a name of ${path.length} bytes; Linux allows ${PATH_MAX - 1}`,
+    const { path: maxLength, depth: maxDepth } = this.#limits;
+    if (path.length > maxLength) {
+      throw beyondLimit(
+        'path',
+        maxLength,
+        `${what} ${printableName(path)} has a path of ${path.length} bytes; the limit is ${maxLength}`,
       );
     }
     this.#depth = 0;
@@ -41,8 +49,17 @@ export class MemberPath {
       const next = slash === -1 ? path.length : slash;
       if (!isDot(path, at, next)) {
         if (isDotDot(path, at, next)) throw escapes(`${what} ${printableName(path)} climbs out with ".."`);
-        if (this.#depth === MAX_DEPTH) {
-          throw malformed(`${what} ${printableName(path)} lies more than ${MAX_DEPTH} directories deep`);
+        if (next - at > NAME_MAX) {
+          throw malformed(
+            `${what} ${printableName(path)} has a name of ${next - at} bytes; Linux allows ${NAME_MAX}`,
+          );
+        }
+        if (this.#depth === maxDepth) {
+          throw beyondLimit(
+            'depth',
+            maxDepth,
+            `${what} ${printableName(path)} is more than ${maxDepth} names deep, which is the limit`,
+          );
         }
         this.#starts[this.#depth] = end;
         this.#depth++;

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import {
-  changeModeAt,
   fileTypeAt,
   makeDirectoryAt,
+  openDirectoryAt,
   openPlaceAt,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
@@ -12,6 +12,8 @@ import { escapes, malformed } from './tar-error.ts';
 
 /** Descriptors kept open between members. */
 const MAX_OPEN = 64;
+/** Of the directories on the way to a deep one, how many stay open: descriptors are few, paths may have 2048 names. */
+const MAX_OPEN_ON_THE_WAY = 32;
 /** A parent that no member of the archive stands for. */
 const MISSING_PARENT_MODE = 0o755;
 
@@ -23,6 +25,7 @@ export class OpenDirectories {
   readonly #root: number;
   /** By key, the latest used last. */
   readonly #open = new Map<string, number>();
+  #made = 0;
 
   /** @param root the target directory's descriptor, which stays the caller's */
   constructor(root: number) {
@@ -47,11 +50,23 @@ export class OpenDirectories {
       start--;
     }
     directory ??= this.#root;
-    for (let index = start; index < depth; index++) {
-      directory = this.#enter(directory, path, index, missing);
-      this.#open.set(path.key(index + 1), directory);
+    let passing: number | undefined; // one on the way that does not stay open
+    try {
+      for (let index = start; index < depth; index++) {
+        directory = this.#enter(directory, path, index, missing);
+        if (passing !== undefined) fs.closeSync(passing);
+        passing = depth - index > MAX_OPEN_ON_THE_WAY ? directory : undefined;
+        if (passing === undefined) this.#open.set(path.key(index + 1), directory);
+      }
+    } finally {
+      if (passing !== undefined) fs.closeSync(passing);
     }
     return directory;
+  }
+
+  /** How many directories were created because they were missing. */
+  get made(): number {
+    return this.#made;
   }
 
   /** The directory with this key was removed: something else may take its name. */
@@ -92,9 +107,11 @@ export class OpenDirectories {
       return openPlaceAt(directory, name);
     } catch (error) {
       if (isSystemError(error, 'ENOENT') && missing === 'create') {
+        this.#made++;
         makeDirectoryAt(directory, name);
-        changeModeAt(directory, name, MISSING_PARENT_MODE);
-        return openPlaceAt(directory, name);
+        const made = openDirectoryAt(directory, name);
+        fs.fchmodSync(made, MISSING_PARENT_MODE);
+        return made;
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
       const parent = path.printable(index + 1);

@@ -1,8 +1,11 @@
-import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/directory-tree.ts';
+import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { readSparseMap01, SparseMap } from './sparse-map.ts';
 import { malformed, unsupported } from './tar-error.ts';
 import type { Timestamp } from './tar-header.ts';
+
+/** Longer numbers make no sense, but would be read again for each member when a global header has them. */
+const MAX_NUMBER_LENGTH = 64;
 
 /**
  * What the PAX extended headers before a member say about it (POSIX.1-2017 pax, "pax Header Block"); `undefined` is
@@ -82,6 +85,34 @@ export function* paxRecords(body: Uint8Array): Generator<[key: string, value: Ui
     yield [key, body.subarray(equals + 1, end - 1)];
     start = end;
   }
+}
+
+/** Whether a key sets an extended attribute or an ACL. */
+export function isAttributeKey(key: string): boolean {
+  return (
+    key.startsWith('SCHILY.xattr.') ||
+    key.startsWith('LIBARCHIVE.xattr.') ||
+    key === 'SCHILY.acl.access' ||
+    key === 'SCHILY.acl.default' ||
+    key === 'RHT.security.selinux'
+  );
+}
+
+const GLOBAL_KEYS: ReadonlySet<string> = new Set([
+  'path',
+  'linkpath',
+  'size',
+  'uid',
+  'gid',
+  'mtime',
+  'SCHILY.devmajor',
+  'SCHILY.devminor',
+  'SCHILY.acl.ace',
+]);
+
+/** Whether a key means something for all members: the others of a global header need not be kept, nor read again. */
+export function isGlobalKey(key: string): boolean {
+  return GLOBAL_KEYS.has(key);
 }
 
 /**
@@ -212,6 +243,7 @@ export function sparseFormat(sparse: PaxSparse | undefined): 'none' | 'map-in-he
 }
 
 function decimal(key: string, value: Uint8Array): number {
+  if (value.length > MAX_NUMBER_LENGTH) throw invalid(key, value);
   const digits = text(value);
   const number = Number(digits);
   if (!/^\d+$/.test(digits) || !Number.isSafeInteger(number)) throw invalid(key, value);
@@ -220,6 +252,7 @@ function decimal(key: string, value: Uint8Array): number {
 
 /** "[-]seconds[.fraction]", rounded down to the nanosecond. */
 function timestamp(key: string, value: Uint8Array): Timestamp {
+  if (value.length > MAX_NUMBER_LENGTH) throw invalid(key, value);
   const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text(value));
   if (match === null) throw invalid(key, value);
   const [, sign, whole, fraction = ''] = match;

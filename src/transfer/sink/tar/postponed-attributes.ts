@@ -1,5 +1,5 @@
 import type { AclEntry } from './posix-acl.ts';
-import { unsupported } from './tar-error.ts';
+import { beyondBounds } from './tar-error.ts';
 import type { Timestamp } from './tar-header.ts';
 import type { Acl } from './tar-member.ts';
 
@@ -78,7 +78,7 @@ export class PostponedAttributes {
   #reserve(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes <= MAX_BYTES) return;
-    throw unsupported(
+    throw beyondBounds(
       `the tar archive holds more directories than rdpull can keep in mind (${this.#directories.size})`,
       'pack the tree as a disk image and pull it with --type=raw',
     );

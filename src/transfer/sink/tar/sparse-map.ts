@@ -1,4 +1,4 @@
-import { malformed, unsupported } from './tar-error.ts';
+import { beyondBounds, malformed } from './tar-error.ts';
 import { BLOCK_SIZE, readNumber } from './tar-header.ts';
 
 /**
@@ -16,7 +16,7 @@ export class SparseMap {
   /** The end of the farthest stretch. */
   end = 0;
 
-  /** @throws RdpullError `tar-malformed`, `stream-unsupported` */
+  /** @throws RdpullError `tar-malformed`, `limit-exceeded` */
   add(offset: number, length: number): void {
     const end = offset + length;
     if (offset < 0 || length < 0 || !Number.isSafeInteger(end)) {
@@ -24,7 +24,7 @@ export class SparseMap {
     }
     if (length === 0) return; // GNU tar marks a hole at the end this way: the size says the same
     if (this.offsets.length === MAX_EXTENTS) {
-      throw unsupported(
+      throw beyondBounds(
         `the tar archive holds a sparse file in more than ${MAX_EXTENTS} pieces`,
         'pack the tarball without --sparse',
       );

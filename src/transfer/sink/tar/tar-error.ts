@@ -14,6 +14,11 @@ export function unsupported(message: string, hint: string): RdpullError {
   return new RdpullError('stream-unsupported', message, hint);
 }
 
+/** The archive needs more memory than rdpull gives it, whatever the options. */
+export function beyondBounds(message: string, hint: string): RdpullError {
+  return new RdpullError('limit-exceeded', message, hint);
+}
+
 /** A member that would be written, or linked, outside the target directory. */
 export function escapes(message: string): RdpullError {
   return new RdpullError(

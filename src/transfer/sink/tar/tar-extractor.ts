@@ -13,7 +13,6 @@ import {
   type Name,
   NameBuffer,
   openDirectoryAt,
-  PATH_MAX,
   removeAttribute,
   removeDirectoryAt,
   S_IFBLK,
@@ -26,6 +25,7 @@ import {
   unlinkAt,
 } from '../../../kernel/directory-tree.ts';
 import { retryInterrupted } from '../../../kernel/libc.ts';
+import { PATH_MAX } from '../../../kernel/name-limits.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
 import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
@@ -34,15 +34,15 @@ import { OpenDirectories } from './open-directories.ts';
 import { XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT } from './posix-acl.ts';
 import { type DirectoryAttributes, PostponedAttributes } from './postponed-attributes.ts';
 import { printableName } from './printable-name.ts';
-import { malformed, unsupported } from './tar-error.ts';
+import { malformed } from './tar-error.ts';
+import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
 import { unpackError } from './unpack-error.ts';
 
 export interface TarExtractorOptions {
   /** Something was lost that the tree can do without. */
   readonly warn: (message: string) => void;
-  /** An archive of more members is refused. */
-  readonly maxMembers: number;
+  readonly limits: TarLimits;
 }
 
 /** A regular file whose data arrive. */
@@ -62,12 +62,12 @@ type NamedMember = TarMember & { readonly type: 'symbolic-link' | 'device' | 'fi
 export class TarExtractor implements TarMemberHandler {
   readonly #target: string;
   readonly #root: number;
-  readonly #maxMembers: number;
+  readonly #limits: TarLimits;
   readonly #directories: OpenDirectories;
   readonly #postponed = new PostponedAttributes();
   readonly #attributes: ExtendedAttributes;
-  readonly #path = new MemberPath();
-  readonly #hardLinkTarget = new MemberPath();
+  readonly #path: MemberPath;
+  readonly #hardLinkTarget: MemberPath;
   readonly #symbolicLinkTarget = new NameBuffer(PATH_MAX);
   #file: OpenFile | undefined;
   #members = 0;
@@ -77,7 +77,9 @@ export class TarExtractor implements TarMemberHandler {
   /** @param target an existing, empty directory */
   constructor(target: string, options: TarExtractorOptions) {
     this.#target = target;
-    this.#maxMembers = options.maxMembers;
+    this.#limits = options.limits;
+    this.#path = new MemberPath(options.limits);
+    this.#hardLinkTarget = new MemberPath(options.limits);
     this.#root = openTarget(target);
     this.#directories = new OpenDirectories(this.#root);
     this.#attributes = new ExtendedAttributes({
@@ -98,14 +100,16 @@ export class TarExtractor implements TarMemberHandler {
   }
 
   member(member: TarMember): void {
-    if (this.#members === this.#maxMembers) {
-      throw unsupported(
-        `the tar archive holds more than ${this.#maxMembers} members`,
-        'check whether the tarball is what it should be',
+    this.#members++;
+    const { entries } = this.#limits;
+    if (this.#members + this.#directories.made > entries) {
+      throw beyondLimit(
+        'entries',
+        entries,
+        `the tar archive makes more than ${entries} files and directories`,
       );
     }
     this.#path.assign(member.path, 'the member');
-    this.#members++;
     this.#directories.trim();
     if (member.type === 'directory') this.#makeDirectory(member.attributes);
     else if (this.#path.depth > 0) this.#makeOther(this.#directories.parentOf(this.#path, 'create'), member);

@@ -1,5 +1,13 @@
 import { quoted } from '../../../console/printable.ts';
-import { enterPaxRecord, noPaxAttributes, type PaxAttributes, paxRecords, sparseFormat } from './pax.ts';
+import {
+  enterPaxRecord,
+  isAttributeKey,
+  isGlobalKey,
+  noPaxAttributes,
+  type PaxAttributes,
+  paxRecords,
+  sparseFormat,
+} from './pax.ts';
 import {
   type AclEntry,
   parseAclText,
@@ -8,11 +16,12 @@ import {
 } from './posix-acl.ts';
 import { printableName } from './printable-name.ts';
 import { readGnuSparseExtension, readGnuSparseHeader, SparseMap, SparseMapReader } from './sparse-map.ts';
-import { malformed, trailingData, truncated, unsupported } from './tar-error.ts';
+import { beyondBounds, malformed, trailingData, truncated, unsupported } from './tar-error.ts';
 import { BLOCK_SIZE, classifyBlock, parseHeader, type TarHeader, TYPE } from './tar-header.ts';
+import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
 
-/** The longest PAX header, and the most that all global ones together may say, in bytes: they are held in memory. */
+/** The longest PAX header, in bytes: it is held in memory. */
 const MAX_PAX_SIZE = 1 << 20;
 /** The longest GNU long name, in bytes. Linux takes 4095. */
 const MAX_LONG_NAME_SIZE = 1 << 16;
@@ -21,6 +30,12 @@ const MAX_DEVICE_MAJOR = 0xfff;
 const MAX_DEVICE_MINOR = 0xfffff;
 /** (uid_t) -1 means "leave it" to chown(2), so nobody has it. */
 const MAX_ID = 0xfffffffe;
+
+export interface TarReaderOptions {
+  /** Something is lost that the tree can do without. */
+  readonly warn: (message: string) => void;
+  readonly limits: TarLimits;
+}
 
 /** What the next bytes are. */
 type State =
@@ -77,6 +92,7 @@ interface FileData {
 export class TarReader {
   readonly #handler: TarMemberHandler;
   readonly #warn: (message: string) => void;
+  readonly #limits: TarLimits;
 
   #state: State = 'header';
   /** Bytes taken in before the current chunk. */
@@ -104,9 +120,10 @@ export class TarReader {
   readonly #globalRecords = new Map<string, Uint8Array>();
   #warnedOfNfs4Acl = false;
 
-  constructor(handler: TarMemberHandler, warn: (message: string) => void) {
+  constructor(handler: TarMemberHandler, { warn, limits }: TarReaderOptions) {
     this.#handler = handler;
     this.#warn = warn;
+    this.#limits = limits;
   }
 
   /** Bytes taken in so far. */
@@ -232,7 +249,7 @@ export class TarReader {
 
   #collect(header: TarHeader, maxSize: number, what: string): void {
     if (header.size > maxSize) {
-      throw unsupported(
+      throw beyondBounds(
         `the tar archive holds ${what} of ${header.size} bytes; rdpull takes ${maxSize} at most`,
         'check whether the tarball is what it should be; if it is, pack it without --sparse or with fewer attributes',
       );
@@ -267,22 +284,34 @@ export class TarReader {
       default:
         this.#pax = this.#globalAttributes();
         for (const [key, value] of paxRecords(bytes)) enterPaxRecord(this.#pax, key, value);
+        this.#limitAttributes(this.#pax);
     }
   }
 
   #useGlobalRecords(bytes: Buffer): void {
     for (const [key, value] of paxRecords(bytes)) {
+      if (isAttributeKey(key)) {
+        // A few bytes of archive for each file, a megabyte of attributes on each: no tool packs like that.
+        throw unsupported(
+          'the tar archive gives all its members the same extended attributes in a global (PAX) header',
+          'check whether the tarball is what it should be; if it is, pack it with the attributes of each file',
+        );
+      }
       // A copy, or else one short record would keep its whole header in memory.
-      if (!key.startsWith('GNU.sparse.')) this.#globalRecords.set(key, Buffer.from(value));
+      if (isGlobalKey(key)) this.#globalRecords.set(key, Buffer.from(value));
     }
-    let size = 0;
-    for (const [key, value] of this.#globalRecords) size += key.length + value.length;
-    if (size > MAX_PAX_SIZE) {
-      throw unsupported(
-        `the global (PAX) headers of the tar archive hold more than ${MAX_PAX_SIZE} bytes`,
-        'check whether the tarball is what it should be',
-      );
-    }
+  }
+
+  #limitAttributes({ xattrs, accessAcl, defaultAcl }: PaxAttributes): void {
+    let size = (accessAcl?.length ?? 0) + (defaultAcl?.length ?? 0);
+    for (const [name, value] of xattrs) size += name.length + value.length;
+    const { xattr: most } = this.#limits;
+    if (size <= most) return;
+    throw beyondLimit(
+      'xattr',
+      most,
+      `the member after ${printableName(this.#lastPath)} has ${size} bytes of extended attributes; the limit is ${most}`,
+    );
   }
 
   #globalAttributes(): PaxAttributes {
@@ -399,6 +428,14 @@ export class TarReader {
   }
 
   #beginFile(member: TarMember & { type: 'file' }, dataSize: number): void {
+    const { file: most } = this.#limits;
+    if (member.size > most) {
+      throw beyondLimit(
+        'file',
+        most,
+        `the file ${printableName(member.path)} has ${member.size} bytes, holes included; the limit is ${most}`,
+      );
+    }
     this.#announce(member);
     this.#file = { left: dataSize, position: 0, map: member.map, extent: 0, extentDone: 0 };
     this.#skip = paddedSize(dataSize) - dataSize;

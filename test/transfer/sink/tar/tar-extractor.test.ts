@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import fs from 'node:fs';
 import path from 'node:path';
 import { RdpullError } from '../../../../src/console/rdpull-error.ts';
+import type { TarLimits } from '../../../../src/transfer/sink/tar/tar-limits.ts';
 import { run } from '../../../fixtures/run.ts';
 import {
   listTree,
@@ -195,17 +196,21 @@ describe('names', () => {
     unpack(tarArchive(paxHeader([['path', `${deepest}f`]]), file('x')), target);
     expect(read(`${deepest}f`)).toBe('data');
     const error = failure(paxHeader([['path', `${'d/'.repeat(256)}f`]]), file('x'));
-    expect(error.code).toBe('tar-malformed');
-    expect(error.message).toContain('lies more than 256 directories deep');
+    expect(error.code).toBe('limit-exceeded');
+    expect(error.message).toEndWith('is more than 256 names deep, which is the limit');
+    expect(error.hint).toEndWith('allow more with --limit=depth=VALUE');
   });
 
   test('longer than Linux allows are refused with the figure', () => {
     const error = failure(paxHeader([['path', 'a/'.repeat(100) + 'b'.repeat(4000)]]), file('x'));
-    expect(error.code).toBe('tar-malformed');
-    expect(error.message).toEndWith('has a name of 4200 bytes; Linux allows 4095');
-    const component = failure(paxHeader([['path', 'b'.repeat(256)]]), file('x'));
-    expect(component.code).toBe('storage-failed');
-    expect(component.message).toContain('ENAMETOOLONG');
+    expect(error.code).toBe('limit-exceeded');
+    expect(error.message).toEndWith('has a path of 4200 bytes; the limit is 4095');
+    expect(error.hint).not.toContain('--limit'); // which cannot be raised
+    const component = failure(paxHeader([['path', `d/${'b'.repeat(256)}`]]), file('x'));
+    expect(component.code).toBe('tar-malformed');
+    expect(component.message).toEndWith('has a name of 256 bytes; Linux allows 255');
+    unpack(tarArchive(paxHeader([['path', 'b'.repeat(255)]]), file('x')), target);
+    expect(read('b'.repeat(255))).toBe('data');
   });
 
   test('that are missing are refused for anything but the target directory itself', () => {
@@ -388,10 +393,99 @@ describe('attributes', () => {
 });
 
 describe('limits', () => {
+  /** The error that unpacking `members` under these limits ends with. */
+  function beyond(limits: Partial<TarLimits>, ...members: Uint8Array[]): RdpullError {
+    try {
+      unpack(tarArchive(...members), target, { limits });
+    } catch (error) {
+      if (error instanceof RdpullError) return error;
+      throw error;
+    }
+    throw new Error('the archive was unpacked');
+  }
+
   test('more members than allowed are refused', () => {
-    expect(() => unpack(tarArchive(file('a'), file('b'), file('c')), target, { maxMembers: 2 })).toThrow(
-      'the tar archive holds more than 2 members',
+    const members = [file('a'), file('b')];
+    unpack(tarArchive(...members), target, { limits: { entries: 2 } });
+    expect(beyond({ entries: 2 }, ...members, file('c'))).toMatchObject({
+      code: 'limit-exceeded',
+      exitStatus: 12,
+      message: 'the tar archive makes more than 2 files and directories',
+      hint: 'check whether the tarball is what it should be; if it is, allow more with --limit=entries=VALUE',
+    });
+  });
+
+  test('directories that no member stands for count as members', () => {
+    unpack(tarArchive(file('a/b/c'), file('a/b/d')), target, { limits: { entries: 4 } });
+    expect(beyond({ entries: 4 }, file('e/f/g'), file('h/i'), file('j')).code).toBe('limit-exceeded');
+    expect(fs.existsSync(inTarget('j'))).toBe(false);
+  });
+
+  test('longer and deeper paths than allowed are refused, those of hard link targets too', () => {
+    unpack(tarArchive(file('12345678/'.repeat(2)), file('a/b/c')), target, {
+      limits: { path: 18, depth: 3 },
+    });
+    expect(beyond({ path: 17 }, file('12345678/12345678/'))).toMatchObject({
+      code: 'limit-exceeded',
+      message: 'the member "12345678/12345678/" has a path of 18 bytes; the limit is 17',
+    });
+    expect(beyond({ depth: 2 }, file('./a//b/./c'))).toMatchObject({
+      code: 'limit-exceeded',
+      message: 'the member "./a//b/./c" is more than 2 names deep, which is the limit',
+    });
+    expect(beyond({ depth: 2 }, hardLink('x', 'a/b/c')).code).toBe('limit-exceeded');
+  });
+
+  test('extended attributes of more bytes than allowed are refused, ACLs included', () => {
+    const xattr = (value: string) => paxHeader([['SCHILY.xattr.user.a', value]]);
+    unpack(tarArchive(xattr('12345')), target, { limits: { xattr: 11 } });
+    expect(beyond({ xattr: 11 }, file('known'), xattr('123456'), file('f'))).toMatchObject({
+      code: 'limit-exceeded',
+      message: 'the member after "known" has 12 bytes of extended attributes; the limit is 11',
+    });
+    const acl = paxHeader([['SCHILY.acl.access', 'user::rw-,group::r--,other::---']]);
+    expect(beyond({ xattr: 30 }, acl, file('f')).code).toBe('limit-exceeded');
+  });
+
+  test('larger files than allowed are refused before their data, holes counted', () => {
+    expect(beyond({ file: 3 }, file('f', 'data'))).toMatchObject({
+      code: 'limit-exceeded',
+      message: 'the file "f" has 4 bytes, holes included; the limit is 3',
+    });
+    const sparse = paxHeader([
+      ['GNU.sparse.size', '17592186044417'],
+      ['GNU.sparse.map', '0,4'],
+    ]);
+    expect(failure(sparse, file('f')).message).toContain('has 17592186044417 bytes, holes included');
+    expect(fs.readdirSync(target)).toEqual([]);
+  });
+
+  test('a path of 2048 names, when allowed, does not use up descriptors', () => {
+    const deep = 'd/'.repeat(2047);
+    const limits = { entries: 10_000, depth: 2048 };
+    const script = `
+      import { openDirectoryTreeSink } from ${JSON.stringify(path.resolve('src/transfer/sink/directory-tree.ts'))};
+      import { DEFAULT_TAR_LIMITS } from ${JSON.stringify(path.resolve('src/transfer/sink/tar/tar-limits.ts'))};
+      const limits = { ...DEFAULT_TAR_LIMITS, ...${JSON.stringify(limits)} };
+      const sink = openDirectoryTreeSink(process.argv[1], { limits });
+      sink.write(await Bun.stdin.bytes());
+      console.log(sink.finish().entries);
+      sink.close();
+    `;
+    const input = tarArchive(
+      paxHeader([['path', `${deep}f`]]),
+      file(''),
+      paxHeader([
+        ['path', `e/${deep.slice(4)}g`],
+        ['linkpath', `${deep}f`],
+      ]),
+      hardLink('', ''),
+      paxHeader([['path', deep]]),
+      directory(''),
     );
+    const bun = [process.execPath, '-e', script, target];
+    expect(run(['prlimit', '--nofile=200:200', ...bun], { input }).toString()).toBe('3\n');
+    run(['rm', '-rf', inTarget('d'), inTarget('e')]);
   });
 
   test('an impossible link target is refused', () => {
@@ -406,7 +500,7 @@ describe('limits', () => {
     const acl = paxHeader([['SCHILY.xattr.system.posix_acl_default', Buffer.alloc(65000)]]);
     for (let i = 0; i < 1040; i++) members.push(acl, directory(name(i)));
     const error = failure(...members);
-    expect(error.code).toBe('stream-unsupported');
+    expect(error.code).toBe('limit-exceeded');
     expect(error.message).toStartWith('the tar archive holds more directories than rdpull can keep in mind');
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { RdpullError } from '../../../../src/console/rdpull-error.ts';
+import { DEFAULT_TAR_LIMITS } from '../../../../src/transfer/sink/tar/tar-limits.ts';
 import type { TarMember } from '../../../../src/transfer/sink/tar/tar-member.ts';
 import { TarReader } from '../../../../src/transfer/sink/tar/tar-reader.ts';
 import { paxHeader, tarArchive, tarHeader, tarMember } from '../../../fixtures/tar.ts';
@@ -13,7 +14,7 @@ function readAll(archive: Uint8Array, chunkSize = 4096): string[] {
       fileData: (data, position) => said.push(`${position}: ${Buffer.from(data).toString('latin1')}`),
       fileEnd: () => said.push('end'),
     },
-    (warning) => said.push(`warning: ${warning}`),
+    { warn: (warning) => said.push(`warning: ${warning}`), limits: DEFAULT_TAR_LIMITS },
   );
   for (let at = 0; at < archive.length; at += chunkSize) reader.write(archive.subarray(at, at + chunkSize));
   reader.finish();
@@ -276,17 +277,26 @@ describe('PAX headers', () => {
     ]);
   });
 
-  test('are bounded: one, all global ones, and long names', () => {
+  test('are bounded, and so are long names', () => {
     const long = tarHeader({ name: 'x', type: 'x', size: (1 << 20) + 1 });
     expect(failure(long)).toMatchObject({
-      code: 'stream-unsupported',
+      code: 'limit-exceeded',
       message:
         'the tar archive holds an extended (PAX) header of 1048577 bytes; rdpull takes 1048576 at most',
     });
-    expect(failure(tarHeader({ name: 'x', type: 'L', size: 65537 })).code).toBe('stream-unsupported');
-    const global = (key: string) => paxHeader([[key, 'x'.repeat(600_000)]], 'g');
-    expect(failure(tarArchive(global('comment.a'), global('comment.b'))).code).toBe('stream-unsupported');
-    expect(readAll(tarArchive(global('comment.a'), global('comment.a'), file))).toEqual(FILE);
+    expect(failure(tarHeader({ name: 'x', type: 'L', size: 65537 })).code).toBe('limit-exceeded');
+    expect(failure(tarHeader({ name: 'x', type: 'g', size: 2 ** 30 })).code).toBe('limit-exceeded');
+  });
+
+  test('that are global may comment at any length, which is not kept', () => {
+    const comment = (key: string) => paxHeader([[key, 'x'.repeat(600_000)]], 'g');
+    expect(readAll(tarArchive(comment('comment.a'), comment('comment.b'), file))).toEqual(FILE);
+  });
+
+  test('that are global cannot give thousands of files the same megabyte of attributes', () => {
+    for (const key of ['SCHILY.xattr.user.a', 'LIBARCHIVE.xattr.user.a', 'SCHILY.acl.access']) {
+      expect(failure(tarArchive(paxHeader([[key, 'x']], 'g'), file)).code).toBe('stream-unsupported');
+    }
   });
 
   test('that are no list of records are refused', () => {
@@ -382,7 +392,7 @@ describe('sparse files', () => {
       ],
     });
     const error = failure(Buffer.concat([header, ...Array.from({ length: 50_000 }, () => block)]));
-    expect(error.code).toBe('stream-unsupported');
+    expect(error.code).toBe('limit-exceeded');
     expect(error.message).toBe('the tar archive holds a sparse file in more than 1000000 pieces');
   });
 });

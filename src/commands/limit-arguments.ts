@@ -1,0 +1,71 @@
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { nearest } from '../request/nearest.ts';
+import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from '../transfer/limits.ts';
+import type { CommandLine, OptionSpec } from './command.ts';
+
+/** Suffixes of values: powers of 1024. */
+const SUFFIXES: readonly string[] = ['', 'K', 'M', 'G', 'T'];
+
+const NAMES = Object.keys(LIMITS).filter(isLimitName);
+
+export const LIMIT_OPTION: OptionSpec = {
+  name: 'limit',
+  value: 'NAME=VALUE',
+  repeatable: true,
+  help: `refuse what is more than VALUE, which may end in K, M, G or T (1024 each). NAME and its default: ${NAMES.map(
+    (name) => `${name} (${LIMITS[name].what}): ${shortest(LIMITS[name].default)}`,
+  ).join('; ')}`,
+};
+
+/**
+ * The values of `--limit=`, and the defaults of the others; of two values for a name the last one holds.
+ *
+ * @throws RdpullError bad-option
+ */
+export function limits(line: CommandLine): Limits {
+  const given: { [Name in LimitName]?: number } = {};
+  for (const text of line.values('limit')) {
+    const [, word = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(text) ?? [];
+    const name = limitName(word, value);
+    given[name] = limitValue(name, value);
+  }
+  return { ...DEFAULT_LIMITS, ...given };
+}
+
+function limitName(word: string, value = 'VALUE'): LimitName {
+  if (isLimitName(word)) return word;
+  const meant = nearest(word, NAMES);
+  throw new RdpullError(
+    'bad-option',
+    `there is no limit ${quoted(word)}`,
+    meant === undefined
+      ? `valid are ${NAMES.join(', ')}`
+      : `did you mean --limit=${meant}=${printable(value)}?`,
+  );
+}
+
+function limitValue(name: LimitName, text: string | undefined): number {
+  if (text === undefined) {
+    throw new RdpullError(
+      'bad-option',
+      `--limit=${name} has no value`,
+      `write --limit=${name}=VALUE; the default is ${shortest(LIMITS[name].default)}`,
+    );
+  }
+  const [, digits = '', suffix = ''] = /^(\d{1,16})([KMGT]?)$/i.exec(text) ?? [];
+  const value = digits === '' ? Number.NaN : Number(digits) * 1024 ** SUFFIXES.indexOf(suffix.toUpperCase());
+  const { largest } = LIMITS[name];
+  if (value >= 1 && value <= largest) return value;
+  throw new RdpullError(
+    'bad-option',
+    `--limit=${name}=${printable(text)} is not valid`,
+    `give a number from 1 to ${shortest(largest)}, with or without a suffix (K, M, G, T)`,
+  );
+}
+
+/** A number as short as the option takes it: `1T`. */
+function shortest(value: number): string {
+  const power = SUFFIXES.findLastIndex((_, each) => value % 1024 ** each === 0);
+  return `${value / 1024 ** power}${SUFFIXES[power] ?? ''}`;
+}

@@ -1,0 +1,19 @@
+import { type Limits, requireSize } from '../limits.ts';
+import type { Sink } from './sink.ts';
+
+/**
+ * A sink that takes no more than it may, and says so before it would: what is too much is not written.
+ *
+ * @param served how many bytes as served have gone into the decoder so far
+ */
+export function limitedSink(sink: Sink, limits: Pick<Limits, 'size' | 'ratio'>, served: () => number): Sink {
+  let bytes = 0;
+  return {
+    ...sink,
+    write(chunk) {
+      bytes += chunk.length;
+      requireSize(bytes, served(), limits);
+      sink.write(chunk);
+    },
+  };
+}
