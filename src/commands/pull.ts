@@ -22,6 +22,7 @@ import {
   requireRoot,
 } from './exposure.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
+import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findPullUrl } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -93,6 +94,7 @@ here override what it says.`,
       help: 'how long to try again when the server cannot be reached (default: 0)',
     },
     LIMIT_OPTION,
+    MEMORY_OPTION,
     {
       name: 'overcommit',
       help: 'begin even when the image is larger than its file system has room for: when it is mostly holes',
@@ -123,6 +125,7 @@ async function pullImage(
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
+  const allowedMemory = memory(line);
   const exposure = requestedExposure(line, request);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
@@ -172,6 +175,7 @@ async function pullImage(
         force: line.has('force'),
         overcommit: line.has('overcommit'),
         limits: limited,
+        memory: allowedMemory,
       },
       { ...access, login },
       observer,

@@ -32,6 +32,8 @@ export interface Transfer extends Verification {
   /** Begin even when the object seems to be too large for the target's file system. */
   readonly overcommit: boolean;
   readonly limits: Limits;
+  /** Bytes that may be resident, more or less: less of it takes longer. */
+  readonly memory: number;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -153,12 +155,12 @@ const treePath = (staging: string) => path.join(staging, 'tree');
 async function stream(
   source: Source,
   expected: ExpectedSize,
-  { url, limits }: Transfer,
+  { url, limits, memory }: Transfer,
   destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
 ): Promise<{ sha256: string; received: number; result: PipelineResult }> {
-  await using pipeline = new Pipeline(destination, observer.warn);
+  await using pipeline = new Pipeline(destination, memory, observer.warn);
   const digest = new Bun.CryptoHasher('sha256');
   const collector = createCollector();
   let received = 0;
@@ -169,7 +171,7 @@ async function stream(
       await pipeline.write(chunk);
       received += chunk.length;
       requireDownload(received, limits);
-      collector.run();
+      collector.received(chunk.length);
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
     if (source.size !== undefined && received !== source.size) {

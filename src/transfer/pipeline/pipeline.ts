@@ -1,4 +1,5 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { threadingMemory } from './memory.ts';
 import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
 
@@ -19,7 +20,11 @@ export class Pipeline implements AsyncDisposable {
   #slot: number | undefined;
   #filled = 0;
 
-  constructor(destination: Destination, warn: (text: string) => void) {
+  /**
+   * @param memory bytes that the whole process may have resident, more or less
+   * @param warn takes what is lost on the way
+   */
+  constructor(destination: Destination, memory: number, warn: (text: string) => void) {
     this.#warn = warn;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     this.#worker.onerror = (event) => {
@@ -28,7 +33,12 @@ export class Pipeline implements AsyncDisposable {
     };
     // Whoever writes next sees the failure first; an unread one is not an error of its own.
     this.#finished.promise.catch(() => undefined);
-    this.#send({ kind: 'start', ring: this.#ring, destination });
+    this.#send({
+      kind: 'start',
+      ring: this.#ring,
+      destination,
+      threadingMemory: threadingMemory(memory),
+    });
   }
 
   /** Bytes that have come out of the decoder so far. */
