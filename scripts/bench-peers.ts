@@ -3,6 +3,12 @@ import path from 'node:path';
 const SYSTEMD_PULL = '/usr/lib/systemd/systemd-pull';
 /** Made by scripts/systemd-tree. */
 export const SYSTEMD_TREE = path.resolve('dist/systemd/forky');
+export const SYSTEMD_262_PULL = [`${SYSTEMD_TREE}/run`, 'usr/lib/systemd/systemd-pull'] as const;
+
+/** Names that targets are set for. */
+export const SYSTEMD_262 = 'systemd-pull 262';
+export const SYSTEMD_252 = 'systemd-pull 252 --direct';
+export const PIPELINE = 'curl | tee | xz | dd';
 
 /** What a peer is to do: pull `url`/`fileName`, and leave it unpacked as {@link PULLED} in `target`. */
 export interface Task {
@@ -21,7 +27,7 @@ export interface Peer {
   readonly pipeline: boolean;
 }
 
-const PULLED_NAME = 'pulled';
+export const PULLED_NAME = 'pulled';
 /** The name of the unpacked image. */
 export const PULLED = `${PULLED_NAME}.raw`;
 
@@ -33,23 +39,6 @@ export const PULLED = `${PULLED_NAME}.raw`;
  */
 export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
   const companions = ['--settings=no', '--roothash=no', '--roothash-signature=no', '--verity=no'];
-  const systemd262 = (mode: string): Peer => ({
-    name: `systemd-pull 262 --verify=${mode}`,
-    verified: mode === 'no' ? 'nothing' : 'SHA256SUMS',
-    command: (task) => [
-      `${SYSTEMD_TREE}/run`,
-      'usr/lib/systemd/systemd-pull',
-      'raw',
-      ...companions,
-      // Without a second, pristine copy.
-      '--keep-download=no',
-      `--verify=${mode}`,
-      `--image-root=${task.target}`,
-      `${task.url}/${task.fileName}`,
-      PULLED_NAME,
-    ],
-    pipeline: false,
-  });
   return [
     {
       name: 'rdpull',
@@ -65,11 +54,25 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
       ],
       pipeline: false,
     },
-    systemd262('checksum'),
-    systemd262('no'),
+    {
+      name: SYSTEMD_262,
+      verified: 'SHA256SUMS',
+      command: (task) => [
+        ...SYSTEMD_262_PULL,
+        'raw',
+        ...companions,
+        // Without a second, pristine copy.
+        '--keep-download=no',
+        '--verify=checksum',
+        `--image-root=${task.target}`,
+        `${task.url}/${task.fileName}`,
+        PULLED_NAME,
+      ],
+      pipeline: false,
+    },
     {
       // At its leanest: when it verifies, it keeps all that it unpacks in memory as well, and otherwise a second copy.
-      name: 'systemd-pull 252 --direct',
+      name: SYSTEMD_252,
       verified: 'nothing',
       command: (task) => [
         SYSTEMD_PULL,
@@ -83,7 +86,7 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
       pipeline: false,
     },
     {
-      name: 'curl | tee | xz | dd',
+      name: PIPELINE,
       verified: 'sha256sum',
       command: ({ url, fileName, target }, stagePeaks) => [
         'bash',

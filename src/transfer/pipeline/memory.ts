@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
 export const DEFAULT_MEMORY = 288 * MIB;
 
 /** With less, not even the program itself and one dictionary have room. */
-export const LEAST_MEMORY = 64 * MIB;
+export const LEAST_MEMORY = 96 * MIB;
 
 /** What a transfer has resident beside the blocks that are decoded side by side: measured, see test/executable. */
 const FIXED_BYTES = 112 * MIB;
