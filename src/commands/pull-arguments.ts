@@ -3,6 +3,7 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
 import { imageNameDefect } from '../request/image-name.ts';
+import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
@@ -23,9 +24,11 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     type: choice(line, 'type', IMAGE_TYPES) ?? asked.type,
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
     local: localName(line) ?? asked.local,
+    mirrors: [...asked.mirrors, ...line.values('mirror').map(checkedMirror)],
     verify: verifyMode(line) ?? asked.verify,
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
+    overcommit: line.has('overcommit') || asked.overcommit,
   };
   if (request.blockdev && request.type !== 'raw') {
     throw new RdpullError(
@@ -50,19 +53,24 @@ export function imageRoot(line: CommandLine): string | undefined {
   return directory === undefined ? undefined : path.resolve(directory);
 }
 
-function isUrl(text: string): boolean {
+/** Whether `text` is meant as a URL, and not as a path or an expression. */
+export function isUrl(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || text.startsWith('file:/');
 }
 
-function requestForUrl(url: string): PullRequest {
+/** @throws RdpullError bad-url */
+export function requireUrl(url: string): void {
   const defect = urlDefect(url);
-  if (defect !== undefined) {
-    throw new RdpullError(
-      'bad-url',
-      `${quoted(url)} ${defect}`,
-      'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
-    );
-  }
+  if (defect === undefined) return;
+  throw new RdpullError(
+    'bad-url',
+    `${quoted(url)} ${defect}`,
+    'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
+  );
+}
+
+function requestForUrl(url: string): PullRequest {
+  requireUrl(url);
   const remote: Remote = { kind: 'url', url };
   const unfillable = placeholderDefect(remote);
   if (unfillable !== undefined) {
@@ -70,14 +78,22 @@ function requestForUrl(url: string): PullRequest {
   }
   return {
     remote,
+    mirrors: [],
     type: typeByName(lastComponent(url) ?? ''),
     imageClass: 'machine',
     local: undefined,
     verify: { kind: 'signature' },
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     runtime: undefined,
   };
+}
+
+function checkedMirror(url: string): string {
+  const defect = mirrorDefect(url);
+  if (defect === undefined) return url;
+  throw new RdpullError('bad-url', `--mirror=${printable(url)} ${defect.what}`, defect.hint);
 }
 
 /** A file called like a tarball is one; everything else is a disk image. */
@@ -112,9 +128,17 @@ export function verifyMode(line: CommandLine): VerifyMode | undefined {
 /** A day: who needs longer has another problem. */
 const MAX_PATIENCE = 86_400;
 
-/** The value of `--patience=`, in ms. */
-export function patience(line: CommandLine): number {
-  const value = line.value('patience') ?? '0';
+/** How long to go on without progress, in seconds: a network may need minutes to come up, a person will not wait. */
+const BOOT_PATIENCE = '300';
+const USUAL_PATIENCE = '30';
+
+/**
+ * The value of `--patience=`, in ms.
+ *
+ * @throws RdpullError bad-option
+ */
+export function patience(line: CommandLine, isInitrd: boolean): number {
+  const value = line.value('patience') ?? (isInitrd ? BOOT_PATIENCE : USUAL_PATIENCE);
   const seconds = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN;
   if (seconds <= MAX_PATIENCE) return seconds * 1000;
   throw new RdpullError(

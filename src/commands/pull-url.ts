@@ -3,14 +3,9 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
-import { type Login, splitLogin } from '../transfer/source/login.ts';
+import { splitLogin } from '../transfer/source/login.ts';
 import type { Patience } from '../transfer/source/patience.ts';
-
-/** A URL to pull from, without the login that it may have held. */
-export interface PullUrl {
-  readonly url: string;
-  readonly login: Login | undefined;
-}
+import type { Location } from '../transfer/source/source.ts';
 
 export interface FindOptions {
   readonly ca: readonly string[];
@@ -18,6 +13,36 @@ export interface FindOptions {
   readonly patience?: Patience;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
+}
+
+/**
+ * Where to pull from: {@link findPullUrl}, and the mirrors of the request, in this order.
+ *
+ * @returns nothing when the request is for the boot origin and the machine was not booted over HTTP
+ * @throws RdpullError as {@link findPullUrl}, when there is no mirror
+ */
+export async function findLocations(
+  request: PullRequest,
+  options: FindOptions & { warn(text: string): void },
+): Promise<Location[]> {
+  const mirrors: Location[] = [];
+  for (const mirror of request.mirrors) {
+    try {
+      const { patience: _, ...once } = options;
+      mirrors.push(splitLogin(await fillPlaceholders(mirror, once)));
+    } catch (error) {
+      if (!(error instanceof RdpullError)) throw error;
+      options.warn(`the mirror ${shownUrl(mirror)} is left out: ${error.message}`);
+    }
+  }
+  try {
+    const found = await findPullUrl(request, options);
+    return found === undefined ? [] : [found, ...mirrors];
+  } catch (error) {
+    if (!(error instanceof RdpullError) || mirrors.length === 0) throw error;
+    options.warn(`${error.message}; going on with the mirrors`);
+    return mirrors;
+  }
 }
 
 /**
@@ -30,7 +55,7 @@ export interface FindOptions {
 export async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
-): Promise<PullUrl | undefined> {
+): Promise<Location | undefined> {
   if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url, options));
   const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
@@ -111,6 +136,7 @@ async function macTowards(
   }
   const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
   const found = await patiently(
+    url,
     () =>
       findServerInterface(host).catch((error) => {
         throw networkError(shownUrl(url), error);
@@ -124,7 +150,7 @@ async function macTowards(
   );
 }
 
-async function exists({ url, login }: PullUrl, options: FindOptions): Promise<boolean> {
+async function exists({ url, login }: Location, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {

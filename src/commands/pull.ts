@@ -11,6 +11,7 @@ import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import { silenceWithin } from '../transfer/source/silence.ts';
 import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
@@ -24,7 +25,7 @@ import {
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
-import { findPullUrl } from './pull-url.ts';
+import { findLocations } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
 
@@ -68,13 +69,25 @@ here override what it says.`,
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
     {
       name: 'ca',
       value: 'FILE',
       repeatable: true,
       help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
+    },
+    {
+      name: 'mirror',
+      value: 'URL',
+      repeatable: true,
+      help: 'where the same file lies as well: asked when the server before it fails',
     },
     { name: 'read-only', help: 'write-protect the image, its loop device or its mount' },
     { name: 'blockdev', help: 'attach a raw image to a loop device, with its partitions' },
@@ -91,7 +104,7 @@ here override what it says.`,
     {
       name: 'patience',
       value: 'SECONDS',
-      help: 'how long to try again when the server cannot be reached (default: 0)',
+      help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere)',
     },
     LIMIT_OPTION,
     MEMORY_OPTION,
@@ -130,28 +143,34 @@ async function pullImage(
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
+  const milliseconds = patience(line, inInitrd());
+  const display = createDisplay(reporter, service);
   const access = {
     ca: line.values('ca'),
     signal,
-    patience: { milliseconds: patience(line), notify: reporter.info },
+    silence: silenceWithin(milliseconds),
+    patience: { milliseconds, notify: display.notify },
     redirects: limited.redirects,
   };
-  const found = await findPullUrl(request, { ...access, detail: reporter.detail });
-  if (found === undefined) {
+  const { detail, warn } = reporter;
+  const locations = await findLocations(request, { ...access, detail, warn });
+  const [first] = locations;
+  if (first === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
     reporter.info(skipped);
     reporter.result([], { skipped: 'no boot URL' });
     return skipped;
   }
-  const { url, login } = found;
-  if (request.verify.kind === 'no' && url.startsWith('http:')) {
+  if (request.verify.kind === 'no' && locations.some(({ url }) => url.startsWith('http:'))) {
     reporter.warn(
       'verify=no over plain http: whoever is on the network can put another image in place of this one',
     );
   }
-  const target = targetPath(line, request, url);
-  reporter.detail(`${shownUrl(url)} will become ${target}, verify=${formatVerifyMode(request.verify)}`);
+  const target = targetPath(line, request, first.url);
+  reporter.detail(
+    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
+  );
   if (line.has('keep') && fs.existsSync(target)) {
     const kept = `${printable(target)} exists already and is kept`;
     reporter.info(kept);
@@ -160,38 +179,42 @@ async function pullImage(
     return kept;
   }
   const { runTransfer } = await import('../transfer/transfer.ts');
-  const observer = observe(target, reporter, service);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly } = request;
+    const { type, verify, readOnly, overcommit } = request;
     result = await runTransfer(
       {
-        url,
+        locations,
         type,
         target,
         verify,
         keyrings: line.values('keyring'),
+        certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
-        overcommit: line.has('overcommit'),
+        overcommit,
         limits: limited,
         memory: allowedMemory,
       },
-      { ...access, login },
-      observer,
+      { ...access, login: undefined },
+      display.observe(target),
     );
   } finally {
-    observer.end();
+    display.end();
   }
-  const milliseconds = Math.round(performance.now() - begun);
-  const done = summary(result, milliseconds);
+  const elapsed = Math.round(performance.now() - begun);
+  const done = summary(result, elapsed);
   reporter.info(done);
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
   const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
     throw withCompleteImage(error, target);
   });
-  reporter.result([target, ...exposedLines(exposed)], { ...result, milliseconds, ...exposedJson(exposed) });
+  reporter.result([target, ...exposedLines(exposed)], {
+    ...result,
+    milliseconds: elapsed,
+    ...exposedJson(exposed),
+  });
   return done;
 }
 
@@ -224,25 +247,42 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   return root === undefined ? usual : imagePath(root, request.type, local);
 }
 
-function observe(
-  target: string,
-  reporter: Reporter,
-  service: ServiceNotifier,
-): TransferObserver & { end(): void } {
-  const name = path.basename(target);
+/** What a person and the service manager see of a pull. */
+interface Display {
+  /** A server fails: `text` says what is done about it, after `pause` ms. */
+  notify(text: string, pause: number): void;
+  observe(target: string): TransferObserver;
+  /** Removes what is left of the progress. */
+  end(): void;
+}
+
+function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
   let progress: Progress | undefined;
+  const end = () => progress?.end();
   return {
-    started({ url, size: total }) {
-      reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
-      service.started(name, total);
-      if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
+    end,
+    notify(text, pause) {
+      end();
+      reporter.info(text);
+      service.waiting(text, pause);
     },
-    progress({ received }) {
-      service.progress(received);
-      progress?.update(received);
+    observe(target) {
+      const name = path.basename(target);
+      return {
+        started({ url, size: total }) {
+          end();
+          reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
+          service.started(name, total);
+          if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
+        },
+        progress({ received }) {
+          service.progress(received);
+          progress?.update(received);
+        },
+        warn: reporter.warn,
+        explain: reporter.detail,
+      };
     },
-    warn: reporter.warn,
-    end: () => progress?.end(),
   };
 }
 

@@ -1,34 +1,62 @@
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { splitLogin } from '../transfer/source/login.ts';
 import type { Command } from './command.ts';
-import { verifyMode } from './pull-arguments.ts';
+import { isUrl, requireUrl, verifyMode } from './pull-arguments.ts';
 import { vouched } from './vouched.ts';
 
 export const verify: Command = {
   name: 'verify',
-  operand: 'FILE',
-  summary: 'check a file that is already here against the checksum file beside it',
-  description: `Checks FILE as rdpull pull would check it on a server: by FILE.sha256 or SHA256SUMS in the same directory, and
-by the signature of that.`,
+  operand: 'FILE|URL',
+  summary: 'check a file here or on a server, and explain what vouches for it',
+  description: `Checks FILE or URL as rdpull pull would check it, by FILE.sha256 or SHA256SUMS beside it and by the signature
+of that, and says each step: what was found, which line, which key, and what is accepted or refused. Nothing is kept.`,
   options: [
     { name: 'verify', value: 'MODE', help: 'signature (default), checksum, or sha256:HEX' },
     {
       name: 'keyring',
       value: 'FILE',
       repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not the system keyring',
+      help: 'trust the OpenPGP keys in FILE, and not those of the system',
+    },
+    {
+      name: 'certificate',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
+    },
+    {
+      name: 'ca',
+      value: 'FILE',
+      repeatable: true,
+      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
     },
   ],
   async run(line, { reporter, signal }) {
-    const file = path.resolve(line.operand);
     const mode = verifyMode(line) ?? { kind: 'signature' };
+    const { url, login } = splitLogin(operandUrl(line.operand));
     const { checkFile } = await import('../transfer/promise.ts');
     const { promised, sha256, bytes } = await checkFile(
-      pathToFileURL(file).href,
-      { verify: mode, keyrings: line.values('keyring') },
-      { ca: [], login: undefined, signal },
+      url,
+      { verify: mode, keyrings: line.values('keyring'), certificates: line.values('certificate') },
+      { ca: line.values('ca'), login, signal },
+      reporter.info,
     );
-    reporter.result([`${file}: ${size(bytes)}, ${vouched(promised)}`], { file, bytes, sha256, promised });
+    const shown = isUrl(line.operand) ? shownUrl(url) : path.resolve(line.operand);
+    reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], {
+      file: shown,
+      bytes,
+      sha256,
+      promised,
+    });
   },
 };
+
+/** @throws RdpullError bad-url */
+function operandUrl(operand: string): string {
+  if (!isUrl(operand)) return pathToFileURL(path.resolve(operand)).href;
+  requireUrl(operand);
+  return operand;
+}

@@ -141,6 +141,8 @@ export class RdpullError extends Error {
   /** `error` itself when it is one of ours; anything else is a defect of rdpull and is reported as such. */
   static from(error: unknown): RdpullError {
     if (error instanceof RdpullError) return error;
+    // Cleaning up failed as well, and usually for the same reason: what had failed before is what matters.
+    if (error instanceof SuppressedError) return RdpullError.from(error.suppressed);
     return new RdpullError(
       'internal',
       `rdpull itself failed: ${reasonOf(error)}`,

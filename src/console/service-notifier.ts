@@ -6,10 +6,11 @@ import { createRateMeter } from './transfer-rate.ts';
 const INTERVAL = 1000;
 
 /**
- * How long the service manager is to wait for the next bytes, in µs. TimeoutStartSec= of the unit says the same, so
- * that a transfer may take for ever, but not stand still for longer than this.
+ * How long the service manager is to wait for the next message, in ms. TimeoutStartSec= of the unit says the same, so
+ * that a transfer may take for ever, but rdpull itself not stand still for longer than this. It is more than the patience
+ * that a unit has with a server.
  */
-const PATIENCE = 300_000_000;
+const PATIENCE = 360_000;
 
 /** Tells systemd how a transfer goes on: sd_notify(3). */
 export interface ServiceNotifier {
@@ -17,6 +18,8 @@ export interface ServiceNotifier {
   started(name: string, total: number | undefined): void;
   /** Call it whenever bytes have arrived; a message goes out once a second. */
   progress(received: number): void;
+  /** A server fails; the next attempt comes in `pause` ms. */
+  waiting(status: string, pause: number): void;
   /** All that was asked for holds. */
   ready(status: string): void;
   /** `systemctl status` then shows why. */
@@ -37,6 +40,7 @@ export function createServiceNotifier(
   let sentReceived = 0;
   let rateAt = createRateMeter(sentAt);
   const status = (text: string) => `STATUS=${printable(text)}`;
+  const extension = (pause: number) => `EXTEND_TIMEOUT_USEC=${Math.round(pause + PATIENCE) * 1000}`;
   return {
     started(startedName, startedTotal) {
       name = startedName;
@@ -55,10 +59,11 @@ export function createServiceNotifier(
       const lines = [
         status(progressLine({ name, received, total, rate: rateAt(at, received) })),
         ...(total === undefined ? [] : [`X_IMPORT_PROGRESS=${percent(received, total)}%`]),
-        `EXTEND_TIMEOUT_USEC=${PATIENCE}`,
+        extension(0),
       ];
       send(lines.join('\n'));
     },
+    waiting: (text, pause) => send(`${status(text)}\n${extension(pause)}`),
     ready: (text) => send(`READY=1\n${status(text)}`),
     failed: (message) => send(status(message)),
   };

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { inInitrd } from '../request/initrd.ts';
+import { decryptCredential } from './encrypted-credential.ts';
 import type { GeneratorInput } from './unit-plan.ts';
 
 /** The credential with one expression a line: system-credentials(7). */
@@ -55,32 +56,35 @@ function readCredential(
   warn: (message: string) => void,
 ): GeneratorInput['credential'] {
   const { CREDENTIALS_DIRECTORY: plain, ENCRYPTED_CREDENTIALS_DIRECTORY: encrypted } = environment;
-  const path = `${plain}/${CREDENTIAL}`;
-  try {
-    if (plain !== undefined && fs.existsSync(path)) return { path, expressions: readLines(path, warn) };
-  } catch (error) {
-    const { message } = error instanceof RdpullError ? error : RdpullError.from(error);
-    warn(`the credential ${CREDENTIAL} is ignored: ${message}`);
-    return undefined;
-  }
-  if (encrypted !== undefined && fs.existsSync(`${encrypted}/${CREDENTIAL}`)) {
-    warn(
-      `the credential ${CREDENTIAL} is ignored: it is encrypted, and rdpull cannot decrypt it; ` +
-        'pass it in the clear, or write the expressions on the kernel command line',
-    );
+  for (const [directory, read] of [
+    [plain, readPlain],
+    [encrypted, decryptCredential],
+  ] as const) {
+    const path = `${directory}/${CREDENTIAL}`;
+    if (directory === undefined || !fs.existsSync(path)) continue;
+    try {
+      return { path, expressions: readLines(read(path), warn) };
+    } catch (error) {
+      const { message } = error instanceof RdpullError ? error : RdpullError.from(error);
+      warn(`the credential ${CREDENTIAL} is ignored: ${message}`);
+      return undefined;
+    }
   }
   return undefined;
 }
 
-/** The lines that say something: without the space around them, comments and empty ones. */
-function readLines(path: string, warn: (message: string) => void): string[] {
+function readPlain(path: string): string {
   const { size } = fs.statSync(path);
   if (size > CREDENTIAL_MAX) {
     throw new RdpullError('file-unreadable', `its ${size} bytes are too many`, 'shorten it');
   }
+  return fs.readFileSync(path, 'utf8');
+}
+
+/** The lines that say something: without the space around them, comments and empty ones. */
+function readLines(text: string, warn: (message: string) => void): string[] {
   return (
-    fs
-      .readFileSync(path, 'utf8')
+    text
       // As systemd ends a line (read_line_full() of fileio.c).
       .split(/[\n\r\0]/)
       .map((line) => line.trim())

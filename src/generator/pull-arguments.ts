@@ -3,25 +3,27 @@ import { formatVerifyMode } from '../request/verify-mode.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
 
 /**
- * How long to try to reach the server, in seconds: the network is often not ready when systemd says so. Less than
+ * How long to go on without progress, in seconds: the network is often not ready when systemd says so. Less than
  * TimeoutStartSec= of the unit, so that rdpull can still say what is wrong.
  */
-const PATIENCE = 240;
+const PATIENCE = 300;
 
 /**
  * The command line that does a pull, behind the program's name. `rdpull pull` reads the same request out of it again
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
 export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
-  const { remote, type, imageClass, verify, readOnly, blockdev } = request;
+  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit } = request;
   const where = [`--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
   if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
+  where.push(...mirrors.map((url) => `--mirror=${url}`));
   if (remote.kind === 'bootorigin') {
     const options = [type, imageClass, 'bootorigin', `verify=${formatVerifyMode(verify)}`];
     if (readOnly) options.push('ro');
     if (blockdev) options.push('blockdev');
+    if (overcommit) options.push('overcommit');
     const local = object.local.replaceAll(/[\\:]/g, '\\$&');
     return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
   }
@@ -29,5 +31,6 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   const how = [`--verify=${formatVerifyMode(verify)}`];
   if (readOnly) how.push('--read-only');
   if (blockdev) how.push('--blockdev');
+  if (overcommit) how.push('--overcommit');
   return ['pull', ...what, ...where, ...how, remote.url];
 }

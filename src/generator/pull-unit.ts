@@ -91,8 +91,8 @@ export function pullUnit(
   service.push(
     ['ExecStart', [`:${executable}`, ...pullArguments(pull)].map(quoteArgument).join(' ')],
     ['NotifyAccess', 'main'],
-    // Not for the whole: rdpull asks for more time as long as bytes arrive.
-    ['TimeoutStartSec', '5min'],
+    // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
+    ['TimeoutStartSec', '6min'],
     ['StandardOutput', 'journal+console'],
     ['StandardError', 'journal+console'],
     ['SyslogIdentifier', 'rdpull'],

@@ -129,7 +129,7 @@ const statxAddress = ptr(statxBuffer);
 const STATX_TYPE = 0x001;
 const STX_MODE = 28;
 /** With AT_EMPTY_PATH: the descriptor itself. */
-const NO_NAME = ptr(cString(''));
+const NO_NAME = new NameBuffer(0);
 
 /** What `name` itself is, not what it may point to: one of the S_IF constants. */
 export function fileTypeAt(directory: number, name: Name): number {
@@ -152,8 +152,10 @@ export function changeOwnerAt(directory: number, name: Name, uid: number, gid: n
 export function changeModeAt(directory: number, name: Name, mode: number): void {
   const fd = checked('openat', c.openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
   try {
-    if (fileTypeAt(fd, NO_NAME) === S_IFLNK) throw new SystemCallError('chmod', os.constants.errno.ELOOP);
-    checked('chmod', c.chmod(cString(`/proc/self/fd/${fd}`), mode));
+    if (fileTypeAt(fd, NO_NAME.name(0)) === S_IFLNK)
+      throw new SystemCallError('chmod', os.constants.errno.ELOOP);
+    const path = cString(`/proc/self/fd/${fd}`);
+    checked('chmod', c.chmod(path, mode));
   } finally {
     c.close(fd);
   }

@@ -3,6 +3,7 @@ import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { parseBoolean } from './boolean.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect } from './image-name.ts';
+import { isMirrorColon, mirrorDefect } from './mirror.ts';
 import { nearest } from './nearest.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
@@ -16,7 +17,9 @@ export const PULL_OPTIONS: readonly string[] = [
   'ro',
   'rw',
   'verify=',
+  'mirror=',
   'blockdev',
+  'overcommit',
   'bootorigin',
   'runtime=',
 ];
@@ -28,8 +31,10 @@ interface Options {
   type: ImageType | 'oci' | undefined;
   imageClass: ImageClass | undefined;
   verify: VerifyMode;
+  mirrors: string[];
   readOnly: boolean;
   blockdev: boolean;
+  overcommit: boolean;
   bootOrigin: boolean;
   runtime: boolean | undefined;
   /** Unknown words, which may explain why something else is missing. */
@@ -49,7 +54,7 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
 
 /**
  * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
- * `verify=yes`, `verify=sha256:HEX`, placeholders in REMOTE, and with `bootorigin` an empty REMOTE.
+ * `verify=yes`, `verify=sha256:HEX`, `mirror=URL`, placeholders in REMOTE, and with `bootorigin` an empty REMOTE.
  *
  * @param warn takes a line about each option that is ignored, also when the expression is refused in the end
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
@@ -63,7 +68,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   const options = parseOptions(fields.options, (what) => warn(`${subject}: ${what}`), refusal);
   const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
 
-  const { imageClass, verify, readOnly, blockdev, runtime } = options;
+  const { imageClass, verify, mirrors, readOnly, blockdev, overcommit, runtime } = options;
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
     throw refusal(
@@ -80,11 +85,11 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       'say raw instead, or leave out blockdev',
     );
   }
-  return { remote, type, imageClass, local, verify, readOnly, blockdev, runtime };
+  return { remote, mirrors, type, imageClass, local, verify, readOnly, blockdev, overcommit, runtime };
 }
 
 function splitFields(expression: string, refusal: Refusal): Fields {
-  const options = readField(expression, refusal, isDigestColon);
+  const options = readField(expression, refusal, isOptionColon);
   if (options.rest === undefined) throw refusal('bad-expression', 'names no local image', GRAMMAR);
   const local = readField(options.rest, refusal);
   const fields = {
@@ -129,6 +134,10 @@ function readField(
     }
   }
   return { text: read, rest: undefined };
+}
+
+function isOptionColon(read: string, following: string): boolean {
+  return isDigestColon(read, following) || isMirrorColon(read.slice(read.lastIndexOf(',') + 1), following);
 }
 
 /** Whether a colon stands in `verify=sha256:HEX`, where it should be escaped and nobody will. */
@@ -206,8 +215,10 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     type: undefined,
     imageClass: undefined,
     verify: { kind: 'signature' },
+    mirrors: [],
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     bootOrigin: false,
     runtime: undefined,
     unknown: [],
@@ -235,6 +246,9 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
       case 'blockdev':
         options.blockdev = true;
         break;
+      case 'overcommit':
+        options.overcommit = true;
+        break;
       case 'bootorigin':
         options.bootOrigin = true;
         break;
@@ -252,6 +266,13 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         } else {
           warn(`${quoted(word)} is ignored: ${suggestion(value, VERIFY_MODES, 'verify=')}`);
         }
+        break;
+      }
+      case 'mirror=': {
+        const defect = mirrorDefect(value);
+        if (defect === undefined) options.mirrors.push(value);
+        // The others, and the URL itself, may still save the boot.
+        else warn(`${quoted(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
         break;
       }
       case 'runtime=': {

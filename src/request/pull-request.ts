@@ -11,6 +11,8 @@ export type Remote =
 /** One image that was asked for, on the kernel command line, in a credential, or on ours. */
 export interface PullRequest {
   readonly remote: Remote;
+  /** URLs of the same file on other servers, which may hold placeholders. */
+  readonly mirrors: readonly string[];
   readonly type: ImageType;
   readonly imageClass: ImageClass;
   /** The valid image name to store it as; undefined: derive it once the URL is known. */
@@ -19,6 +21,8 @@ export interface PullRequest {
   readonly readOnly: boolean;
   /** Attach it to a loop device afterwards. Only for raw images. */
   readonly blockdev: boolean;
+  /** Begin even when the image seems to be too large for where it is to lie. */
+  readonly overcommit: boolean;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

@@ -4,9 +4,10 @@ import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { MANIFEST_MAX } from '../verify/manifest.ts';
-import type { Signer } from '../verify/signature.ts';
+import type { Signer } from '../verify/signer.ts';
+import { createAttempts } from './source/attempts.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
-import type { SourceOptions } from './source/source.ts';
+import type { Location, SourceOptions } from './source/source.ts';
 
 /** The digest that a file has to have, and who says so. */
 export interface Promised {
@@ -21,33 +22,41 @@ export interface Promised {
 /** What is asked of a file. */
 export interface Verification {
   readonly verify: VerifyMode;
-  /** Keyrings given with `--keyring=`; none: the system's. */
+  /** Keyrings given with `--keyring=` and certificates given with `--certificate=`; none of both: the system's. */
   readonly keyrings: readonly string[];
+  readonly certificates: readonly string[];
 }
 
 /**
- * The digest that `verify` demands of the file at `url`; undefined when it demands none.
+ * The digest that `verify` demands of a file; undefined when it demands none. Any of the locations may have the checksum
+ * file, and its signature beside it: what one of them lacks, or has spoilt, never makes the demand a weaker one.
  *
+ * @param explain takes a line for each step
  * @throws RdpullError of the verify, network or http family
  */
 export async function findPromise(
-  url: string,
-  { verify, keyrings }: Verification,
+  locations: readonly Location[],
+  { verify, keyrings, certificates }: Verification,
   options: SourceOptions,
+  explain: (text: string) => void,
 ): Promise<Promised | undefined> {
   if (verify.kind === 'no') return undefined;
   if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
-  return expectedDigest({
-    fileUrl: shownUrl(url),
-    fileName: lastComponent(url),
-    sibling: (name) => replaceComponents(url, 1, name),
-    fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, options),
-    requireSignature: verify.kind === 'signature',
-    shown: shownUrl,
-    keyring: { files: keyrings },
-  });
+  const { patience: _, ...once } = options;
+  return createAttempts(locations, options).make(({ url, login }) =>
+    expectedDigest({
+      fileUrl: shownUrl(url),
+      fileName: lastComponent(url),
+      sibling: (name) => replaceComponents(url, 1, name),
+      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, login }),
+      requireSignature: verify.kind === 'signature',
+      shown: shownUrl,
+      trust: { files: keyrings, certificates, warn: explain },
+      explain,
+    }),
+  );
 }
 
 /** The digest and the length of bytes that were read. */
@@ -82,8 +91,9 @@ export async function checkFile(
   url: string,
   verification: Verification,
   options: SourceOptions,
+  explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const promised = await findPromise(url, verification, options);
+  const promised = await findPromise([{ url, login: options.login }], verification, options, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',
@@ -101,6 +111,7 @@ export async function checkFile(
       bytes += chunk.length;
     }
     const received = { sha256: digest.digest('hex'), bytes };
+    explain(`${shownUrl(url)}: ${bytes} bytes with the SHA-256 ${received.sha256}`);
     requirePromise(url, promised, received);
     return { ...received, promised };
   } finally {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { size } from '../console/quantity.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { createCollector } from './collector.ts';
@@ -14,15 +14,18 @@ import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { TargetRoom } from './room/target-room.ts';
 import { storageError } from './sink/storage-error.ts';
-import { openSource } from './source/open-source.ts';
+import type { Joining } from './source/continued-source.ts';
+import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
 import { peek } from './source/peek.ts';
 import { readPart } from './source/read-part.ts';
-import type { Source, SourceOptions } from './source/source.ts';
+import type { Location, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
+import { createStarts, type Start } from './starts.ts';
 
 /** One file to be fetched, and what to make of it. */
 export interface Transfer extends Verification {
-  readonly url: string;
+  /** Where it lies: at least one place. All of them are to have the same file. */
+  readonly locations: readonly Location[];
   readonly type: ImageType;
   /** The final name of the object. */
   readonly target: string;
@@ -38,11 +41,13 @@ export interface Transfer extends Verification {
 
 /** Who watches a transfer. Bytes throughout. */
 export interface TransferObserver {
-  /** The file is found, and its bytes begin to arrive. */
+  /** The file is found, and its bytes begin to arrive; once more when everything has to start over. */
   started(source: { readonly url: string; readonly size: number | undefined }): void;
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
   warn(text: string): void;
+  /** Takes a line for each step of the verification. */
+  explain(text: string): void;
 }
 
 export interface TransferResult {
@@ -65,6 +70,9 @@ export interface TransferResult {
  * Fetches, checks and publishes one image. What it needs to know to judge the image (digest, signature) is fetched
  * and checked first; the image gets its final name only when all of it holds. A failure leaves nothing behind.
  *
+ * Where a new start can help, because the file was replaced meanwhile or one of several servers has sent a bad one,
+ * everything is begun anew: what was written, the digest, and the promise that it is checked against.
+ *
  * @throws RdpullError
  */
 export async function runTransfer(
@@ -72,23 +80,53 @@ export async function runTransfer(
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<TransferResult> {
+  const starts = createStarts(transfer.locations, (text) => options.patience?.notify(text, 0));
+  for (;;) {
+    const start = starts.next();
+    try {
+      return await transferOnce(transfer, start, options, observer);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      starts.failed(start, error);
+    }
+  }
+}
+
+async function transferOnce(
+  transfer: Transfer,
+  start: Start,
+  options: SourceOptions,
+  observer: TransferObserver,
+): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
-  using room = new TargetRoom(path.dirname(transfer.target));
+  using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   using staging = new Staging(transfer.target, transfer.force);
-  const promised = await findPromise(transfer.url, transfer, options);
-  const opened = await openSource(transfer.url, options);
+  const promised = await findPromise(start.locations, transfer, options, observer.explain);
+  const digest = new Bun.CryptoHasher('sha256');
+  const source = await openMirroredSource(start.locations, {
+    ...options,
+    joining: joining(start, promised),
+    sha256: () => digest.copy().digest('hex'),
+  });
+  start.opened(source);
   try {
-    const { source, expected } = await lookAhead(opened, room, transfer, options);
+    const { body, expected } = await lookAhead(
+      { ...source, body: digested(source.body, digest) },
+      room,
+      transfer,
+      options,
+    );
     observer.started(source);
-    const { sha256, received, result } = await stream(
-      source,
+    const { received, result } = await stream(
+      { ...source, body },
       expected,
       transfer,
       destinationAt(staging.path, transfer),
       options,
       observer,
     );
-    requirePromise(transfer.url, promised, { sha256, bytes: received });
+    const sha256 = digest.digest('hex');
+    requirePromise(originOf(source), promised, { sha256, bytes: received });
     finishObject(staging, transfer, source.lastModified);
     room.settle(result);
     return {
@@ -102,7 +140,7 @@ export async function runTransfer(
       promised,
     };
   } finally {
-    opened.close();
+    source.close();
   }
 }
 
@@ -111,27 +149,46 @@ export async function runTransfer(
  * looked at, and no more, when it returns.
  */
 async function lookAhead(
-  source: Source,
+  source: MirroredSource,
   room: TargetRoom,
-  { url, type, limits, overcommit }: Transfer,
+  { limits, overcommit }: Transfer,
   options: SourceOptions,
-): Promise<{ source: Source; expected: ExpectedSize }> {
+): Promise<{ body: AsyncIterable<Uint8Array>; expected: ExpectedSize }> {
   try {
     requireDownload(source.size ?? 0, limits);
     const { start, body } = await peek(source.body, START_BYTES);
+    const [origin] = source.origins();
+    const asked = { ...options, login: origin?.login };
     const expected = await expectSize({
       start,
       size: source.size,
-      readAt: source.acceptsRanges ? (from, length) => readPart(source, options, from, length) : undefined,
+      readAt: source.acceptsRanges ? (from, length) => readPart(source, asked, from, length) : undefined,
       enough: Math.min(room.available(), limits.size),
     });
     requireSize(expected.uncompressed, source.size, limits);
-    await room.make(expected, type === 'tar', overcommit);
-    return { source: { ...source, body }, expected };
+    await room.make(expected, overcommit);
+    return { body, expected };
   } catch (error) {
     options.signal.throwIfAborted();
-    throw aboutUrl(url, error);
+    throw aboutUrl(originOf(source), error);
   }
+}
+
+/** A body that is hashed as it goes by, so that the digest never lags behind what was taken. */
+async function* digested(
+  body: AsyncIterable<Uint8Array>,
+  digest: Bun.CryptoHasher,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    digest.update(chunk);
+    yield chunk;
+  }
+}
+
+/** What is reason enough to join the bytes of two answers. */
+function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joining {
+  if (!mayJoinOnTrust) return 'compared';
+  return promised === undefined ? 'validated' : 'promised';
 }
 
 /**
@@ -153,40 +210,31 @@ const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
-  source: Source,
+  source: MirroredSource,
   expected: ExpectedSize,
-  { url, limits, memory }: Transfer,
+  { limits, memory }: Transfer,
   destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
-): Promise<{ sha256: string; received: number; result: PipelineResult }> {
+): Promise<{ received: number; result: PipelineResult }> {
   await using pipeline = new Pipeline(destination, memory, observer.warn);
-  const digest = new Bun.CryptoHasher('sha256');
   const collector = createCollector();
   let received = 0;
   try {
     for await (const chunk of source.body) {
       signal.throwIfAborted();
-      digest.update(chunk);
       await pipeline.write(chunk);
       received += chunk.length;
       requireDownload(received, limits);
       collector.received(chunk.length);
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
-    if (source.size !== undefined && received !== source.size) {
-      throw new RdpullError(
-        'http-length',
-        `${received} of ${source.size} bytes arrived`,
-        'try again; if it happens again, look at the log of the server',
-      );
-    }
     const result = await pipeline.finish();
     signal.throwIfAborted();
-    return { sha256: digest.digest('hex'), received, result };
+    return { received, result };
   } catch (error) {
     signal.throwIfAborted();
-    throw aboutUrl(url, aboutSize(expected, error));
+    throw aboutUrl(originOf(source), aboutSize(expected, error));
   }
 }
 
@@ -197,11 +245,19 @@ function aboutSize({ uncompressed, exact }: ExpectedSize, error: unknown): unkno
   return new RdpullError(error.code, message, error.hint, { cause: error });
 }
 
+/** Where the bytes come from, as it was asked for; of several places the first. */
+function originOf(source: MirroredSource): string {
+  const [origin] = source.origins();
+  return origin?.url ?? source.url;
+}
+
 /** A decoder knows what is wrong with the stream, but not whose stream it is. */
 function aboutUrl(url: string, error: unknown): unknown {
   if (!(error instanceof RdpullError)) return error;
   const shown = shownUrl(url);
-  if (error.message.includes(shown)) return error;
+  const family = ERROR_CODES[error.code];
+  const isSources = family === 'network' || (family === 'http' && error.code !== 'http-web-page');
+  if (isSources || error.message.includes(shown)) return error;
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
 }
 

@@ -1,7 +1,10 @@
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { type KeyringChoice, loadKeyring } from './keyring.ts';
-import { digestOf, parseManifest } from './manifest.ts';
-import { type Signer, verifySignature } from './signature.ts';
+import { entryOf, parseManifest } from './manifest.ts';
+import { verifySignature } from './openpgp/signature.ts';
+import type { SignedFile } from './signed-file.ts';
+import { describeSigner, type Signer } from './signer.ts';
+import { describeTrust, loadTrust, type Trust, type TrustChoice } from './trust.ts';
 import { isWebPage } from './web-page.ts';
 
 /** What is needed to find out what bytes a file must have. */
@@ -10,7 +13,7 @@ export interface DigestRequest {
   readonly fileUrl: string;
   /** Its name on the server: the last component of the URL, undefined when there is none. */
   readonly fileName: string | undefined;
-  /** Whether a key of the keyring has to vouch for the digest. */
+  /** Whether somebody who is trusted has to vouch for the digest. */
   readonly requireSignature: boolean;
   /** The URL of the file called `name` beside it. */
   readonly sibling: (name: string) => string;
@@ -22,9 +25,11 @@ export interface DigestRequest {
   readonly fetchSmall: (url: string) => Promise<Uint8Array | undefined>;
   /** A URL as it may be printed and recorded: without credentials. As it stands when absent. */
   readonly shown?: (url: string) => string;
-  readonly keyring: KeyringChoice;
+  readonly trust: TrustChoice;
   /** The time to judge by; the clock's when absent. */
   readonly now?: Date;
+  /** Takes a line for each step: what was found, and why it is accepted or passed over. */
+  readonly explain?: (text: string) => void;
 }
 
 export interface ExpectedDigest {
@@ -36,30 +41,32 @@ export interface ExpectedDigest {
   readonly signedBy: Signer | undefined;
 }
 
-/** One way to publish digests: a checksum file, and the names that its signature may have. */
+/** One way to publish digests: a checksum file, and the names that its signatures may have. */
 interface Style {
   readonly manifest: string;
-  readonly signatures: readonly string[];
+  readonly openpgp: readonly string[];
+  readonly cms: string;
 }
 
 /** As SUSE publishes digests, and as Ubuntu and systemd-sysupdate do; in systemd-pull's order. */
 function styles(fileName: string): readonly Style[] {
   const own = `${fileName}.sha256`;
   return [
-    { manifest: own, signatures: [`${own}.asc`, `${own}.gpg`] },
-    { manifest: 'SHA256SUMS', signatures: ['SHA256SUMS.gpg', 'SHA256SUMS.asc'] },
+    { manifest: own, openpgp: [`${own}.asc`, `${own}.gpg`], cms: `${own}.p7s` },
+    { manifest: 'SHA256SUMS', openpgp: ['SHA256SUMS.gpg', 'SHA256SUMS.asc'], cms: 'SHA256SUMS.p7s' },
   ];
 }
 
 /**
- * Finds the digest that the server, or with `requireSignature` a key of the keyring, promises for a file.
+ * Finds the digest that the server, or with `requireSignature` somebody who is trusted, promises for a file.
  *
  * A checksum file counts only together with a signature over itself: one without is passed over. (systemd-pull looks
  * for the two independently, and fails when it has found them in different styles.) A signature that is there has to
  * be good: there is no falling back from a bad one. It is checked before the first byte of the checksum file is read.
+ * Signatures that nobody here could check, for want of keys or of certificates, are not asked for.
  *
- * @throws RdpullError manifest-missing, signature-missing, and those of {@link loadKeyring}, {@link verifySignature},
- *   {@link parseManifest}, {@link digestOf} and `fetchSmall`
+ * @throws RdpullError manifest-missing, signature-missing, and those of {@link loadTrust}, {@link verifySignature},
+ *   {@link verifyCmsSignature}, {@link parseManifest}, {@link entryOf} and `fetchSmall`
  */
 export async function expectedDigest(request: DigestRequest): Promise<ExpectedDigest> {
   const { fileUrl, fileName, requireSignature, sibling, now = new Date() } = request;
@@ -71,21 +78,24 @@ export async function expectedDigest(request: DigestRequest): Promise<ExpectedDi
     );
   }
 
-  const keyring = requireSignature ? await loadKeyring(request.keyring) : undefined;
+  const { explain = () => undefined } = request;
+  const trust = requireSignature ? await loadTrust(request.trust) : undefined;
+  if (trust !== undefined) explain(`signatures are checked with ${describeTrust(trust)}`);
   const answers: Answer[] = [];
   for (const style of styles(fileName)) {
     const manifest = await ask(sibling(style.manifest), request, answers);
     if (manifest === undefined) continue;
-    if (keyring === undefined) return promised(manifest, fileName, now, undefined);
+    if (trust === undefined) return promised(manifest, request, fileName, now, undefined);
 
-    const signature = await askFirst(style.signatures.map(sibling), request, answers);
-    if (signature === undefined) continue;
-    const signedBy = await verifySignature(
-      { ...manifest, signatureUrl: signature.url, signature: signature.content },
-      keyring,
-      now,
-    );
-    return promised(manifest, fileName, now, signedBy);
+    for (const name of signatureNames(style, trust)) {
+      const signature = await ask(sibling(name), request, answers);
+      if (signature === undefined) continue;
+      const signed = { ...manifest, signatureUrl: signature.url, signature: signature.content };
+      const signer = await verifyBy(name, signed, trust, now);
+      explain(`${signature.url}: a good signature, made ${describeSigner(signer)}`);
+      return promised(manifest, request, fileName, now, signer);
+    }
+    explain(`${manifest.url}: passed over, for it is not signed`);
   }
   throw nothingFound(request, fileName, answers);
 }
@@ -105,25 +115,28 @@ interface Answer {
 
 async function ask(
   url: string,
-  { fetchSmall, shown = (plain) => plain }: DigestRequest,
+  { fetchSmall, shown = (plain) => plain, explain = () => undefined }: DigestRequest,
   answers: Answer[],
 ): Promise<SmallFile | undefined> {
   const content = await fetchSmall(url);
   const outcome = judge(content);
   answers.push({ url: shown(url), outcome });
+  explain(`${shown(url)}: ${outcome}${outcome === 'found' ? '' : ', passed over'}`);
   return content !== undefined && outcome === 'found' ? { url: shown(url), content } : undefined;
 }
 
-async function askFirst(
-  urls: readonly string[],
-  request: DigestRequest,
-  answers: Answer[],
-): Promise<SmallFile | undefined> {
-  for (const url of urls) {
-    const file = await ask(url, request, answers);
-    if (file !== undefined) return file;
+function signatureNames({ openpgp, cms }: Style, { keyring, certificates }: Trust): string[] {
+  return [...(keyring === undefined ? [] : openpgp), ...(certificates === undefined ? [] : [cms])];
+}
+
+async function verifyBy(name: string, signed: SignedFile, trust: Trust, now: Date): Promise<Signer> {
+  if (trust.certificates !== undefined && name.endsWith('.p7s')) {
+    // pkijs is large: not for signatures by OpenPGP.
+    const { verifyCmsSignature } = await import('./cms/signature.ts');
+    return verifyCmsSignature(signed, trust.certificates, now);
   }
-  return undefined;
+  if (trust.keyring === undefined) throw new Error(`nothing was trusted that could check ${name}`);
+  return verifySignature(signed, trust.keyring, now);
 }
 
 function judge(content: Uint8Array | undefined): Answer['outcome'] {
@@ -134,11 +147,14 @@ function judge(content: Uint8Array | undefined): Answer['outcome'] {
 
 function promised(
   { url, content }: SmallFile,
+  { explain = () => undefined }: DigestRequest,
   fileName: string,
   now: Date,
   signedBy: Signer | undefined,
 ): ExpectedDigest {
-  return { digest: digestOf(parseManifest(content, url, now), fileName), manifestUrl: url, signedBy };
+  const { digest, line } = entryOf(parseManifest(content, url, now), fileName);
+  explain(`${url}: line ${line} promises the SHA-256 ${digest} for ${quoted(fileName)}`);
+  return { digest, manifestUrl: url, signedBy };
 }
 
 function nothingFound(request: DigestRequest, fileName: string, answers: readonly Answer[]): RdpullError {

@@ -15,6 +15,8 @@ export interface ManifestEntry {
   readonly name: string;
   /** 64 lower-case hexadecimal digits. */
   readonly digest: string;
+  /** Where it stands, counted from 1. */
+  readonly line: number;
 }
 
 /** A name that is no file's but says until when the list is fresh: see systemd-sysupdate's NEWS for version 260. */
@@ -39,7 +41,9 @@ export function parseManifest(content: Uint8Array, url: string, now: Date): Mani
     );
   }
   const lines = new TextDecoder().decode(content).split(/\r?\n/);
-  const entries = lines.map(parseLine).filter((entry) => entry !== undefined);
+  const entries = lines
+    .map((line, index) => parseLine(line, index + 1))
+    .filter((entry) => entry !== undefined);
   if (entries.length === 0) {
     throw new RdpullError(
       'manifest-malformed',
@@ -54,27 +58,26 @@ export function parseManifest(content: Uint8Array, url: string, now: Date): Mani
 }
 
 /**
- * The SHA-256 that `manifest` gives for `fileName`: 64 lower-case hexadecimal digits.
+ * The line of `manifest` that gives the SHA-256 of `fileName`.
  *
  * @throws RdpullError manifest-not-listed, with the names that come near; manifest-malformed when two lines contradict
  */
-export function digestOf(manifest: Manifest, fileName: string): string {
-  const digests = new Set(
-    manifest.entries.filter(({ name }) => name === fileName).map(({ digest }) => digest),
-  );
-  const [digest, ...others] = digests;
-  if (digest === undefined) throw notListed(manifest, fileName);
-  if (others.length > 0) {
+export function entryOf(manifest: Manifest, fileName: string): ManifestEntry {
+  const entries = manifest.entries.filter(({ name }) => name === fileName);
+  const [entry] = entries;
+  if (entry === undefined) throw notListed(manifest, fileName);
+  const digests = new Set(entries.map(({ digest }) => digest));
+  if (digests.size > 1) {
     throw new RdpullError(
       'manifest-malformed',
       `${manifest.url} contradicts itself: it gives ${digests.size} different digests for ${quoted(fileName)}`,
       'write the checksum file anew, with one line for each file',
     );
   }
-  return digest;
+  return entry;
 }
 
-function parseLine(line: string): ManifestEntry | undefined {
+function parseLine(line: string, number: number): ManifestEntry | undefined {
   const gnu = /^(\\?)(?<digest>[0-9a-f]{64}) [ *]?(?<name>.+)$/i.exec(line);
   const bsd = /^(\\?)SHA256 \((?<name>.+)\) = (?<digest>[0-9a-f]{64})$/i.exec(line);
   const match = gnu ?? bsd;
@@ -83,7 +86,7 @@ function parseLine(line: string): ManifestEntry | undefined {
 
   const name = match?.[1] === '' ? written : unescapeName(written);
   if (name === undefined) return undefined;
-  return { name: name.replace(/^\.\//, ''), digest: digest.toLowerCase() };
+  return { name: name.replace(/^\.\//, ''), digest: digest.toLowerCase(), line: number };
 }
 
 /** Undoes the escapes of sha256sum (coreutils, digest.c, filename_unescape); undefined when there is another one. */

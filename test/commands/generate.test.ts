@@ -225,19 +225,35 @@ describe('a hostile command line puts no line of its own into any file:', () => 
     ).toEqual(['rdpull@run-portables-b.raw.service']);
   });
 
-  test('an encrypted credential is not silently passed over', async () => {
+  test.each([
+    ['with a key of this machine', true],
+    ['under another name', false],
+    ['by nobody', false],
+  ])('a credential that was encrypted %s', async (how, good) => {
     const root = freshRoot();
-    run(['mkdir', directory.file('encrypted')]);
-    directory.write('encrypted/import.pull', 'xyz');
+    const encrypted = directory.file(how);
+    fs.mkdirSync(encrypted);
+    if (how === 'by nobody') fs.writeFileSync(`${encrypted}/import.pull`, 'xyz');
+    else {
+      const name = good ? 'import.pull' : 'import.other';
+      run(
+        ['systemd-creds', 'encrypt', '--with-key=host', `--name=${name}`, '-', `${encrypted}/import.pull`],
+        {
+          input: Buffer.from('# ours\nraw,portable,verify=no:a:https://fleet.example/secret-path/a.raw\n'),
+        },
+      );
+    }
     const { status, stderr } = await generate(root, 'quiet', {
-      env: {
-        ENCRYPTED_CREDENTIALS_DIRECTORY: directory.file('encrypted'),
-        CREDENTIALS_DIRECTORY: '/nonexistent',
-      },
+      env: { ENCRYPTED_CREDENTIALS_DIRECTORY: encrypted, CREDENTIALS_DIRECTORY: '/nonexistent' },
     });
     expect(status).toBe(0);
-    expect(stderr).toBe(
-      'rdpull: the credential import.pull is ignored: it is encrypted, and rdpull cannot decrypt it; pass it in the clear, or write the expressions on the kernel command line\n',
-    );
+    if (good) {
+      expect(stderr).toBe('');
+      expect(treeNames(`${root}/normal`)).toContain('rdpull@run-portables-a.raw.service');
+    } else {
+      expect(stderr).toMatch(
+        /^rdpull: the credential import\.pull is ignored: it is encrypted, and systemd-creds cannot decrypt it: .+\n$/,
+      );
+    }
   });
 });

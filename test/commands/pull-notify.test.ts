@@ -49,7 +49,7 @@ afterAll(() => {
 });
 
 const percentOf = (message: string) => Number(/^X_IMPORT_PROGRESS=(\d+)%$/m.exec(message)?.[1]);
-const MORE_TIME = 'EXTEND_TIMEOUT_USEC=300000000';
+const MORE_TIME = 'EXTEND_TIMEOUT_USEC=360000000';
 
 describe('the service manager', () => {
   test.each(['notify', '@'])(

@@ -51,7 +51,7 @@ exec "$@"`,
 ];
 
 function pull(target: TemporaryDirectory, wrapper: readonly string[], ...args: string[]): Promise<Finished> {
-  return rdpull(['pull', '--verify=no', `--image-root=${target.path}`, ...args], { wrapper });
+  return rdpull(['pull', '--verify=no', '--patience=0', `--image-root=${target.path}`, ...args], { wrapper });
 }
 
 describe('placeholders are replaced when the image is pulled', () => {

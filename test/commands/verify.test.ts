@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { ImageSigner } from '../fixtures/image-signer.ts';
 import { run } from '../fixtures/run.ts';
 import { writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer } from '../fixtures/web-server.ts';
 
 const directory = new TemporaryDirectory();
 const keys = new TemporaryDirectory();
@@ -21,12 +23,17 @@ afterAll(() => {
   for (const each of [directory, keys]) each[Symbol.dispose]();
 });
 
-test('says who vouches for a good file', async () => {
+test('says who vouches for a good file, and explains each step', async () => {
   const { status, stdout, stderr } = await rdpull(['verify', keyring, directory.file('image.raw.xz')]);
   expect(stdout).toMatch(
     /image\.raw\.xz: 64 B, verified by file:\S+SHA256SUMS, signed by Image Builder <builder@example\.com> \([0-9A-F]{40}\)\n$/,
   );
-  expect(stderr).toBe('');
+  const steps = stderr.trimEnd().split('\n');
+  expect(steps).toHaveLength(8);
+  expect(steps.at(-2)).toMatch(
+    /^rdpull: file:\S+\/SHA256SUMS: line 1 promises the SHA-256 [0-9a-f]{64} for "image\.raw\.xz"$/,
+  );
+  expect(steps.at(-1)).toMatch(/^rdpull: file:\S+\/image\.raw\.xz: 64 bytes with the SHA-256 [0-9a-f]{64}$/);
   expect(status).toBe(0);
 });
 
@@ -75,4 +82,27 @@ test('verify=no is refused: there would be nothing to check', async () => {
     'rdpull: error: verify=no leaves nothing to check\nrdpull: try: choose signature, checksum or sha256:HEX\n',
   );
   expect(status).toBe(2);
+});
+
+test('checks what lies on a server, by a certificate', async () => {
+  using signer = new ImageSigner();
+  using served = new TemporaryDirectory();
+  const builder = signer.identity();
+  served.write('image.raw', 'an image');
+  const sums = run(['sha256sum', 'image.raw'], { cwd: served.path });
+  served.write('SHA256SUMS', sums);
+  served.write('SHA256SUMS.p7s', signer.sign(sums, builder));
+  await using server = startWebServer(served.path);
+  const args = ['verify', `--certificate=${builder.certificate}`];
+  const good = await rdpull([...args, `${server.url}/image.raw`]);
+  expect(good.stdout).toMatch(
+    /^http:\S+\/image\.raw: 8 B, verified by http:\S+\/SHA256SUMS, signed by CN=Image Builder \([0-9A-F]{64}\)\n$/,
+  );
+  expect(good.stderr).toContain('a good signature, made on ');
+  expect(good.status).toBe(0);
+
+  served.write('SHA256SUMS.p7s', signer.sign(sums, signer.identity({ subject: '/CN=Mallory' })));
+  const bad = await rdpull([...args, `${server.url}/image.raw`]);
+  expect(bad.stderr).toContain('was made with a certificate that is not in');
+  expect(bad.status).toBe(13);
 });

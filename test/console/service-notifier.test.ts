@@ -33,7 +33,7 @@ describe('while bytes arrive', () => {
         '30 %, 30.0 MiB of 100 MiB, 10.0 MiB/s, 7.0 s',
       ].map(
         (line) =>
-          `STATUS=image.raw: ${line} left\nX_IMPORT_PROGRESS=${line.slice(0, 2)}%\nEXTEND_TIMEOUT_USEC=300000000`,
+          `STATUS=image.raw: ${line} left\nX_IMPORT_PROGRESS=${line.slice(0, 2)}%\nEXTEND_TIMEOUT_USEC=360000000`,
       ),
     ]);
   });
@@ -43,7 +43,7 @@ describe('while bytes arrive', () => {
     service.started('image.raw', undefined);
     clock.now = 2000;
     service.progress(MIB);
-    expect(sent.at(-1)).toBe('STATUS=image.raw: 1.0 MiB, 512 KiB/s\nEXTEND_TIMEOUT_USEC=300000000');
+    expect(sent.at(-1)).toBe('STATUS=image.raw: 1.0 MiB, 512 KiB/s\nEXTEND_TIMEOUT_USEC=360000000');
   });
 });
 
@@ -55,6 +55,14 @@ test('what brings no new byte asks for no time', () => {
     service.progress(second < 3 ? second : 2);
   }
   expect(sent.filter((message) => message.includes('EXTEND_TIMEOUT_USEC'))).toHaveLength(2);
+});
+
+test('waiting for a server is said, and asks for the pause and more', () => {
+  const { service, sent } = notifier();
+  service.waiting('http://h/x: the connection was refused; trying again in 8.0 s', 8000.4);
+  expect(sent).toEqual([
+    'STATUS=http://h/x: the connection was refused; trying again in 8.0 s\nEXTEND_TIMEOUT_USEC=368000000',
+  ]);
 });
 
 test('a second transfer starts from nothing', () => {

@@ -31,7 +31,13 @@ afterAll(async () => {
 
 /** A URL of the server in the answers is written as `URL`, which is different in each run. */
 const neutral = (text: string) => text.replaceAll(server.url, 'URL').replaceAll(target.path, 'TARGET');
-const pull = (...args: string[]) => ['pull', `--image-root=${target.path}`, '--verify=no', ...args];
+const pull = (...args: string[]) => [
+  'pull',
+  `--image-root=${target.path}`,
+  '--verify=no',
+  '--patience=0',
+  ...args,
+];
 
 interface Failure {
   readonly family: ErrorFamily;

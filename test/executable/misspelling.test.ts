@@ -81,7 +81,7 @@ const OPTIONS: readonly Case[] = [
   },
   {
     args: ['verify', '--verify', '--keyring=x'],
-    error: 'rdpull verify needs FILE',
+    error: 'rdpull verify needs FILE|URL',
     hint: 'rdpull verify --help lists what it takes',
   },
   {

@@ -49,7 +49,13 @@ const IMAGE = 'image.raw.xz';
 const COMMANDS = {
   version: ['--version'],
   'a misspelling': ['pull', '--typ=raw', 'http://127.0.0.1:1/x'],
-  'a pull over https': ['pull', `--image-root=${work.path}`, '--verify=no', 'https://127.0.0.1:1/x'],
+  'a pull over https': [
+    'pull',
+    `--image-root=${work.path}`,
+    '--verify=no',
+    '--patience=0',
+    'https://127.0.0.1:1/x',
+  ],
   'the system keyring': ['verify', work.file(IMAGE)],
   'a pull from a file': [
     'pull',

@@ -26,7 +26,7 @@ function pull(): string[] {
 }
 
 /** Fails at once, behind a warning. */
-const FAILING = ['pull', '--verify=no', 'http://127.0.0.1:1/image.raw'];
+const FAILING = ['pull', '--verify=no', '--patience=0', 'http://127.0.0.1:1/image.raw'];
 
 const ESCAPE = '\x1b';
 const RED = '\x1b[31m';

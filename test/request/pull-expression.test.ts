@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, blockdev, bootorigin, runtime=';
+  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, overcommit, bootorigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -19,8 +19,10 @@ const PLAIN: PullRequest = {
   imageClass: 'machine',
   local: 'f',
   verify: { kind: 'signature' },
+  mirrors: [],
   readOnly: false,
   blockdev: false,
+  overcommit: false,
   runtime: undefined,
 };
 
@@ -52,6 +54,7 @@ describe('a valid expression', () => {
     ['raw,confext:f:http://h/x', { imageClass: 'confext' }],
     ['raw,machine,ro:f:http://h/x', { readOnly: true }],
     ['raw,machine,ro,rw:f:http://h/x', { readOnly: false }],
+    ['raw,machine,overcommit:f:http://h/x', { overcommit: true }],
     ['raw,machine,blockdev:f:http://h/x', { blockdev: true }],
     ['raw,machine,runtime=ON:f:http://h/x', { runtime: true }],
     ['raw,machine,runtime=no:f:http://h/x', { runtime: false }],
@@ -65,6 +68,41 @@ describe('a valid expression', () => {
     ['raw,machine,bootorigin::', { local: undefined, remote: { kind: 'bootorigin', name: undefined } }],
   ])('%s', (expression, expected) => {
     expect(parse(expression)).toEqual({ request: { ...PLAIN, ...expected }, warnings: [] });
+  });
+});
+
+describe('mirror=', () => {
+  test.each<[string, string[]]>([
+    ['mirror=http://m/x', ['http://m/x']],
+    ['mirror=https://m:8443/x,mirror=http://n:80/d/x?q=1', ['https://m:8443/x', 'http://n:80/d/x?q=1']],
+    ['mirror=http\\://m/x', ['http://m/x']],
+    ['mirror=http://[2001:db8::1]:8081/x', ['http://[2001:db8::1]:8081/x']],
+    ['mirror=http://user\\:secret@m/x', ['http://user:secret@m/x']],
+    ['mirror=file:///srv/x', ['file:///srv/x']],
+    ['mirror=http://m/{serial}/x%2Cy', ['http://m/{serial}/x%2Cy']],
+  ])('%s', (option, mirrors) => {
+    for (const expression of [`raw,machine,${option}:f:http://h/x`, `${option},raw,machine:f:http://h/x`]) {
+      expect(parse(expression)).toEqual({ request: { ...PLAIN, mirrors }, warnings: [] });
+    }
+  });
+
+  test.each<[string, string]>([
+    ['mirror=', '"mirror=" is ignored: the URL does not start with http://, https:// or file:/'],
+    ['mirror=m', '"mirror=m" is ignored: the URL does not start with'],
+    ['mirror=http://m/{name}', 'is ignored: the URL holds an unknown placeholder, {name}'],
+  ])('%s is left out with a warning, and the others stay', (option, warning) => {
+    const { request, warnings } = parse(`raw,machine,${option},mirror=http://n/x:f:http://h/x`);
+    expect(request).toEqual({ ...PLAIN, mirrors: ['http://n/x'] });
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(warning);
+  });
+
+  test('a colon that no URL has there ends the options', () => {
+    expect(parse('raw,machine,mirror=http://m:8081:http://h/x').request).toEqual({
+      ...PLAIN,
+      mirrors: ['http://m'],
+      local: '8081',
+    });
   });
 });
 

@@ -52,8 +52,10 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     imageClass: 'confext',
     local: 'importtest9',
     verify: { kind: 'no' },
+    mirrors: [],
     readOnly: false,
     blockdev: false,
+    overcommit: false,
     runtime: undefined,
   });
   if (request?.remote.kind !== 'url') throw new Error('no URL');

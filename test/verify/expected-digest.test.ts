@@ -4,6 +4,7 @@ import path from 'node:path';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { type DigestRequest, type ExpectedDigest, expectedDigest } from '../../src/verify/expected-digest.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { type Identity, ImageSigner } from '../fixtures/image-signer.ts';
 
 const MADE = new Date('2024-01-01T00:00:00Z');
 const NOW = new Date('2026-11-22T12:00:00Z');
@@ -17,6 +18,8 @@ let gpg: GpgHome;
 let alice: string;
 let mallory: string;
 let keyring: string;
+let signer: ImageSigner;
+let builder: Identity;
 let server: ReturnType<typeof Bun.serve>;
 let base: string;
 
@@ -31,6 +34,8 @@ beforeAll(() => {
   mallory = gpg.generateKey('Mallory <mallory@example.org>', { at: MADE });
   keyring = path.join(gpg.directory, 'import-pubring.pgp');
   fs.writeFileSync(keyring, gpg.exportKeys([alice]));
+  signer = new ImageSigner();
+  builder = signer.identity();
   server = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -47,6 +52,7 @@ beforeAll(() => {
 afterAll(async () => {
   await server.stop(true);
   gpg[Symbol.dispose]();
+  signer[Symbol.dispose]();
 });
 
 beforeEach(() => {
@@ -70,7 +76,7 @@ function ask(mode: 'checksum' | 'signature', changes: Partial<DigestRequest> = {
         throw new RdpullError('http-server-error', `${url} answered ${response.status}`, 'try later');
       return response.bytes();
     },
-    keyring: { files: [keyring] },
+    trust: { files: [keyring], certificates: [] },
     now: NOW,
     ...changes,
   });
@@ -113,7 +119,7 @@ describe('verify=checksum', () => {
 
   test('needs no keyring', async () => {
     files = { SHA256SUMS: SUMS };
-    expect((await ask('checksum', { keyring: { files: ['/nowhere'] } })).digest).toBe(A);
+    expect((await ask('checksum', { trust: { files: ['/nowhere'], certificates: [] } })).digest).toBe(A);
   });
 
   test('fails when the file is not listed, without looking further', async () => {
@@ -137,7 +143,13 @@ describe('verify=checksum', () => {
 });
 
 describe('verify=signature', () => {
-  const signedByAlice = { userId: 'Alice <alice@example.org>', createdAt: MADE };
+  const signedByAlice = {
+    by: 'openpgp' as const,
+    userId: 'Alice <alice@example.org>',
+    createdAt: MADE,
+    validFrom: MADE,
+    validUntil: undefined,
+  };
 
   test.each([
     ['image.raw.sha256', 'image.raw.sha256.asc', true, ['image.raw.sha256', 'image.raw.sha256.asc']],
@@ -265,9 +277,75 @@ describe('verify=signature', () => {
 
   test('asks the server for nothing when there is no keyring', async () => {
     files = { SHA256SUMS: SUMS, 'SHA256SUMS.gpg': sign(SUMS) };
-    expect((await refusal('signature', { keyring: { files: ['/nowhere'] } })).code).toBe('keyring-missing');
+    expect((await refusal('signature', { trust: { files: ['/nowhere'], certificates: [] } })).code).toBe(
+      'keyring-missing',
+    );
     expect(asked).toEqual([]);
   });
+});
+
+describe('verify=signature by a certificate', () => {
+  const ours = () => ({ trust: { files: [], certificates: [builder.certificate] } });
+  const both = () => ({ trust: { files: [keyring], certificates: [builder.certificate] } });
+
+  test.each([
+    ['image.raw.sha256', OWN, ['image.raw.sha256', 'image.raw.sha256.p7s']],
+    ['SHA256SUMS', SUMS, ['image.raw.sha256', 'SHA256SUMS', 'SHA256SUMS.p7s']],
+  ])('accepts %s with a .p7s, and asks for no OpenPGP signature', async (manifest, content, order) => {
+    files = { [manifest]: content, [`${manifest}.p7s`]: signer.sign(content, builder) };
+    expect(await ask('signature', { ...ours(), now: new Date() })).toMatchObject({
+      digest: A,
+      signedBy: { by: 'x509', userId: 'CN=Image Builder' },
+    });
+    expect(asked).toEqual(order);
+  });
+
+  test('does not ask for it where there is only a keyring', async () => {
+    files = { SHA256SUMS: SUMS, 'SHA256SUMS.p7s': signer.sign(SUMS, builder) };
+    expect((await refusal('signature')).code).toBe('signature-missing');
+    expect(asked.filter((name) => name.endsWith('.p7s'))).toEqual([]);
+  });
+
+  test('takes either where both are trusted', async () => {
+    files = { SHA256SUMS: SUMS, 'SHA256SUMS.p7s': signer.sign(SUMS, builder) };
+    expect(await ask('signature', { ...both(), now: new Date() })).toMatchObject({
+      signedBy: { by: 'x509' },
+    });
+    files = { SHA256SUMS: SUMS, 'SHA256SUMS.asc': sign(SUMS) };
+    expect(await ask('signature', both())).toMatchObject({ signedBy: { by: 'openpgp' } });
+  });
+
+  test('never passes over a bad OpenPGP signature for a good .p7s', async () => {
+    files = {
+      SHA256SUMS: SUMS,
+      'SHA256SUMS.asc': sign(OWN),
+      'SHA256SUMS.p7s': signer.sign(SUMS, builder),
+    };
+    expect((await refusal('signature', { ...both(), now: new Date() })).code).toBe('signature-bad');
+  });
+
+  test('refuses a tampered list', async () => {
+    files = { SHA256SUMS: SUMS.replaceAll('a', 'c'), 'SHA256SUMS.p7s': signer.sign(SUMS, builder) };
+    expect((await refusal('signature', { ...ours(), now: new Date() })).code).toBe('signature-bad');
+  });
+});
+
+test('explains each step', async () => {
+  files = { 'image.raw.sha256': OWN, SHA256SUMS: SUMS, 'SHA256SUMS.asc': sign(SUMS), 'SHA256SUMS.gpg': '' };
+  const steps: string[] = [];
+  await ask('signature', { explain: (text) => steps.push(text) });
+  expect(steps.map((step) => step.replaceAll(base, 'URL').replaceAll(gpg.directory, ''))).toEqual([
+    'signatures are checked with 1 OpenPGP key from /import-pubring.pgp',
+    'URL/image.raw.sha256: found',
+    'URL/image.raw.sha256.asc: not found, passed over',
+    'URL/image.raw.sha256.gpg: not found, passed over',
+    'URL/image.raw.sha256: passed over, for it is not signed',
+    'URL/SHA256SUMS: found',
+    'URL/SHA256SUMS.gpg: empty, passed over',
+    'URL/SHA256SUMS.asc: found',
+    `URL/SHA256SUMS.asc: a good signature, made on 2024-01-01T00:00:00.000Z by the OpenPGP key ${alice} "Alice <alice@example.org>", valid from 2024-01-01T00:00:00.000Z for ever`,
+    `URL/SHA256SUMS: line 2 promises the SHA-256 ${A} for "image.raw"`,
+  ]);
 });
 
 test('asks with credentials, and shows none', async () => {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
-import { digestOf, MANIFEST_MAX, parseManifest } from '../../src/verify/manifest.ts';
+import { entryOf, MANIFEST_MAX, parseManifest } from '../../src/verify/manifest.ts';
 
 const URL = 'http://h/SHA256SUMS';
 const NOW = new Date('2026-11-22T12:00:00Z');
@@ -14,7 +14,7 @@ const B = 'b'.repeat(64);
 const EMPTY = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 
 const parse = (text: string | Uint8Array) => parseManifest(Buffer.from(text), URL, NOW);
-const lookUp = (text: string | Uint8Array, name: string) => digestOf(parse(text), name);
+const lookUp = (text: string | Uint8Array, name: string) => entryOf(parse(text), name).digest;
 
 function refusal(action: () => unknown): RdpullError {
   try {
@@ -45,7 +45,7 @@ describe('reads what sha256sum itself writes', () => {
       const digests = parse(stdout);
       for (const name of names) {
         const expected = new Bun.CryptoHasher('sha256').update(`content of ${name}`).digest('hex');
-        expect(digestOf(digests, name)).toBe(expected);
+        expect(entryOf(digests, name).digest).toBe(expected);
       }
     } finally {
       fs.rmSync(directory, { recursive: true });
@@ -197,7 +197,8 @@ describe('an entry BEST-BEFORE-', () => {
   test('expires when its day begins, as for systemd-sysupdate', () => {
     expect(refusal(() => parse(withDate('2026-11-22'))).message).toContain('expired on 2026-11-22');
     expect(
-      digestOf(parseManifest(Buffer.from(withDate('2026-11-22')), URL, new Date('2026-11-22')), 'image.raw'),
+      entryOf(parseManifest(Buffer.from(withDate('2026-11-22')), URL, new Date('2026-11-22')), 'image.raw')
+        .digest,
     ).toBe(A);
   });
 

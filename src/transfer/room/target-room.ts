@@ -19,11 +19,10 @@ const MIB = 1024 * 1024;
  */
 const RESERVE_BYTES = 192 * MIB;
 
-/**
- * RAM for one inode: the kernel's own structures take about 1 KiB, and of the RAM for an image a quarter may become
- * that.
- */
-const BYTES_PER_INODE = 4096;
+/** RAM that the kernel takes for an inode of tmpfs and its name. */
+const BYTES_PER_INODE = 1024;
+/** Of the RAM for a tree, the share that inodes may take: a file has 4 KiB or more in most. */
+const INODE_SHARE = 0.25;
 
 /** How long another rdpull may hold the file system's limits to itself, in ms: it changes them, and that is all. */
 const LOCK_PATIENCE = 2000;
@@ -42,43 +41,45 @@ const LOCK_PATIENCE = 2000;
  */
 export class TargetRoom implements Disposable {
   readonly #directory: string;
+  readonly #tree: boolean;
   /** Holds the shared lock of those who need the room of this tmpfs. */
   #lock: number | undefined;
   #enlarged: { readonly from: FileSystem; settled: boolean } | undefined;
 
-  /** @param directory where the object is to lie; looked at when it is asked about */
-  constructor(directory: string) {
+  /**
+   * @param directory where the object is to lie; looked at when it is asked about
+   * @param tree whether it is a directory tree, which needs inodes
+   */
+  constructor(directory: string, tree: boolean) {
     this.#directory = directory;
+    this.#tree = tree;
   }
 
   /** Bytes for which there is room, be it by making it. */
   available(): number {
-    return availableOn(inspectFileSystem(this.#directory));
+    return this.#availableOn(inspectFileSystem(this.#directory));
   }
 
   /**
    * Makes room for the object, or refuses it.
    *
-   * @param tree whether it is a directory tree, which needs inodes
    * @param overcommit begin although it seems too large
    * @throws RdpullError no-room
    */
-  async make(expected: ExpectedSize, tree: boolean, overcommit: boolean): Promise<void> {
+  async make(expected: ExpectedSize, overcommit: boolean): Promise<void> {
     const found = inspectFileSystem(this.#directory);
-    const fits = expected.occupied <= availableOn(found);
-    if (!fits && !overcommit) throw this.#refusal(expected, found);
+    if (expected.occupied > this.#availableOn(found) && !overcommit) throw this.#refusal(expected, found);
     if (!canEnlarge(found)) return;
     await this.#share(found.mountPoint);
     // As it is now that nobody can take it away any more.
     const fileSystem = inspectFileSystem(this.#directory);
     const { used, usedInodes, total, inodes } = fileSystem;
-    const memory = spareMemory();
     const wanted = {
-      size: pages(Math.max(total, used + memory)),
-      inodes: tree ? Math.max(inodes, usedInodes + Math.floor(memory / BYTES_PER_INODE)) : inodes,
+      size: pages(Math.max(total, used + this.#spareMemory())),
+      inodes: this.#tree ? Math.max(inodes, usedInodes + spareInodes()) : inodes,
     };
     // What is known to need little leaves the file system alone: half of what is free stays free for others.
-    const little = !tree && expected.exact && expected.uncompressed <= fileSystem.free / 2;
+    const little = !this.#tree && expected.exact && expected.uncompressed <= fileSystem.free / 2;
     if (little || (wanted.size <= total && wanted.inodes <= inodes)) return;
     try {
       limitTmpfs(fileSystem.mountPoint, limitsOf(wanted));
@@ -126,15 +127,36 @@ export class TargetRoom implements Disposable {
     while (!tryShareFile(this.#lock) && performance.now() < deadline) await sleep(5);
   }
 
+  #availableOn(fileSystem: FileSystem): number {
+    const { kind, free } = fileSystem;
+    if (kind === 'disk') return free;
+    if (free === Number.POSITIVE_INFINITY) return this.#spareMemory();
+    // What lies in RAM cannot hold more than RAM does, whatever its limit says.
+    const now = Math.min(free, availableMemory() ?? free);
+    return isBounded(fileSystem) ? now : Math.max(now, this.#spareMemory());
+  }
+
+  /** RAM that the bytes of this object may take where no limit is in the way. */
+  #spareMemory(): number {
+    return spareMemory() * (this.#tree ? 1 - INODE_SHARE : 1);
+  }
+
+  /** What keeps the file system from taking more. */
+  #limitedBy(fileSystem: FileSystem): 'disk' | 'tmpfs' | 'memory' {
+    const { kind, free } = fileSystem;
+    if (kind === 'disk') return 'disk';
+    return isBounded(fileSystem) && this.#availableOn(fileSystem) === free ? 'tmpfs' : 'memory';
+  }
+
   #refusal(expected: ExpectedSize, fileSystem: FileSystem): RdpullError {
     const { mountPoint, total, free, used } = fileSystem;
     const what = described(expected);
     const where = printable(this.#directory);
     const anyway = 'if the image is mostly holes, --overcommit begins all the same';
     const elsewhere = 'name a directory on a disk with --image-root=DIR';
-    switch (limitedBy(fileSystem)) {
+    switch (this.#limitedBy(fileSystem)) {
       case 'memory': {
-        const room = `RAM for ${size(availableOn(fileSystem))}, ${size(availableMemory() ?? 0)} being available`;
+        const room = `RAM for ${size(this.#availableOn(fileSystem))}, ${size(availableMemory() ?? 0)} being available`;
         const reserve = isBounded(fileSystem) ? '' : ` of which the system keeps ${size(RESERVE_BYTES)}`;
         return new RdpullError(
           'no-room',
@@ -168,12 +190,6 @@ function described({ uncompressed, exact, occupied }: ExpectedSize): string {
   return `the image is ${exact ? '' : 'at least '}${size(uncompressed)} after decompression${holes}`;
 }
 
-/** What keeps the file system from taking more. */
-function limitedBy(fileSystem: FileSystem): 'memory' | 'tmpfs' | 'disk' {
-  if (fileSystem.kind === 'disk') return 'disk';
-  return isBounded(fileSystem) && availableOn(fileSystem) === fileSystem.free ? 'tmpfs' : 'memory';
-}
-
 /** Whether a file system in RAM has a limit that this process does not change. */
 function isBounded(fileSystem: FileSystem): boolean {
   return fileSystem.total !== Number.POSITIVE_INFINITY && !canEnlarge(fileSystem);
@@ -184,18 +200,13 @@ function canEnlarge({ kind, total }: FileSystem): boolean {
   return kind === 'tmpfs' && total !== Number.POSITIVE_INFINITY && process.geteuid?.() === 0 && inInitrd();
 }
 
-function availableOn(fileSystem: FileSystem): number {
-  const { kind, free } = fileSystem;
-  if (kind === 'disk') return free;
-  // What lies in RAM cannot hold more than RAM does, whatever its limit says.
-  const within = Math.min(free, availableMemory() ?? free);
-  if (free === Number.POSITIVE_INFINITY) return spareMemory();
-  return canEnlarge(fileSystem) ? Math.max(within, spareMemory()) : within;
-}
-
 /** RAM that images may take, in bytes. */
 function spareMemory(): number {
   return Math.max(0, (availableMemory() ?? 0) - RESERVE_BYTES);
+}
+
+function spareInodes(): number {
+  return Math.floor((spareMemory() * INODE_SHARE) / BYTES_PER_INODE);
 }
 
 function pages(bytes: number): number {

@@ -5,6 +5,8 @@ import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { type FileSystem, inspectFileSystem } from '../room/file-system.ts';
 
+const MIB = 1024 * 1024;
+
 /**
  * What a failed write means, for a person, with the figures of the file system.
  *
@@ -49,7 +51,7 @@ export function storageError(target: string, written: number, error: unknown): R
   const reason = isSystemError(error, 'EIO') ? 'the disk reports an error (EIO)' : reasonOf(error);
   return new RdpullError(
     'storage-failed',
-    `writing below ${where} failed after ${size(written)}: ${reason}`,
+    `writing below ${where} failed${written === 0 ? '' : ` after ${size(written)}`}: ${reason}`,
     'look at the kernel log (dmesg) for errors of the disk',
     { cause: error },
   );
@@ -69,14 +71,20 @@ function full(where: string, soFar: string, fileSystem: FileSystem | undefined) 
   if (fileSystem === undefined) {
     return { message: `the file system of ${where} is full: ${soFar}`, hint: `make room, or ${elsewhere}` };
   }
-  const { kind, total, inodes, usedInodes, mountPoint } = fileSystem;
+  const { kind, total, free, inodes, usedInodes, mountPoint } = fileSystem;
   if (usedInodes >= inodes) {
     return {
-      message: `the file system of ${where} has no inodes left: it holds ${inodes} files and directories, and no more; ${soFar}`,
+      message: `the file system of ${where} has no inodes left (it has ${inodes}), and each file or directory takes one; ${soFar}`,
       hint:
         kind === 'tmpfs'
           ? `give it more: mount -o remount,nr_inodes=${inodes * 2} ${printable(mountPoint)}; or ${elsewhere}`
           : 'remove files, or name a file system with more inodes (mkfs.ext4 -N NUMBER; btrfs and xfs need none set aside)',
+    };
+  }
+  if (free >= MIB) {
+    return {
+      message: `the file system of ${where} reports that it is full, although ${size(free)} of ${size(total)} are free`,
+      hint: `look for a quota, and at what lies below it: a thin volume, or a file behind a loop device; or ${elsewhere}`,
     };
   }
   return {

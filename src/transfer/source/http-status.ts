@@ -1,12 +1,31 @@
 import { type ErrorCode, RdpullError } from '../../console/rdpull-error.ts';
 
-/** What a status other than success means (RFC 9110, section 15), for a person. */
-export function httpStatusError(shown: string, status: number, statusText: string): RdpullError {
-  const answer = statusText === '' ? String(status) : `${status} ${statusText}`;
-  const { code, hint } = diagnose(status);
-  return new RdpullError(code, `${shown}: the server answers ${answer}`, hint);
+/** The answer of a server that is not the file. */
+export class HttpStatusError extends RdpullError {
+  readonly status: number;
+  /** How long the server asks to be left alone, in ms. */
+  readonly retryAfter: number | undefined;
+  /** Length of the whole file, where the server says it with 416: no part begins where one was asked for. */
+  readonly size: number | undefined;
+
+  /**
+   * @param shown the URL as it may be printed
+   * @param reason the words behind the status
+   */
+  constructor(
+    shown: string,
+    { status, reason }: { readonly status: number; readonly reason: string },
+    { retryAfter, size }: { readonly retryAfter: number | undefined; readonly size: number | undefined },
+  ) {
+    const { code, hint } = diagnose(status);
+    super(code, `${shown}: the server answers ${reason === '' ? status : `${status} ${reason}`}`, hint);
+    this.status = status;
+    this.retryAfter = retryAfter;
+    this.size = size;
+  }
 }
 
+/** What a status other than success means (RFC 9110, section 15), for a person. */
 function diagnose(status: number): { code: ErrorCode; hint: string } {
   if (status === 404 || status === 410) {
     return {
@@ -22,6 +41,9 @@ function diagnose(status: number): { code: ErrorCode; hint: string } {
   }
   if (status === 403) {
     return { code: 'http-forbidden', hint: 'check the permissions of the file on the server' };
+  }
+  if (status === 408 || status === 429) {
+    return { code: 'http-status', hint: 'try again later, or with more --patience=SECONDS' };
   }
   if (status >= 500) {
     return { code: 'http-server-error', hint: 'look at the log of the server, then try again' };

@@ -2,10 +2,12 @@ import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { version } from '../../version.ts';
+import { requireUncoded } from './content-coding.ts';
 import { parseContentRange } from './content-range.ts';
 import { exchange } from './exchange.ts';
-import { httpStatusError } from './http-status.ts';
+import { HttpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
+import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
 
@@ -53,7 +55,14 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
       return { kind: 'redirect', location };
     }
     const part = wanted !== undefined && status === 206 ? sentPart(shown, wanted, header) : undefined;
-    if (status !== 200 && part === undefined) throw httpStatusError(shown, status, reason);
+    if (status !== 200 && part === undefined) {
+      throw new HttpStatusError(
+        shown,
+        { status, reason },
+        { retryAfter: retryAfter(header), size: parseContentRange(header('content-range'))?.size },
+      );
+    }
+    requireUncoded(shown, url, header('content-encoding'));
     const source: Source = {
       url: url.href,
       size: part === undefined ? contentLength(header('content-length')) : part.size,

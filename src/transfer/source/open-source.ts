@@ -13,13 +13,14 @@ import type { RangeRequest, Source, SourceOptions } from './source.ts';
  * @throws RdpullError of the network, http or storage family
  */
 export function openSource(url: string, options: SourceOptions, wanted?: RangeRequest): Promise<Source> {
-  return patiently(() => openOnce(url, options, wanted), options);
+  return patiently(url, () => openSourceOnce(url, options, wanted), options);
 }
 
-async function openOnce(
+/** {@link openSource} without patience. */
+export async function openSourceOnce(
   url: string,
   options: SourceOptions,
-  wanted: RangeRequest | undefined,
+  wanted?: RangeRequest,
 ): Promise<Source> {
   if (url.startsWith('file:')) return openFileSource(url, wanted);
   // undici takes 40 ms to load: not for files.
@@ -35,14 +36,22 @@ const MISSING: ReadonlySet<ErrorCode> = new Set(['http-not-found', 'http-forbidd
  * @returns undefined when there is no such file: 404, or 403 as object stores answer for a missing object
  * @throws RdpullError when the file is longer than `limit` bytes, and as {@link openSource}
  */
-export async function fetchSmallFile(
+export function fetchSmallFile(
+  url: string,
+  limit: number,
+  options: SourceOptions,
+): Promise<Uint8Array | undefined> {
+  return patiently(url, () => fetchOnce(url, limit, options), options);
+}
+
+async function fetchOnce(
   url: string,
   limit: number,
   options: SourceOptions,
 ): Promise<Uint8Array | undefined> {
   let source: Source;
   try {
-    source = await openSource(url, options);
+    source = await openSourceOnce(url, options);
   } catch (error) {
     if (error instanceof RdpullError && MISSING.has(error.code)) return undefined;
     throw error;

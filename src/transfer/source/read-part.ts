@@ -1,5 +1,5 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { openSource } from './open-source.ts';
+import { openSourceOnce } from './open-source.ts';
 import type { Source, SourceOptions } from './source.ts';
 
 /** How long a server may take to answer with a part of the file, in ms: the file itself is waiting meanwhile. */
@@ -15,16 +15,16 @@ const SILENCE = 15_000;
  */
 export async function readPart(
   source: Source,
-  { ca, login, signal }: SourceOptions,
+  options: SourceOptions,
   from: number,
   length: number,
 ): Promise<Uint8Array | undefined> {
   const to = from + length - 1;
   let part: Source | undefined;
   try {
-    part = await openSource(
+    part = await openSourceOnce(
       source.url,
-      { ca, login, signal, silence: SILENCE },
+      { ...options, silence: SILENCE },
       { from, to, validator: source.validator },
     );
     if (part.range?.from !== from || part.range.to !== to) return undefined;
@@ -37,7 +37,7 @@ export async function readPart(
     }
     return filled === length ? bytes : undefined;
   } catch (error) {
-    signal.throwIfAborted();
+    options.signal.throwIfAborted();
     if (error instanceof RdpullError) return undefined;
     throw error;
   } finally {

@@ -1,6 +1,13 @@
 import type { Login } from './login.ts';
 import type { Patience } from './patience.ts';
 
+/** Where a file lies. */
+export interface Location {
+  /** Without a login. */
+  readonly url: string;
+  readonly login: Login | undefined;
+}
+
 /** What every request for a file is made with. */
 export interface SourceOptions {
   /** PEM bundles to trust instead of the system's (`--ca=FILE`). */
@@ -11,7 +18,7 @@ export interface SourceOptions {
   readonly patience?: Patience;
   /** How many redirects to follow; without it, ten. */
   readonly redirects?: number;
-  /** How long a server may stay silent, in ms, where the usual time is too long: in tests. */
+  /** How long a server may stay silent, in ms; without it, 30 s. */
   readonly silence?: number;
   /** Ends the request or the body early. */
   readonly signal: AbortSignal;

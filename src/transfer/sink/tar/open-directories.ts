@@ -4,6 +4,7 @@ import {
   makeDirectoryAt,
   openDirectoryAt,
   openPlaceAt,
+  S_IFDIR,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
@@ -115,7 +116,9 @@ export class OpenDirectories {
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
       const parent = path.printable(index + 1);
-      if (fileTypeAt(directory, name) === S_IFLNK) {
+      const type = fileTypeAt(directory, name);
+      if (type === S_IFDIR) throw error; // somebody else put it there since
+      if (type === S_IFLNK) {
         throw escapes(
           `the path ${path.printable()} goes through the symbolic link ${parent} that an earlier member planted`,
         );

@@ -7,7 +7,7 @@ import { storageError } from '../storage-error.ts';
  * What the calls for one name below an open directory fail with only when the name, or the directory, is not what the
  * extractor made: somebody replaced or removed it, or the file system takes two names of the archive for one.
  */
-const GONE = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EEXIST', 'ESTALE'];
+const GONE = ['ENOENT', 'ENOTDIR', 'EISDIR', 'ELOOP', 'EEXIST', 'ESTALE'];
 
 /**
  * What a system call that failed while unpacking means for the user; other errors are passed on as they are.

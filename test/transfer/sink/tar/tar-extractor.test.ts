@@ -5,6 +5,10 @@ import { RdpullError } from '../../../../src/console/rdpull-error.ts';
 import type { TarLimits } from '../../../../src/transfer/sink/tar/tar-limits.ts';
 import { run } from '../../../fixtures/run.ts';
 import {
+  directory,
+  file,
+  hardLink,
+  link,
   listTree,
   makeTreeDirectory,
   paxHeader,
@@ -52,11 +56,6 @@ function failure(...members: Uint8Array[]): RdpullError {
   }
   throw new Error('the archive was unpacked');
 }
-
-const link = (name: string, to: string) => tarMember({ name, type: '2', linkName: to });
-const hardLink = (name: string, to: string | Uint8Array) => tarMember({ name, type: '1', linkName: to });
-const directory = (name: string, mode = 0o755) => tarMember({ name, type: '5', mode });
-const file = (name: string, data = 'data') => tarMember({ name }, data);
 
 describe('a member that would leave the target', () => {
   test.each(['../x', 'a/../../x', 'a/..', '..', './../x'])('refuses %s', (name) => {

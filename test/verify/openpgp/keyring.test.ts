@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
-import { RdpullError } from '../../src/console/rdpull-error.ts';
-import { KEYRING_MAX, keyringPaths, loadKeyring } from '../../src/verify/keyring.ts';
-import { GpgHome } from '../fixtures/gpg.ts';
+import { RdpullError } from '../../../src/console/rdpull-error.ts';
+import { KEYRING_MAX, keyringPaths, loadKeyring } from '../../../src/verify/openpgp/keyring.ts';
+import { GpgHome } from '../../fixtures/gpg.ts';
 
-const HINT =
-  "put the signer's public key into /etc/systemd/import-pubring.pgp of the initrd (gpg --export KEY), or name a file with --keyring=FILE";
 const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
 let gpg: GpgHome;
@@ -128,16 +126,6 @@ describe('reads', () => {
 });
 
 describe('refuses', () => {
-  test('to go without any keyring, and names every place it looked at', async () => {
-    rootWith({});
-    const error = await refusal({ files: [], root });
-    expect(error.code).toBe('keyring-missing');
-    expect(error.message.replaceAll(root, '')).toBe(
-      'there is no keyring to check signatures with: none of /etc/systemd/import-pubring.pgp, /etc/systemd/import-pubring.gpg, /usr/lib/systemd/import-pubring.pgp, /usr/lib/systemd/import-pubring.gpg exists',
-    );
-    expect(error.hint).toBe(HINT);
-  });
-
   test('to go without one of those that were asked for', async () => {
     rootWith({});
     const error = await refusal({ files: [put('keys.gpg', gpg.exportKeys([])), '/nowhere/keys.gpg'] });
@@ -145,13 +133,6 @@ describe('refuses', () => {
     expect(error.message).toBe(
       'there is no keyring to check signatures with: the keyring /nowhere/keys.gpg does not exist',
     );
-  });
-
-  test('keyrings without a key', async () => {
-    rootWith({});
-    const error = await refusal({ files: [put('empty.pgp', '')] });
-    expect(error.code).toBe('keyring-missing');
-    expect(error.message).toBe(`there is no key to check signatures with: ${root}/empty.pgp holds none`);
   });
 
   test('a file that is no keyring, and says which', async () => {
@@ -175,14 +156,12 @@ describe('refuses', () => {
     );
   });
 
-  test.each([4, 5, 32, 40, 48, 100])('a keybox cut after %i octets', async (length) => {
+  test.each([4, 5, 40, 48, 100])('a keybox cut after %i octets', async (length) => {
     rootWith({});
     const file = path.join(root, 'k.gpg');
     gpg.run(['--no-default-keyring', '--keyring', file, '--import'], gpg.exportKeys([alice]));
     fs.truncateSync(file, length);
-    expect((await refusal({ files: [file] })).code).toMatch(
-      length === 32 ? 'keyring-missing' : 'keyring-malformed',
-    );
+    expect((await refusal({ files: [file] })).code).toBe('keyring-malformed');
   });
 
   test('a keybox whose blob has no length, without reading forever', async () => {

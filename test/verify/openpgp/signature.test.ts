@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
-import { RdpullError } from '../../src/console/rdpull-error.ts';
-import { type Keyring, loadKeyring } from '../../src/verify/keyring.ts';
-import { type Signer, verifySignature } from '../../src/verify/signature.ts';
-import { GpgHome } from '../fixtures/gpg.ts';
+import { RdpullError } from '../../../src/console/rdpull-error.ts';
+import { type Keyring, loadKeyring } from '../../../src/verify/openpgp/keyring.ts';
+import { verifySignature } from '../../../src/verify/openpgp/signature.ts';
+import type { Signer } from '../../../src/verify/signer.ts';
+import { GpgHome } from '../../fixtures/gpg.ts';
 
 const DATA = `${'a'.repeat(64)}  image.raw\n`;
 const DATA_URL = 'http://h/SHA256SUMS';
@@ -63,6 +64,9 @@ describe('accepts a signature', () => {
   ])('by an Ed25519 key, %s', async (_, armor) => {
     const signature = gpg.sign(DATA, { by: alice, armor, at: SIGNED });
     expect(await verify({ signature, keys: [gpg.exportKeys([alice])] })).toEqual({
+      by: 'openpgp',
+      validFrom: MADE,
+      validUntil: undefined,
       fingerprint: alice,
       userId: 'Alice <alice@example.org>',
       createdAt: SIGNED,

@@ -1,5 +1,7 @@
-import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { printable } from '../../console/printable.ts';
+import { RdpullError } from '../../console/rdpull-error.ts';
+import { CLOCK_TOLERANCE, type SignedFile } from '../signed-file.ts';
+import type { Signer } from '../signer.ts';
 import {
   type Certificate,
   describeKey,
@@ -9,30 +11,6 @@ import {
 } from './certificate.ts';
 import { type DetachedSignature, readDetachedSignatures } from './detached-signature.ts';
 import type { Keyring } from './keyring.ts';
-
-/** A file and the signature that was found beside it. */
-export interface SignedFile {
-  readonly url: string;
-  readonly content: Uint8Array;
-  readonly signatureUrl: string;
-  readonly signature: Uint8Array;
-}
-
-/** Who vouches for a file. */
-export interface Signer {
-  /** The fingerprint of the primary key, in upper-case hexadecimal digits. */
-  readonly fingerprint: string;
-  /** The key's user ID, with control characters made visible; undefined for the rare key without one. */
-  readonly userId: string | undefined;
-  /** When the signature was made, as it says itself. */
-  readonly createdAt: Date;
-}
-
-/**
- * How far a signature may be ahead of this machine's clock, in milliseconds. A hardware clock without NTP lags behind
- * that of the build server, and a fresh image must boot nevertheless. The same allowance as Sequoia PGP's.
- */
-const CLOCK_TOLERANCE = 30 * 60 * 1000;
 
 /**
  * Verifies the detached signature of a file: one of the signatures in it has to be good, which means that
@@ -81,10 +59,14 @@ async function verifyOne(
   requireTimely(signature, certificate, judging);
   await requireUsable(certificate, judging);
 
+  const expiry = await certificate.primary.getExpirationTime();
   return {
+    by: 'openpgp',
     fingerprint: certificate.primary.getFingerprint().toUpperCase(),
     userId: await primaryUserId(certificate, judging.now),
     createdAt: signature.madeAt,
+    validFrom: certificate.primary.getCreationTime(),
+    validUntil: expiry instanceof Date ? expiry : undefined,
   };
 }
 

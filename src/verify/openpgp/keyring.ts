@@ -1,10 +1,12 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import type { Key } from 'openpgp';
-import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
-import { isSystemError } from '../kernel/system-error.ts';
+import { printable } from '../../console/printable.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
+import { isSystemError } from '../../kernel/system-error.ts';
 import { readArmor } from './armor.ts';
 import { isKeybox, keyboxCertificates } from './keybox.ts';
+import { voaPatterns, voaVerifiers } from './voa-hierarchy.ts';
 
 /** The largest keyring file that is read, in bytes. */
 export const KEYRING_MAX = 16 * 1024 * 1024;
@@ -22,13 +24,18 @@ export interface KeyringChoice {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** The directory that stands for `/` in the default paths. */
   readonly root?: string;
+  /** Takes a line for each file that is passed over. */
+  readonly warn?: (text: string) => void;
 }
 
 /** The public keys that this machine trusts to sign images. */
 export interface Keyring {
+  /** None where there is none: it is for the caller to decide whether that is an error. */
   readonly keys: readonly Key[];
   /** The files they came from. */
   readonly files: readonly string[];
+  /** All places that were looked at, for messages. */
+  readonly places: readonly string[];
 }
 
 /**
@@ -58,48 +65,52 @@ export function keyringPaths(choice: KeyringChoice): readonly (readonly string[]
 
 /**
  * Reads the keys of all keyrings that apply: armored (any number of blocks, with text around them), binary
- * (`gpg --export`) or a keybox. The same key may come from several files; {@link findCertificate} merges the copies.
+ * (`gpg --export`) or a keybox; and, where neither option nor variable replaces the defaults, those of the VOA hierarchy.
+ * The same key may come from several files; {@link findCertificate} merges the copies.
  * A file without content holds no key, so that linking the administrator's keyring to /dev/null is no error.
  *
- * @throws RdpullError keyring-missing, keyring-malformed, bad-argument
+ * @throws RdpullError keyring-missing for a file that was asked for, keyring-malformed, bad-argument
  */
 export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
   const paths = keyringPaths(choice);
+  const areDefaults = paths.length > 0 && paths.every((alternatives) => alternatives.length > 1);
   const keys: Key[] = [];
   const files: string[] = [];
   for (const alternatives of paths) {
     const found = await readFirst(alternatives);
     if (found === undefined) {
-      if (choice.files.length > 0) throw missing(alternatives);
+      if (!areDefaults) throw missing(alternatives[0] ?? '');
       continue;
     }
     files.push(found.file);
     keys.push(...(await parseKeys(found.content, found.file)));
   }
-  if (files.length === 0) throw missing(paths.flat());
-  if (keys.length === 0) {
-    throw new RdpullError(
-      'keyring-missing',
-      `there is no key to check signatures with: ${files.join(' and ')} hold${files.length === 1 ? 's' : ''} none`,
-      EXPORT_HINT,
-    );
+  if (areDefaults) {
+    const { root = '/', warn = () => undefined } = choice;
+    for (const { file, fingerprint } of voaVerifiers(root, warn)) {
+      const [key, ...others] = await parseKeys(await readBounded(file), file);
+      if (key === undefined || others.length > 0 || key.getFingerprint() !== fingerprint) {
+        warn(`${printable(file)} is not considered: it does not hold the one key that its name tells`);
+        continue;
+      }
+      files.push(file);
+      keys.push(key);
+    }
   }
-  return { keys, files };
+  return { keys, files, places: [...paths.flat(), ...(areDefaults ? voaPatterns() : [])] };
 }
 
-const EXPORT_HINT =
-  "put the signer's public key into /etc/systemd/import-pubring.pgp of the initrd (gpg --export KEY), or name a file with --keyring=FILE";
-
-function missing(files: readonly string[]): RdpullError {
-  const [file = '', ...others] = files;
-  const which =
-    others.length === 0 ? `the keyring ${file} does not exist` : `none of ${files.join(', ')} exists`;
+function missing(file: string): RdpullError {
   return new RdpullError(
     'keyring-missing',
-    `there is no keyring to check signatures with: ${which}`,
-    EXPORT_HINT,
+    `there is no keyring to check signatures with: the keyring ${file} does not exist`,
+    KEYRING_HINT,
   );
 }
+
+/** What to do where there is no key. */
+export const KEYRING_HINT =
+  "put the signer's public key into /etc/systemd/import-pubring.pgp of the initrd (gpg --export KEY), or name a file with --keyring=FILE";
 
 async function readFirst(
   files: readonly string[],

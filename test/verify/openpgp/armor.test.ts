@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { readArmor } from '../../src/verify/armor.ts';
+import { readArmor } from '../../../src/verify/openpgp/armor.ts';
 
 const block = (label: string, body = 'AAAA') =>
   `-----BEGIN ${label}-----\n\n${body}\n-----END ${label}-----\n`;

@@ -1,6 +1,6 @@
 import type { SignaturePacket } from 'openpgp';
-import { quoted } from '../console/printable.ts';
-import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { quoted } from '../../console/printable.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { readArmor } from './armor.ts';
 
 /** The longest signature file that is read, in bytes: room for the certificate that gpg --include-key-block adds. */

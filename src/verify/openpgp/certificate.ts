@@ -1,6 +1,6 @@
 import type { Key, SignaturePacket, Subkey } from 'openpgp';
-import { quoted } from '../console/printable.ts';
-import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { quoted } from '../../console/printable.ts';
+import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import type { DetachedSignature } from './detached-signature.ts';
 import type { Keyring } from './keyring.ts';
 
