@@ -103,8 +103,8 @@ export function once(file: string, make: (unfinished: string) => void): void {
   fs.renameSync(unfinished, file);
 }
 
-/** Some `wanted` bytes of files below /usr, the same ones each time, named from the root. */
-export function pickFiles(wanted: number): { files: string[]; bytes: number } {
+/** Some `wanted` bytes of files of `least` bytes or more below /usr, the same ones each time, named from the root. */
+export function pickFiles(wanted: number, least = 0): { files: string[]; bytes: number } {
   const found = shell(`find /usr -xdev -type f -printf '%s %P\\n' 2>/dev/null || true`);
   const candidates = found
     .split('\n')
@@ -113,7 +113,7 @@ export function pickFiles(wanted: number): { files: string[]; bytes: number } {
       const file = `usr/${line.slice(space + 1)}`;
       return { file, bytes: Number(line.slice(0, space)), order: Bun.hash.wyhash(file) };
     })
-    .filter((candidate) => candidate.bytes <= wanted * LARGEST_PART)
+    .filter((candidate) => candidate.bytes >= least && candidate.bytes <= wanted * LARGEST_PART)
     .sort((a, b) => (a.order < b.order ? -1 : 1));
   const files: string[] = [];
   let bytes = 0;
