@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
@@ -12,9 +11,10 @@ const TEMPORARY_PREFIX = '.#rdpull-';
 
 /**
  * A place beside `target` where an object is made before anybody can see it. Until {@link publish} has succeeded,
- * disposing of it removes all that was made.
+ * disposing of it removes all that was made. What takes long with large objects (syncing, freeing and removing them) is
+ * done by the threads of the runtime's pool: signals and progress have their turn meanwhile.
  */
-export class Staging implements Disposable {
+export class Staging implements AsyncDisposable {
   /** Where to make the object: on the file system of the target, under a name that is no image name. */
   readonly path: string;
   readonly #target: string;
@@ -35,7 +35,7 @@ export class Staging implements Disposable {
       throw storageError(target, 0, error);
     }
     if (!replace && fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined) throw this.#exists();
-    this.path = path.join(directory, `${TEMPORARY_PREFIX}${process.pid}-${randomBytes(8).toString('hex')}`);
+    this.path = path.join(directory, `${TEMPORARY_PREFIX}${process.pid}-${crypto.randomUUID()}`);
   }
 
   /**
@@ -44,20 +44,20 @@ export class Staging implements Disposable {
    *
    * @throws RdpullError target-exists, or of the storage family
    */
-  publish(made = this.path): void {
+  async publish(made = this.path): Promise<void> {
     try {
-      syncPath(made);
-      if (this.#replace) replaceTarget(made, this.#target);
+      await syncPath(made);
+      if (this.#replace) await replaceTarget(made, this.#target);
       else renameWithFlags(made, this.#target, RENAME_NOREPLACE);
       this.#published = made === this.path;
-      syncPath(path.dirname(this.#target));
+      await syncPath(path.dirname(this.#target));
     } catch (error) {
       throw isSystemError(error, 'EEXIST') ? this.#exists() : storageError(this.#target, 0, error);
     }
   }
 
-  [Symbol.dispose](): void {
-    if (!this.#published) fs.rmSync(this.path, { recursive: true, force: true });
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#published) await fs.promises.rm(this.path, { recursive: true, force: true });
   }
 
   #exists(): RdpullError {
@@ -70,22 +70,22 @@ export class Staging implements Disposable {
   }
 }
 
-function replaceTarget(made: string, target: string): void {
+async function replaceTarget(made: string, target: string): Promise<void> {
   const old = fs.lstatSync(target, { throwIfNoEntry: false });
   if (old === undefined || (!old.isDirectory() && !fs.lstatSync(made).isDirectory())) {
-    fs.renameSync(made, target);
+    await fs.promises.rename(made, target);
     return;
   }
   // A directory can be exchanged, but not replaced: the old tree is removed under the temporary name.
   renameWithFlags(made, target, RENAME_EXCHANGE);
-  fs.rmSync(made, { recursive: true, force: true });
+  await fs.promises.rm(made, { recursive: true, force: true });
 }
 
-function syncPath(name: string): void {
-  const fd = fs.openSync(name, 'r');
+async function syncPath(name: string): Promise<void> {
+  const handle = await fs.promises.open(name, 'r');
   try {
-    fs.fsyncSync(fd);
+    await handle.sync();
   } finally {
-    fs.closeSync(fd);
+    await handle.close();
   }
 }

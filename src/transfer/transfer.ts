@@ -100,7 +100,7 @@ async function transferOnce(
 ): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
-  using staging = new Staging(transfer.target, transfer.force);
+  await using staging = new Staging(transfer.target, transfer.force);
   const promised = await findPromise(start.locations, transfer, options, observer.explain);
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
@@ -127,7 +127,7 @@ async function transferOnce(
     );
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    finishObject(staging, transfer, source.lastModified);
+    await finishObject(staging, transfer, source.lastModified);
     room.settle(result);
     return {
       target: transfer.target,
@@ -262,9 +262,13 @@ function aboutUrl(url: string, error: unknown): unknown {
 }
 
 /** The attributes of the finished object, and its final name. */
-function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModified: Date | undefined): void {
+async function finishObject(
+  staging: Staging,
+  { type, readOnly }: Transfer,
+  lastModified: Date | undefined,
+): Promise<void> {
   if (type === 'tar') {
-    staging.publish(osTreeRoot(treePath(staging.path)));
+    await staging.publish(osTreeRoot(treePath(staging.path)));
     return;
   }
   try {
@@ -273,5 +277,5 @@ function finishObject(staging: Staging, { type, readOnly }: Transfer, lastModifi
   } catch (error) {
     throw storageError(staging.path, 0, error);
   }
-  staging.publish();
+  await staging.publish();
 }

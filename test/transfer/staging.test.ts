@@ -12,9 +12,9 @@ beforeEach(() => {
 });
 afterEach(() => directory[Symbol.dispose]());
 
-function codeOf(action: () => unknown): string {
+async function codeOf(action: () => unknown): Promise<string> {
   try {
-    action();
+    await action();
   } catch (error) {
     if (error instanceof RdpullError) return error.code;
     throw error;
@@ -23,91 +23,93 @@ function codeOf(action: () => unknown): string {
 }
 
 describe('a file', () => {
-  test('gets its final name when it is published, and not before', () => {
-    using staging = new Staging(target, false);
+  test('gets its final name when it is published, and not before', async () => {
+    await using staging = new Staging(target, false);
     fs.writeFileSync(staging.path, 'new');
     expect(fs.existsSync(target)).toBe(false);
-    staging.publish();
+    await staging.publish();
     expect(fs.readFileSync(target, 'utf8')).toBe('new');
     expect(directory.names()).toEqual(['image.raw']);
   });
 
-  test('that is not published is removed', () => {
+  test('that is not published is removed', async () => {
     {
-      using staging = new Staging(target, false);
+      await using staging = new Staging(target, false);
       fs.writeFileSync(staging.path, 'half');
     }
     expect(directory.names()).toEqual([]);
   });
 
-  test('does not replace one that appeared in the meantime', () => {
+  test('does not replace one that appeared in the meantime', async () => {
     {
-      using staging = new Staging(target, false);
+      await using staging = new Staging(target, false);
       fs.writeFileSync(staging.path, 'late');
       fs.writeFileSync(target, 'first');
-      expect(codeOf(() => staging.publish())).toBe('target-exists');
+      expect(await codeOf(() => staging.publish())).toBe('target-exists');
     }
     expect(directory.names()).toEqual(['image.raw']);
     expect(fs.readFileSync(target, 'utf8')).toBe('first');
   });
 
-  test('replaces an old one when that is wanted, while somebody reads it', () => {
+  test('replaces an old one when that is wanted, while somebody reads it', async () => {
     fs.writeFileSync(target, 'old');
     const reader = fs.openSync(target, 'r');
     {
-      using staging = new Staging(target, true);
+      await using staging = new Staging(target, true);
       fs.writeFileSync(staging.path, 'new');
-      staging.publish();
+      await staging.publish();
     }
     expect(fs.readFileSync(target, 'utf8')).toBe('new');
     expect(fs.readFileSync(reader, 'utf8')).toBe('old');
     fs.closeSync(reader);
   });
 
-  test('is made under a name that no image can have', () => {
-    using staging = new Staging(target, false);
+  test('is made under a name that no image can have', async () => {
+    await using staging = new Staging(target, false);
     expect(staging.path.slice(directory.path.length)).toStartWith('/.#');
   });
 });
 
 describe('a directory', () => {
-  test('replaces an old tree in one step', () => {
+  test('replaces an old tree in one step', async () => {
     fs.mkdirSync(`${target}/old`, { recursive: true });
     {
-      using staging = new Staging(target, true);
+      await using staging = new Staging(target, true);
       fs.mkdirSync(`${staging.path}/new`, { recursive: true });
-      staging.publish();
+      await staging.publish();
     }
     expect(directory.names()).toEqual(['image.raw']);
     expect(directory.names('image.raw')).toEqual(['new']);
   });
 
-  test('is published from below the staging path, which then goes', () => {
+  test('is published from below the staging path, which then goes', async () => {
     {
-      using staging = new Staging(target, false);
+      await using staging = new Staging(target, false);
       fs.mkdirSync(`${staging.path}/wrapped/usr`, { recursive: true });
-      staging.publish(`${staging.path}/wrapped`);
+      await staging.publish(`${staging.path}/wrapped`);
     }
     expect(directory.names()).toEqual(['image.raw']);
     expect(directory.names('image.raw')).toEqual(['usr']);
   });
 });
 
-test('an existing target is refused at once', () => {
+test('an existing target is refused at once', async () => {
   fs.writeFileSync(target, 'old');
-  expect(codeOf(() => new Staging(target, false))).toBe('target-exists');
+  expect(await codeOf(() => new Staging(target, false))).toBe('target-exists');
   fs.rmSync(target);
   fs.symlinkSync('/nowhere', target);
-  expect(codeOf(() => new Staging(target, false))).toBe('target-exists');
+  expect(await codeOf(() => new Staging(target, false))).toBe('target-exists');
 });
 
-test('directories on the way are made for root alone', () => {
-  using staging = new Staging(directory.file('run/machines/image.raw'), false);
+test('directories on the way are made for root alone', async () => {
+  await using staging = new Staging(directory.file('run/machines/image.raw'), false);
   expect(fs.statSync(directory.file('run/machines')).mode & 0o777).toBe(0o700);
   expect(staging.path).toStartWith(directory.file('run/machines/'));
 });
 
-test('a directory that cannot be made is a clear error', () => {
+test('a directory that cannot be made is a clear error', async () => {
   directory.write('run', 'a file');
-  expect(codeOf(() => new Staging(directory.file('run/machines/image.raw'), false))).toBe('storage-failed');
+  expect(await codeOf(() => new Staging(directory.file('run/machines/image.raw'), false))).toBe(
+    'storage-failed',
+  );
 });

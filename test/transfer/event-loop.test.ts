@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { CACHE, largeImage } from '../fixtures/large-image.ts';
+import { type Nginx, startNginx } from '../fixtures/nginx.ts';
+import { run } from '../fixtures/run.ts';
+import { tarArchive, tarMember } from '../fixtures/tar.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+/** For so long the main thread may not be held up, in ms: signals, progress and the watchdog wait meanwhile. */
+const MOST = 100;
+/**
+ * A stall of rdpull's own is there in each run, one that a busy machine causes is not: the best of so many runs counts,
+ * and there are no more of them than it takes.
+ */
+const RUNS = 8;
+
+const MIB = 1024 * 1024;
+const IMAGE = 'mostly-holes.raw';
+const TARBALL = 'many-files.tar';
+
+const target = new TemporaryDirectory();
+let server: Nginx;
+
+beforeAll(async () => {
+  await largeImage(
+    IMAGE,
+    { size: 1024 * MIB, noise: 64 * MIB },
+    { xz: ['xz', '-T0', '-0', '--block-size=12MiB'], gz: ['gzip', '-1'] },
+  );
+  const tarball = path.join(CACHE, TARBALL);
+  if (!fs.existsSync(tarball)) {
+    const content = 'x'.repeat(2000);
+    const members = Array.from({ length: 20_000 }, (_, at) =>
+      tarMember({ name: `${Math.floor(at / 100)}/${at}` }, content),
+    );
+    fs.writeFileSync(tarball, tarArchive(...members));
+  }
+  server = await startNginx(CACHE);
+}, 120_000);
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  target[Symbol.dispose]();
+});
+
+describe('the main thread is never held up for long', () => {
+  test.each([
+    { what: 'by blocks of xz side by side', name: `${IMAGE}.xz`, type: 'raw' },
+    { what: 'by gzip', name: `${IMAGE}.gz`, type: 'raw' },
+    { what: 'by an image as it is', name: IMAGE, type: 'raw' },
+    {
+      what: 'by a tarball of many files, nor by the removal of the tree before it',
+      name: TARBALL,
+      type: 'tar',
+    },
+  ])('$what', ({ name, type }) => {
+    const program = path.join(import.meta.dir, 'event-loop-delay.ts');
+    const delays: number[] = [];
+    do {
+      const output = run([process.execPath, program, `${server.url}/${name}`, target.file(type), type]);
+      delays.push(Number(output.toString()));
+    } while (delays.length < RUNS && Math.min(...delays) > MOST);
+    console.log(`${name}: at worst ${delays.map((delay) => delay.toFixed(0)).join(', ')} ms`);
+    expect(Math.min(...delays)).toBeLessThanOrEqual(MOST);
+  });
+});
