@@ -101,6 +101,7 @@ async function transferOnce(
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   await using staging = new Staging(transfer.target, transfer.force);
+  await using pipeline = new Pipeline(observer.warn);
   const promised = await findPromise(start.locations, transfer, options, observer.explain);
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
@@ -117,11 +118,12 @@ async function transferOnce(
       options,
     );
     observer.started(source);
+    pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
     const { received, result } = await stream(
       { ...source, body },
+      pipeline,
       expected,
       transfer,
-      destinationAt(staging.path, transfer),
       options,
       observer,
     );
@@ -211,13 +213,12 @@ const treePath = (staging: string) => path.join(staging, 'tree');
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
   source: MirroredSource,
+  pipeline: Pipeline,
   expected: ExpectedSize,
-  { limits, memory }: Transfer,
-  destination: Destination,
+  { limits }: Transfer,
   { signal }: SourceOptions,
   observer: TransferObserver,
 ): Promise<{ received: number; result: PipelineResult }> {
-  await using pipeline = new Pipeline(destination, memory, observer.warn);
   const collector = createCollector();
   let received = 0;
   try {

