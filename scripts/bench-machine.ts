@@ -37,7 +37,9 @@ export function describeVersions(rdpull: string): Readonly<Record<string, string
     rdpull: versionOf('"$1" --version'),
     systemd: versionOf('/usr/lib/systemd/systemd-pull --version'),
     'systemd of forky': versionOf(`${SYSTEMD_262_PULL.join(' ')} --version`),
-    'liblzma in rdpull': versionOf('strings -n 3 dist/libraries/liblzma.so | grep -m 1 -x "5\\.[0-9.]*"'),
+    'liblzma in rdpull': versionOf(
+      "strings -n 3 dist/libraries/liblzma.so | awk '/^5[.][0-9.]+$/ { version = $0 } END { print version }'",
+    ),
     curl: versionOf('curl --version'),
     xz: versionOf('xz --version'),
     zstd: versionOf('zstd --version'),

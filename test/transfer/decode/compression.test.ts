@@ -5,7 +5,11 @@ import { detectCompression, openDecoder } from '../../../src/transfer/decode/com
 import { run } from '../../fixtures/run.ts';
 
 /** What `openDecoder` makes of `stream`, fed in chunks of `chunkBytes`. */
-async function decode(stream: Uint8Array, chunkBytes = 65_536): Promise<Buffer> {
+async function decode(
+  stream: Uint8Array,
+  chunkBytes = 65_536,
+  threadingMemory = 64 * 1024 * 1024,
+): Promise<Buffer> {
   const parts: Buffer[] = [];
   const sink = {
     write: (chunk: Uint8Array) => void parts.push(Buffer.from(chunk)),
@@ -14,7 +18,7 @@ async function decode(stream: Uint8Array, chunkBytes = 65_536): Promise<Buffer> 
   };
   const decoder = openDecoder(detectCompression(stream.subarray(0, 16)), {
     sink,
-    threadingMemory: 64 * 1024 * 1024,
+    threadingMemory,
     cancelled: () => false,
   });
   try {
@@ -50,6 +54,8 @@ const SMALL = Buffer.from('a small image\n'.repeat(40));
 const FORMATS = [
   { format: 'xz', compress: ['xz', '-c'] },
   { format: 'xz', compress: ['xz', '-c', '-T2', '--block-size=300000'] },
+  // Blocks whose headers do not say how long they are.
+  { format: 'xz', compress: ['xz', '-c', '-T1', '--block-size=300000'] },
   { format: 'xz', compress: ['xz', '-c', '-9e', '--check=none'] },
   { format: 'xz', compress: ['xz', '-c', '--check=crc32'] },
   { format: 'xz', compress: ['xz', '-c', '--check=crc64', '--x86', '--lzma2=preset=3'] },
@@ -111,6 +117,17 @@ describe.each(FORMATS)('$format made by $compress', ({ format, compress }) => {
     expect(error.code).toBe('stream-trailing-data');
     expect(error.message).toBe(`something that is not ${format} follows the end of the ${format} stream`);
   });
+});
+
+test('xz: blocks side by side, or one after the other where there is no memory for two, are the same bytes', async () => {
+  const sized = run(['xz', '-c', '-T2', '--block-size=300000'], { input: IMAGE });
+  const unsized = run(['xz', '-c', '-T1', '--block-size=300000'], { input: IMAGE });
+  for (const threadingMemory of [0, 1_000_000, 64 * 1024 * 1024]) {
+    expect((await decode(sized, 65_536, threadingMemory)).equals(IMAGE)).toBe(true);
+    expect((await decode(unsized, 65_536, threadingMemory)).equals(IMAGE)).toBe(true);
+    const both = await decode(Buffer.concat([unsized, sized]), 65_536, threadingMemory);
+    expect(both.equals(Buffer.concat([IMAGE, IMAGE]))).toBe(true);
+  }
 });
 
 test('xz: padding of four zero bytes each between and behind streams is part of the format', async () => {
