@@ -1,4 +1,5 @@
 /** Compiles src/ into dist/rdpull, and makes the executable safe against strip. */
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
@@ -75,6 +76,8 @@ await Bun.build({
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
+  // A clock that says an earlier time is wrong: src/transfer/source/build-time.ts.
+  define: { RDPULL_BUILD_TIME: String(buildTime()) },
   compile: {
     outfile: OUTPUT,
     // What lies in the directory rdpull is called from must not change what it does.
@@ -85,6 +88,20 @@ await Bun.build({
   },
 });
 cutSectionHeaders(OUTPUT);
+
+/**
+ * When this is built, in seconds since 1970: $SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),
+ * else the time of the commit, so that one commit makes one executable, else, outside a repository, now.
+ */
+function buildTime(): number {
+  const given = process.env['SOURCE_DATE_EPOCH'] ?? '';
+  if (given !== '') {
+    if (/^\d{1,11}$/.test(given)) return Number(given);
+    throw new Error(`SOURCE_DATE_EPOCH=${given} is no number of seconds`);
+  }
+  const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
+  return status === 0 ? Number(stdout) : Math.floor(Date.now() / 1000);
+}
 
 /**
  * Removes the section headers of an ELF executable. strip(1), which dracut, dpkg and rpm run over what they install,

@@ -41,8 +41,9 @@ describe('at the start', () => {
 
   test('the generator loads the parser and what writes files: no FFI, no HTTP, no OpenPGP', () => {
     const { packages, folders } = importsOf(['commands/generate.ts'], { lazy: true });
-    expect(packages).toEqual(['fastest-levenshtein', 'node:fs']);
-    expect(folders).toEqual(['commands', 'console', 'generator', 'request']);
+    // The last two, and those of the folders kernel and origin, only for bootorigin.
+    expect(packages).toEqual(['fastest-levenshtein', 'node:fs', 'node:os', 'node:path']);
+    expect(folders).toEqual(['commands', 'console', 'generator', 'kernel', 'origin', 'request']);
   });
 
   test('no command loads anything heavy before its options are checked', () => {

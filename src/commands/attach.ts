@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import type { Command } from './command.ts';
 import { deviceLines } from './exposure.ts';
 
@@ -16,13 +17,22 @@ The device stays until rdpull detach, also after this program has ended.`,
       help: 'the name below /dev/disk/by-loop-ref/ (default: the name of the file)',
     },
   ],
-  async run(line, { reporter }) {
+  async run(line, { reporter, signal }) {
     const { attachImage } = await import('../expose/attach-image.ts');
+    const { findLoopDevices } = await import('../expose/loop-search.ts');
     const loopRef = line.value('loop-ref');
+    const image = path.resolve(line.operand);
+    const others = findLoopDevices(image).map(({ device }) => device);
+    if (others.length > 0) {
+      reporter.warn(
+        `${printable(image)} is attached to ${others.join(', ')} already; mount only one of its devices for writing`,
+      );
+    }
     const attached = await attachImage({
-      path: path.resolve(line.operand),
+      path: image,
       readOnly: line.has('read-only'),
       warn: reporter.warn,
+      signal,
       ...(loopRef !== undefined && { loopRef }),
     });
     reporter.result(deviceLines(attached), { ...attached });

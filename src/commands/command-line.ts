@@ -37,7 +37,8 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
     const spec = specs.get(token.name);
     if (spec === undefined) throw unknownOption(command, token.rawName, [...specs.keys()]);
     const given = values.get(spec.name) ?? [];
-    if (spec.value !== undefined && !token.value) {
+    const isMissing = spec.mayBeEmpty === true ? token.value === undefined : !token.value;
+    if (spec.value !== undefined && isMissing) {
       throw new RdpullError('bad-option', `--${spec.name} needs a value: --${spec.name}=${spec.value}`, help);
     }
     if (spec.value === undefined && token.value !== undefined) {

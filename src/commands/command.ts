@@ -6,6 +6,8 @@ export interface OptionSpec {
   /** What stands for the value in the help; absent for a switch. */
   readonly value?: string;
   readonly repeatable?: boolean;
+  /** Whether `--NAME=` with nothing behind it says something. */
+  readonly mayBeEmpty?: boolean;
   readonly help: string;
 }
 

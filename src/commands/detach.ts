@@ -8,10 +8,10 @@ export const detach: Command = {
   description: `Detaches a loop device, named by itself (/dev/loop3) or by the image behind it. When an image is attached
 more than once, the device with the highest number goes first.`,
   options: [],
-  async run(line, { reporter }) {
+  async run(line, { reporter, signal }) {
     const { detachLoopDevice } = await import('../expose/loop-detach.ts');
     const { removeLoopRefFile } = await import('../expose/loop-ref-file.ts');
-    const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand));
+    const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand), { signal });
     removeLoopRefFile(backingFile);
     reporter.info(`${device} (${backingFile}) is detached`);
     reporter.result([], { device, backingFile });

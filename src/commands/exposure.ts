@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { quoted } from '../console/printable.ts';
+import { printable, quoted } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
@@ -48,20 +48,27 @@ export interface Exposed {
   readonly mount?: string;
 }
 
+/** Who hears of what, and says when to stop. */
+interface Attention {
+  readonly warn: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Attaches or mounts a published image.
+ * Attaches or mounts a published image. What an earlier run that did not come to its end has left of that is used.
  *
- * @throws RdpullError of the device family
+ * @throws RdpullError of the device family; the reason of the signal
  */
 export async function exposeImage(
   target: string,
   { blockdev, bind, rootLink, readOnly }: Exposure,
-  warn: (text: string) => void,
+  { warn, signal }: Attention,
 ): Promise<Exposed> {
-  if (blockdev) return attach(target, rootLink, readOnly, warn);
+  signal.throwIfAborted();
+  if (blockdev) return attach(target, rootLink, readOnly, { warn, signal });
   if (bind !== undefined) {
     const { bindMount } = await import('../expose/bind-mount.ts');
-    bindMount(target, bind, { readOnly });
+    bindMount(target, bind, { readOnly, warn });
     return { mount: bind };
   }
   return {};
@@ -71,21 +78,20 @@ async function attach(
   target: string,
   rootLink: string | undefined,
   readOnly: boolean,
-  warn: (text: string) => void,
+  { warn, signal }: Attention,
 ): Promise<Exposed> {
+  const { findAttachedImage } = await import('../expose/attached-image.ts');
+  const found = findAttachedImage(target, readOnly);
+  if (found !== undefined) {
+    warn(`${printable(target)} is attached to ${found.device} already, which is used as it is`);
+    return linked(found, rootLink);
+  }
   const { attachImage } = await import('../expose/attach-image.ts');
-  const device = await attachImage({ path: target, readOnly, warn });
-  return rootLink === undefined ? { device } : { device, root: await linkRoot(rootLink, device, target) };
-}
-
-/** Where there is no root, or no way to link to it, the device must not stay either. */
-async function linkRoot(link: string, device: AttachedLoopDevice, target: string): Promise<string> {
-  const { linkDevice, rootDevice } = await import('../expose/root-partition.ts');
+  const device = await attachImage({ path: target, readOnly, warn, signal });
   try {
-    const root = rootDevice(device);
-    linkDevice(link, root);
-    return root;
+    return await linked(device, rootLink);
   } catch (error) {
+    // Where there is no root, or no way to link to it, the device must not stay either.
     const [{ detachLoopDevice }, { removeLoopRefFile }] = await Promise.all([
       import('../expose/loop-detach.ts'),
       import('../expose/loop-ref-file.ts'),
@@ -94,6 +100,14 @@ async function linkRoot(link: string, device: AttachedLoopDevice, target: string
     removeLoopRefFile(target);
     throw error;
   }
+}
+
+async function linked(device: AttachedLoopDevice, rootLink: string | undefined): Promise<Exposed> {
+  if (rootLink === undefined) return { device };
+  const { linkDevice, rootDevice } = await import('../expose/root-partition.ts');
+  const root = rootDevice(device);
+  linkDevice(rootLink, root);
+  return { device, root };
 }
 
 /** Lines for a person: the device, its partitions and which is the root; or the mount point. */

@@ -2,7 +2,7 @@ import { printable } from '../console/printable.ts';
 import { reasonOf } from '../console/rdpull-error.ts';
 import { readGeneratorInput } from '../generator/generator-input.ts';
 import { openGeneratorLog } from '../generator/kernel-log.ts';
-import { planUnits } from '../generator/unit-plan.ts';
+import { type GeneratorInput, planUnits } from '../generator/unit-plan.ts';
 import { writeUnitTree } from '../generator/unit-tree.ts';
 
 export const GENERATE_HELP = `Usage: rdpull generate NORMAL [EARLY LATE]
@@ -42,7 +42,8 @@ export async function generate(args: readonly string[]): Promise<number> {
   }
   const log = openGeneratorLog(process.env);
   try {
-    const entries = planUnits(readGeneratorInput(process.env, log.warn), log.warn);
+    const input = readGeneratorInput(process.env, log.warn);
+    const entries = planUnits({ ...input, lacksBootUrl: await lacksBootUrl(input) }, log.warn);
     writeUnitTree(entries, { normal, early: early ?? normal, late: late ?? normal });
     return 0;
   } catch (error) {
@@ -51,4 +52,15 @@ export async function generate(args: readonly string[]): Promise<number> {
   } finally {
     log.close();
   }
+}
+
+/** Only an expression that needs the EFI variables is worth loading what reads them. */
+async function lacksBootUrl({
+  commandLine,
+  credential,
+}: Pick<GeneratorInput, 'commandLine' | 'credential'>): Promise<boolean> {
+  const texts = [commandLine, ...(credential?.expressions ?? [])];
+  if (!texts.some((text) => text.includes('bootorigin'))) return false;
+  const origin = await import('../origin/boot-url-absence.ts');
+  return origin.lacksBootUrl();
 }

@@ -3,14 +3,17 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
+import { splitZone } from '../transfer/source/link-local.ts';
 import { splitLogin } from '../transfer/source/login.ts';
 import type { Patience } from '../transfer/source/patience.ts';
 import type { Location } from '../transfer/source/source.ts';
+import type { Identity, ServerAccess } from './server-access.ts';
 
-export interface FindOptions {
-  readonly ca: readonly string[];
+export interface FindOptions extends ServerAccess {
   readonly signal: AbortSignal;
   readonly patience?: Patience;
+  /** Takes a line about what should be put right. */
+  warn(text: string): void;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
 }
@@ -21,15 +24,14 @@ export interface FindOptions {
  * @returns nothing when the request is for the boot origin and the machine was not booted over HTTP
  * @throws RdpullError as {@link findPullUrl}, when there is no mirror
  */
-export async function findLocations(
-  request: PullRequest,
-  options: FindOptions & { warn(text: string): void },
-): Promise<Location[]> {
+export async function findLocations(request: PullRequest, options: FindOptions): Promise<Location[]> {
   const mirrors: Location[] = [];
   for (const mirror of request.mirrors) {
     try {
       const { patience: _, ...once } = options;
-      mirrors.push(splitLogin(await fillPlaceholders(mirror, once)));
+      mirrors.push(
+        await withIdentity(await fillPlaceholders(mirror, once), forMirrors(options.identity), options.warn),
+      );
     } catch (error) {
       if (!(error instanceof RdpullError)) throw error;
       options.warn(`the mirror ${shownUrl(mirror)} is left out: ${error.message}`);
@@ -56,13 +58,15 @@ export async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
 ): Promise<Location | undefined> {
-  if (remote.kind === 'url') return splitLogin(await fillPlaceholders(remote.url, options));
+  if (remote.kind === 'url')
+    return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
   const origin = await readBootOrigin(options.detail);
   if (origin === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');
   const name =
     remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, origin.url);
-  const candidates = imageUrls(name, type, origin.url).map(splitLogin);
+  const urls = imageUrls(name, type, origin.url);
+  const candidates = await Promise.all(urls.map((url) => withIdentity(url, options.identity, options.warn)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   for (const candidate of candidates) {
@@ -73,6 +77,36 @@ export async function findPullUrl(
     `none of these is on the server: ${candidates.map(({ url }) => url).join(', ')}`,
     'put the image beside the UKI under one of these names, or name it behind the second colon of the expression',
   );
+}
+
+/** Of what opens the server of a request, what is for its mirrors, too: only what names them. */
+function forMirrors({ secrets }: Identity): Identity {
+  const named = secrets.filter(({ origin, isAsked }) => origin !== undefined && !isAsked);
+  return { secrets: named, clientCertificate: undefined };
+}
+
+/**
+ * What the server of a URL is to be shown: it, and no other.
+ *
+ * @throws RdpullError bad-option when something was asked for that cannot be sent there
+ */
+export async function withIdentity(
+  text: string,
+  { secrets, clientCertificate }: Identity,
+  warn: (text: string) => void,
+): Promise<Location> {
+  const { loginFor } = await import('../transfer/source/server-login.ts');
+  const { url: bare, zone } = splitZone(text);
+  const { url, login } = loginFor(bare, secrets, warn);
+  if (clientCertificate === undefined) return { url, login, zone, clientCertificate };
+  if (!url.startsWith('https:') || !URL.canParse(url)) {
+    throw new RdpullError(
+      'bad-option',
+      `--cert=FILE is for https, and ${shownUrl(url)} is not`,
+      'use an https URL, or leave out --cert=FILE',
+    );
+  }
+  return { url, login, zone, clientCertificate: { ...clientCertificate, origin: new URL(url).origin } };
 }
 
 /**
@@ -126,7 +160,8 @@ async function macTowards(
     import('../transfer/source/network-error.ts'),
     import('../transfer/source/patience.ts'),
   ]);
-  const { url } = splitLogin(serverUrl);
+  const { url: bare, zone } = splitZone(serverUrl);
+  const { url } = splitLogin(bare);
   if (!URL.canParse(url)) {
     throw new RdpullError(
       'bad-url',
@@ -134,7 +169,8 @@ async function macTowards(
       'write it as http://HOST/FILE or https://HOST/FILE',
     );
   }
-  const host = new URL(url).hostname.replace(/^\[(.*)\]$/, '$1');
+  const { hostname } = new URL(url);
+  const host = hostname.replace(/^\[(.*)\]$/, zone === undefined ? '$1' : `$1%${zone}`);
   const found = await patiently(
     url,
     () =>
@@ -150,11 +186,11 @@ async function macTowards(
   );
 }
 
-async function exists({ url, login }: Location, options: FindOptions): Promise<boolean> {
+async function exists({ url, ...server }: Location, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
   try {
-    const source = await openSource(url, { ...options, login });
+    const source = await openSource(url, { ...options, ...server });
     source.close();
     return true;
   } catch (error) {

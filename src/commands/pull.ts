@@ -26,6 +26,7 @@ import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
+import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
 import { vouched } from './vouched.ts';
 
@@ -77,12 +78,7 @@ here override what it says.`,
       repeatable: true,
       help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
-    {
-      name: 'ca',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
-    },
+    ...SERVER_OPTIONS,
     {
       name: 'mirror',
       value: 'URL',
@@ -143,17 +139,20 @@ async function pullImage(
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
+  const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
   const display = createDisplay(reporter, service);
+  const warn = eachOnce(reporter.warn);
   const access = {
-    ca: line.values('ca'),
+    ca,
+    proxy,
     signal,
+    warn,
     silence: silenceWithin(milliseconds),
     patience: { milliseconds, notify: display.notify },
     redirects: limited.redirects,
   };
-  const { detail, warn } = reporter;
-  const locations = await findLocations(request, { ...access, detail, warn });
+  const locations = await findLocations(request, { ...access, identity, detail: reporter.detail });
   const [first] = locations;
   if (first === undefined) {
     const skipped =
@@ -174,11 +173,14 @@ async function pullImage(
   if (line.has('keep') && fs.existsSync(target)) {
     const kept = `${printable(target)} exists already and is kept`;
     reporter.info(kept);
-    const exposed = await exposeImage(target, exposure, reporter.warn);
+    const exposed = await exposeImage(target, exposure, { warn, signal });
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
-  const { runTransfer } = await import('../transfer/transfer.ts');
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
   let result: TransferResult;
   try {
     const { type, verify, readOnly, overcommit } = request;
@@ -192,6 +194,7 @@ async function pullImage(
         certificates: line.values('certificate'),
         readOnly,
         force: line.has('force'),
+        sideFiles: sideFilesOf,
         overcommit,
         limits: limited,
         memory: allowedMemory,
@@ -207,7 +210,7 @@ async function pullImage(
   reporter.info(done);
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
-  const exposed = await exposeImage(target, exposure, reporter.warn).catch((error) => {
+  const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
   reporter.result([target, ...exposedLines(exposed)], {
@@ -239,6 +242,15 @@ function requestedExposure(line: CommandLine, { blockdev, readOnly }: PullReques
     return given === undefined ? undefined : path.resolve(given);
   };
   return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
+}
+
+/** Says nothing twice: a pull asks its server for several files. */
+function eachOnce(warn: (text: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (!said.has(text)) warn(text);
+    said.add(text);
+  };
 }
 
 function targetPath(line: CommandLine, request: PullRequest, url: string): string {

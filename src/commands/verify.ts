@@ -2,9 +2,10 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { splitLogin } from '../transfer/source/login.ts';
 import type { Command } from './command.ts';
 import { isUrl, requireUrl, verifyMode } from './pull-arguments.ts';
+import { withIdentity } from './pull-url.ts';
+import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { vouched } from './vouched.ts';
 
 export const verify: Command = {
@@ -27,24 +28,20 @@ of that, and says each step: what was found, which line, which key, and what is 
       repeatable: true,
       help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
     },
-    {
-      name: 'ca',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
-    },
+    ...SERVER_OPTIONS,
   ],
   async run(line, { reporter, signal }) {
     const mode = verifyMode(line) ?? { kind: 'signature' };
-    const { url, login } = splitLogin(operandUrl(line.operand));
+    const { ca, proxy, identity } = await serverAccess(line);
+    const location = await withIdentity(operandUrl(line.operand), identity, reporter.warn);
     const { checkFile } = await import('../transfer/promise.ts');
     const { promised, sha256, bytes } = await checkFile(
-      url,
+      location.url,
       { verify: mode, keyrings: line.values('keyring'), certificates: line.values('certificate') },
-      { ca: line.values('ca'), login, signal },
+      { ...location, ca, proxy, warn: reporter.warn, signal },
       reporter.info,
     );
-    const shown = isUrl(line.operand) ? shownUrl(url) : path.resolve(line.operand);
+    const shown = isUrl(line.operand) ? shownUrl(location.url) : path.resolve(line.operand);
     reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], {
       file: shown,
       bytes,

@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   'bad-expression': 'usage',
   'bad-url': 'usage',
   'bad-image-name': 'usage',
+  'credential-unusable': 'usage',
 
   // No usable answer came over the wire.
   'host-unknown': 'network',
@@ -37,6 +38,7 @@ export const ERROR_CODES = {
   'tls-untrusted': 'network',
   'tls-failed': 'network',
   'ca-unusable': 'network',
+  'proxy-refused': 'network',
 
   // The server answered, but not with the file.
   'http-not-found': 'http',

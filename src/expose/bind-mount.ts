@@ -1,19 +1,21 @@
 import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
+import { mountsBelow } from '../kernel/mount-points.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
 /**
  * Bind-mounts a directory tree with setuid programs, device nodes and programs at work, even when it lies on a file
  * system mounted without them, as /run is (systemd issue 41352). How access times are kept is inherited. What is
- * mounted below `source` stays behind.
+ * mounted below `source` stays behind. Where it is mounted already, once is enough, and `warn` is told.
  *
  * @throws RdpullError `file-not-found` (the source), `mount-failed`, `not-root`; nothing is mounted then
  */
 export function bindMount(
   source: string,
   target: string,
-  { readOnly }: { readonly readOnly: boolean },
+  { readOnly, warn }: { readonly readOnly: boolean; readonly warn?: (message: string) => void },
 ): void {
   requireDirectory(source, () => {
     return new RdpullError(
@@ -30,6 +32,11 @@ export function bindMount(
     );
   });
   try {
+    if (isMountedOn(source, target)) {
+      warn?.(`${printable(source)} is mounted on ${printable(target)} already, which is used`);
+      mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
+      return;
+    }
     mount({ source, target, flags: MS_BIND });
     try {
       // The first call ignores all other flags. This one sets exactly those given: nosuid, nodev and noexec go.
@@ -84,6 +91,14 @@ export function unbindMount(target: string): void {
       { cause: error },
     );
   }
+}
+
+/** Whether `target` is where the directory `source` is mounted to, and not that directory itself. */
+function isMountedOn(source: string, target: string): boolean {
+  const [from, to] = [fs.statSync(source), fs.statSync(target)];
+  if (from.dev !== to.dev || from.ino !== to.ino) return false;
+  const mountPoint = fs.realpathSync(target);
+  return mountPoint !== fs.realpathSync(source) && mountsBelow(target).includes(mountPoint);
 }
 
 function requireDirectory(path: string, missing: () => RdpullError): void {

@@ -14,12 +14,15 @@ const LOCK_TIMEOUT = 30_000;
  * Runs `use` with /dev/loop-control open and locked. The lock orders everybody who makes or removes loop devices and
  * cooperates (systemd does): take it before the one on a device, never the other way round.
  *
- * @throws RdpullError `not-root`, `loop-missing`, `loop-failed`, and what `use` throws
+ * @throws RdpullError `not-root`, `loop-missing`, `loop-failed`, what `use` throws, and the reason of `signal` when that is aborted before
  */
-export async function withLoopControl<T>(use: (controlFd: number) => T): Promise<T> {
+export async function withLoopControl<T>(
+  use: (controlFd: number) => T,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   const controlFd = openLoopControl();
   try {
-    if (!(await lockFile(controlFd, LOCK_TIMEOUT))) {
+    if (!(await lockFile(controlFd, LOCK_TIMEOUT, signal))) {
       throw new RdpullError(
         'loop-failed',
         `another process has held the lock on ${LOOP_CONTROL} for ${LOCK_TIMEOUT / 1000} s`,

@@ -32,17 +32,17 @@ const PAUSE_MAX = 250;
 /**
  * Detaches a loop device with its partitions, named by itself (`/dev/loop3`, or a link to it) or by the file it was
  * attached from; of several devices the one with the highest number. Others, udev for one, are given `patience`
- * milliseconds to let go of it.
+ * milliseconds to let go of it, or as long as `signal` is not aborted.
  *
  * @throws RdpullError `loop-not-attached`, `target-busy` (mounted, or in other use), `file-not-found`,
  * `file-unreadable`, `bad-argument`, `not-root`, `loop-missing`, `loop-failed`
  */
 export async function detachLoopDevice(
   fileOrDevice: string,
-  { patience = PATIENCE } = {},
+  { patience = PATIENCE, signal }: { readonly patience?: number; readonly signal?: AbortSignal } = {},
 ): Promise<DetachedLoopDevice> {
   try {
-    return await detach(fileOrDevice, patience);
+    return await detach(fileOrDevice, patience, signal);
   } catch (error) {
     if (error instanceof RdpullError || !(error instanceof Error && 'code' in error)) throw error;
     if (isSystemError(error, 'EPERM', 'EACCES')) throw notRoot('detaching a loop device', error);
@@ -55,19 +55,24 @@ export async function detachLoopDevice(
   }
 }
 
-async function detach(fileOrDevice: string, patience: number): Promise<DetachedLoopDevice> {
+async function detach(
+  fileOrDevice: string,
+  patience: number,
+  signal: AbortSignal | undefined,
+): Promise<DetachedLoopDevice> {
   const number = loopNumberOf(fileOrDevice);
   const device = loopDevicePath(number);
   const backingFile = loopBackingFile(number);
   if (backingFile === undefined) throw notAttached(`nothing is attached to ${device}`);
 
   const deadline = performance.now() + patience;
-  while (!(await withLoopControl(() => unbind(number, backingFile)))) {
+  while (!(await withLoopControl(() => unbind(number, backingFile), signal))) {
     // No use waiting for an unmount. Anything else may be udev, or a program about to end.
     if (findLoopMount(number) !== undefined || performance.now() >= deadline) throw inUse(number);
     await sleep(Math.random() * PAUSE_MAX);
+    signal?.throwIfAborted();
   }
-  while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, backingFile)))) {
+  while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, backingFile), signal))) {
     if (performance.now() >= deadline) {
       throw new RdpullError(
         'target-busy',
@@ -76,6 +81,7 @@ async function detach(fileOrDevice: string, patience: number): Promise<DetachedL
       );
     }
     await sleep(Math.random() * PAUSE_MAX);
+    signal?.throwIfAborted();
   }
   return { device, backingFile };
 }

@@ -35,6 +35,8 @@ export interface LoopAttachRequest {
   readonly directIo?: boolean;
   /** Is told what the user should know although it is no failure. */
   readonly warn?: (message: string) => void;
+  /** Ends the wait for others who are busy with loop devices. */
+  readonly signal?: AbortSignal;
 }
 
 export interface AttachedPartition extends Partition {
@@ -106,7 +108,7 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
     const flags =
       (image.readOnly ? LO_FLAGS_READ_ONLY : 0) |
       ((request.directIo ?? directIoWanted(process.env)) ? LO_FLAGS_DIRECT_IO : 0);
-    const device = await bindFreeDevice(image.fd, layout.sectorSize, flags, loopRef);
+    const device = await bindFreeDevice(image.fd, layout.sectorSize, flags, loopRef, request.signal);
     try {
       return setUp(device, layout);
     } finally {
@@ -128,7 +130,8 @@ function directIoWanted(environment: NodeJS.ProcessEnv): boolean {
   );
 }
 
-function loopRefBytes(loopRef: string, warn: LoopAttachRequest['warn']): Buffer {
+/** The loop-ref as the kernel takes it: as much of it as fits. */
+export function loopRefBytes(loopRef: string, warn: LoopAttachRequest['warn']): Buffer {
   const bytes = Buffer.from(loopRef);
   if (bytes.length === 0 || bytes.includes(0)) {
     throw new RdpullError(
@@ -150,10 +153,14 @@ async function bindFreeDevice(
   sectorSize: number,
   flags: number,
   loopRef: Buffer,
+  signal: AbortSignal | undefined,
 ): Promise<HeldDevice> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withLoopControl((controlFd) => bindOnce(controlFd, imageFd, sectorSize, flags, loopRef));
+      return await withLoopControl(
+        (controlFd) => bindOnce(controlFd, imageFd, sectorSize, flags, loopRef),
+        signal,
+      );
     } catch (error) {
       if (!isSystemError(error, ...TRANSIENT)) throw error;
       if (attempt === ATTEMPTS) {
@@ -166,6 +173,7 @@ async function bindFreeDevice(
       }
     }
     await sleep(Math.random() * PAUSE_MAX);
+    signal?.throwIfAborted();
   }
 }
 

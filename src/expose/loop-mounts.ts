@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { unescapeOctal } from '../kernel/mount-points.ts';
 import { loopDeviceNumber, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
 
 export interface LoopMount {
@@ -48,9 +49,4 @@ function resolve(source: string): string {
   } catch {
     return source;
   }
-}
-
-/** Space, tab, newline and backslash are written as `\040` and so on, everything else as it is. */
-function unescapeOctal(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import type { AttachedLoopDevice, AttachedPartition } from './loop-device.ts';
 
 /** The types of root partitions: the Discoverable Partitions Specification (uapi-group.org), by process.arch. */
@@ -52,25 +53,33 @@ function newer(one: AttachedPartition, other: AttachedPartition): AttachedPartit
   return VERSIONS.compare(other.name ?? '', one.name ?? '') > 0 ? other : one;
 }
 
+/** Others who make the same link may take the temporary one away: tries, of which each makes somebody's link. */
+const ATTEMPTS = 64;
+
 /**
- * Makes the symbolic link `link` to a device, in place of one that is there; nobody ever sees it missing.
+ * Makes the symbolic link `link` to a device, in place of one that is there; nobody ever sees it missing. Its temporary
+ * name is always the same, so that what a dead process has left is used up by the next.
  *
  * @throws RdpullError target-unwritable
  */
 export function linkDevice(link: string, device: string): void {
-  const temporary = `${link}.${process.pid}`;
-  try {
-    fs.mkdirSync(path.dirname(link), { recursive: true });
-    fs.rmSync(temporary, { force: true });
-    fs.symlinkSync(device, temporary);
-    fs.renameSync(temporary, link);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw new RdpullError(
-      'target-unwritable',
-      `the link ${printable(link)} cannot be made: ${reasonOf(error)}`,
-      'name a path in a directory that can be written, such as /run/rdpull/root',
-      { cause: error },
-    );
+  const temporary = path.join(path.dirname(link), `.#${path.basename(link)}`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      fs.mkdirSync(path.dirname(link), { recursive: true });
+      fs.rmSync(temporary, { force: true });
+      fs.symlinkSync(device, temporary);
+      fs.renameSync(temporary, link);
+      return;
+    } catch (error) {
+      if (isSystemError(error, 'EEXIST', 'ENOENT') && attempt < ATTEMPTS) continue;
+      fs.rmSync(temporary, { force: true });
+      throw new RdpullError(
+        'target-unwritable',
+        `the link ${printable(link)} cannot be made: ${reasonOf(error)}`,
+        'name a path in a directory that can be written, such as /run/rdpull/root',
+        { cause: error },
+      );
+    }
   }
 }

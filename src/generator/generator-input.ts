@@ -21,7 +21,7 @@ const CREDENTIAL_MAX = 1024 * 1024;
 export function readGeneratorInput(
   environment: NodeJS.ProcessEnv,
   warn: (message: string) => void,
-): GeneratorInput {
+): Omit<GeneratorInput, 'lacksBootUrl'> {
   return {
     commandLine: readCommandLine(environment, warn),
     credential: readCredential(environment, warn),

@@ -6,6 +6,7 @@ import { escapeSpecifiers } from '../request/unit-name.ts';
 import { isFileUrl } from '../request/url.ts';
 import { isPersistent, type PlannedPull } from './planned-pull.ts';
 import { pullArguments } from './pull-arguments.ts';
+import { serverCredentials } from './server-credentials.ts';
 import { quoteArgument, settingDefect, unitText } from './unit-text.ts';
 
 /** What every unit of ours says about where it comes from. */
@@ -43,15 +44,20 @@ const SANDBOX: readonly (readonly [string, string])[] = [
   ['SystemCallArchitectures', 'native'],
 ];
 
-/**
- * The service that does one pull.
- *
- * @param executable the path of this program
- */
+/** What a unit depends on beside its pull. */
+export interface UnitSurroundings {
+  /** The path of this program. */
+  readonly executable: string;
+  readonly inInitrd: boolean;
+  /** Whether a file or directory exists. */
+  readonly exists: (path: string) => boolean;
+}
+
+/** The service that does one pull. */
 export function pullUnit(
   pull: PlannedPull,
   { successAction, failureAction }: Omit<PullParameters, 'expressions'>,
-  { executable, inInitrd }: { readonly executable: string; readonly inInitrd: boolean },
+  { executable, inInitrd, exists }: UnitSurroundings,
 ): string {
   const { request, object, source } = pull;
   const { remote, imageClass, type, blockdev } = request;
@@ -90,6 +96,7 @@ export function pullUnit(
   if (!endsTheBoot) service.push(['RemainAfterExit', 'yes']);
   service.push(
     ['ExecStart', [`:${executable}`, ...pullArguments(pull)].map(quoteArgument).join(' ')],
+    ...(isLocal ? [] : serverCredentials(exists)),
     ['NotifyAccess', 'main'],
     // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
     ['TimeoutStartSec', '6min'],

@@ -5,7 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
-import { pullUnit } from './pull-unit.ts';
+import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
 import { rootParameters } from './root-parameters.ts';
 import { planRoot } from './root-plan.ts';
 import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
@@ -13,14 +13,11 @@ import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
 const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 
 /** What the units are made from. */
-export interface GeneratorInput {
+export interface GeneratorInput extends UnitSurroundings {
   readonly commandLine: string;
   readonly credential: { readonly path: string; readonly expressions: readonly string[] } | undefined;
-  readonly inInitrd: boolean;
-  /** The path of this program. */
-  readonly executable: string;
-  /** Whether a file or directory exists. */
-  readonly exists: (path: string) => boolean;
+  /** Whether it is certain that this machine was not booted over HTTP. */
+  readonly lacksBootUrl: boolean;
 }
 
 /**
@@ -44,13 +41,18 @@ export function planUnits(input: GeneratorInput, warn: (message: string) => void
 /** Those on the kernel command line first, then those of the credential. */
 function collectPulls(
   expressions: readonly string[],
-  { credential, inInitrd, exists }: GeneratorInput,
+  { credential, inInitrd, lacksBootUrl, exists }: GeneratorInput,
   warn: (message: string) => void,
 ): PlannedPull[] {
   const byObject = new Map<string, PlannedPull>();
   function add(expression: string, source: PullSource): void {
     try {
       const request = parsePullExpression(expression, warn);
+      // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
+      if (request.remote.kind === 'bootorigin' && lacksBootUrl) {
+        warn(`pull expression ${quoted(expression)} is left out: this machine was not booted over HTTP`);
+        return;
+      }
       const pull = planPull(request, inInitrd, source);
       // Without runtime= the initrd has made another object of it than the host would: one below /run.
       const isDone = source.isShared && !inInitrd && request.runtime === undefined;
@@ -80,9 +82,9 @@ function collectPulls(
 function pullEntries(
   pull: PlannedPull,
   parameters: PullParameters,
-  { executable, inInitrd }: GeneratorInput,
+  surroundings: UnitSurroundings,
 ): UnitTreeEntry[] {
-  const content = pullUnit(pull, parameters, { executable, inInitrd });
+  const content = pullUnit(pull, parameters, surroundings);
   return [
     { precedence: 'normal', name: pull.unit, content },
     dependencyLink('normal', 'imports.target.wants', pull.unit),

@@ -6,12 +6,13 @@ import { SystemCallError } from './system-error.ts';
 
 /**
  * The calls that build a directory tree by descriptor and one name at a time, never by a path: no call of this file
- * follows a symbolic link, whatever the tree holds by then, and whoever else changes it meanwhile. A walk by these
- * calls stays below its start as openat2(2) does with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, but on every kernel and
- * under every seccomp filter, and its directories can be kept open for the next names.
+ * follows a symbolic link, whatever the tree holds by then, and whoever else changes it meanwhile. A walk by
+ * {@link openPlaceAt} stays below its start as {@link openPlaceBelow} does, on every kernel and under every seccomp
+ * filter.
  */
 const c = libc({
   openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
+  syscall: { args: ['i64', 'i32', 'ptr', 'ptr', 'u64'], returns: 'i64' },
   mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   mknodat: { args: ['i32', 'ptr', 'u32', 'u64'], returns: 'i32' },
   symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
@@ -80,6 +81,28 @@ export function openDirectoryAt(directory: number, name: Name): number {
 /** Opens a directory only as a place to name things in (O_PATH): needs no permission on the directory itself. */
 export function openPlaceAt(directory: number, name: Name): number {
   return checked('openat', c.openat(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
+}
+
+/** asm-generic/unistd.h; the same on every architecture. glibc has no function for it before 2.43. */
+const SYS_openat2 = 437;
+/** struct open_how, linux/openat2.h: flags, mode, resolve. */
+const openHow = new BigUint64Array(3);
+const openHowAddress = ptr(openHow);
+const RESOLVE_NO_SYMLINKS = 0x04;
+const RESOLVE_BENEATH = 0x08;
+openHow[0] = BigInt(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+openHow[2] = BigInt(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+
+/**
+ * Opens a directory several names further down in one call (openat2(2), Linux 5.6), as {@link openPlaceAt} would one
+ * after the other. Returns undefined when that is not possible, for whatever reason: only a walk tells which, and a
+ * kernel or a seccomp filter may not know the call.
+ *
+ * @param path names with a slash between them
+ */
+export function openPlaceBelow(directory: number, path: Name): number | undefined {
+  const fd = Number(c.syscall(SYS_openat2, directory, path, openHowAddress, openHow.byteLength));
+  return fd < 0 ? undefined : fd;
 }
 
 /** Creates a regular file, mode 0600, and opens it for writing. */

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checked, libc } from './libc.ts';
 import { isSystemError } from './system-error.ts';
@@ -35,12 +36,29 @@ function tryLock(fd: number, operation: number): boolean {
 /**
  * Takes the exclusive lock, waiting for it up to `timeout` milliseconds; `false` when that was not enough. It asks
  * again and again rather than blocking, so that the process stays responsive and cannot dead-lock against itself.
+ *
+ * @throws the reason of `signal` when that is aborted meanwhile
  */
-export async function lockFile(fd: number, timeout: number): Promise<boolean> {
+export async function lockFile(fd: number, timeout: number, signal?: AbortSignal): Promise<boolean> {
   const deadline = performance.now() + timeout;
   while (!tryLockFile(fd)) {
     if (performance.now() >= deadline) return false;
     await sleep(1 + Math.random() * 20);
+    signal?.throwIfAborted();
   }
   return true;
+}
+
+/**
+ * The process that holds the exclusive lock of a file, by proc_locks(5); undefined when nobody does, or nobody in this
+ * PID namespace. btrfs shows other device numbers there than stat(2) does, so that there it is always undefined.
+ */
+export function lockHolder(fd: number): number | undefined {
+  const { dev, ino } = fs.fstatSync(fd, { bigint: true });
+  // makedev(3), and the kernel's "%02x:%02x:%lu"
+  const major = ((dev >> 8n) & 0xfffn).toString(16).padStart(2, '0');
+  const minor = ((dev & 0xffn) | ((dev >> 12n) & 0xfff00n)).toString(16).padStart(2, '0');
+  const lock = new RegExp(`^\\d+: FLOCK +ADVISORY +WRITE (\\d+) ${major}:${minor}:${ino} `, 'm');
+  const [, pid] = lock.exec(fs.readFileSync('/proc/locks', 'utf8')) ?? [];
+  return pid === undefined ? undefined : Number(pid);
 }

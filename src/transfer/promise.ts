@@ -3,7 +3,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
-import { MANIFEST_MAX } from '../verify/manifest.ts';
+import { entryOf, MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signer.ts';
 import { createAttempts } from './source/attempts.ts';
 import { fetchSmallFile, openSource } from './source/open-source.ts';
@@ -19,6 +19,14 @@ export interface Promised {
   readonly signedBy: Signer | undefined;
 }
 
+/** What a file is held against. */
+export interface Demand {
+  /** Undefined when nothing is demanded of it. */
+  readonly promised: Promised | undefined;
+  /** The SHA-256 that the same checksum file gives for the file `name`; undefined when it lists none. */
+  digestOf(name: string): string | undefined;
+}
+
 /** What is asked of a file. */
 export interface Verification {
   readonly verify: VerifyMode;
@@ -28,7 +36,7 @@ export interface Verification {
 }
 
 /**
- * The digest that `verify` demands of a file; undefined when it demands none. Any of the locations may have the checksum
+ * What `verify` demands of a file. Any of the locations may have the checksum
  * file, and its signature beside it: what one of them lacks, or has spoilt, never makes the demand a weaker one.
  *
  * @param explain takes a line for each step
@@ -39,24 +47,29 @@ export async function findPromise(
   { verify, keyrings, certificates }: Verification,
   options: SourceOptions,
   explain: (text: string) => void,
-): Promise<Promised | undefined> {
-  if (verify.kind === 'no') return undefined;
-  if (verify.kind === 'sha256') return { digest: verify.digest, manifestUrl: undefined, signedBy: undefined };
+): Promise<Demand> {
+  const digestOf = () => undefined;
+  if (verify.kind === 'no') return { promised: undefined, digestOf };
+  if (verify.kind === 'sha256') {
+    return { promised: { digest: verify.digest, manifestUrl: undefined, signedBy: undefined }, digestOf };
+  }
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
   const { patience: _, ...once } = options;
-  return createAttempts(locations, options).make(({ url, login }) =>
-    expectedDigest({
+  return createAttempts(locations, options).make(async ({ url, ...server }) => {
+    const { manifest, ...promised } = await expectedDigest({
       fileUrl: shownUrl(url),
       fileName: lastComponent(url),
       sibling: (name) => replaceComponents(url, 1, name),
-      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, login }),
+      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }),
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
       trust: { files: keyrings, certificates, warn: explain },
       explain,
-    }),
-  );
+    });
+    const listed = (name: string) => manifest.entries.some((entry) => entry.name === name);
+    return { promised, digestOf: (name) => (listed(name) ? entryOf(manifest, name).digest : undefined) };
+  });
 }
 
 /** The digest and the length of bytes that were read. */
@@ -93,7 +106,7 @@ export async function checkFile(
   options: SourceOptions,
   explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const promised = await findPromise([{ url, login: options.login }], verification, options, explain);
+  const { promised } = await findPromise([{ ...options, url }], verification, options, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',

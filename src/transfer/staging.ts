@@ -1,91 +1,143 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { mountsBelow } from '../kernel/mount-points.ts';
+import { removeTree } from '../kernel/remove-tree.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { storageError } from './sink/storage-error.ts';
+import { claimStagingDirectory, removeStaleStaging, type StagingDirectory } from './staging-directory.ts';
 
-/** Names that start like this are no image names, so that nothing looks at what is still being made. */
-const TEMPORARY_PREFIX = '.#rdpull-';
+export interface StagingOptions {
+  /** Whether an existing target may be replaced. */
+  readonly replace: boolean;
+  /** Takes a line about what was left behind: that it was removed, or cannot be. */
+  readonly tell: (text: string) => void;
+}
 
 /**
- * A place beside `target` where an object is made before anybody can see it. Until {@link publish} has succeeded,
- * disposing of it removes all that was made. What takes long with large objects (syncing, freeing and removing them) is
- * done by the threads of the runtime's pool: signals and progress have their turn meanwhile.
+ * A place beside the target where an object is made before anybody can see it, and which no other rdpull has at the
+ * same time. Disposing of it removes all that was made and not published.
  */
-export class Staging implements AsyncDisposable {
-  /** Where to make the object: on the file system of the target, under a name that is no image name. */
+export class Staging implements Disposable {
+  /**
+   * Where to make the object: on the file system of the target, in a directory that only this user may enter, for the
+   * setuid programs of a tarball that is not verified yet are for nobody.
+   */
   readonly path: string;
+  readonly #directory: StagingDirectory;
   readonly #target: string;
   readonly #replace: boolean;
-  #published = false;
+  readonly #tell: (text: string) => void;
 
-  /**
-   * @param replace whether an existing target may be replaced
-   * @throws RdpullError target-exists, or of the storage family
-   */
-  constructor(target: string, replace: boolean) {
+  private constructor(directory: StagingDirectory, target: string, { replace, tell }: StagingOptions) {
+    this.path = path.join(directory.path, 'object');
+    this.#directory = directory;
     this.#target = target;
     this.#replace = replace;
+    this.#tell = tell;
+  }
+
+  /**
+   * Also removes what interrupted transfers have left in the directory of the target.
+   *
+   * @throws RdpullError target-exists, target-busy (another process is making the same), or of the storage family
+   */
+  static async open(target: string, options: StagingOptions): Promise<Staging> {
+    const { replace, tell } = options;
     const directory = path.dirname(target);
     try {
       fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+      requireFree(target, replace);
+      const claimed = await claimStagingDirectory(target, tell);
+      const staging = new Staging(claimed, target, options);
+      try {
+        removeStaleStaging(directory, tell);
+        // Whoever had the place before may just have published the same.
+        requireFree(target, replace);
+      } catch (error) {
+        staging[Symbol.dispose]();
+        throw error;
+      }
+      return staging;
     } catch (error) {
       throw storageError(target, 0, error);
     }
-    if (!replace && fs.lstatSync(target, { throwIfNoEntry: false }) !== undefined) throw this.#exists();
-    this.path = path.join(directory, `${TEMPORARY_PREFIX}${process.pid}-${crypto.randomUUID()}`);
   }
 
   /**
    * Gives the complete and verified object at `made` (the staging path, or something below it) its final name, in
    * one step.
    *
-   * @throws RdpullError target-exists, or of the storage family
+   * @throws RdpullError target-exists, target-busy, or of the storage family
    */
-  async publish(made = this.path): Promise<void> {
+  publish(made = this.path): void {
     try {
-      await syncPath(made);
-      if (this.#replace) await replaceTarget(made, this.#target);
+      syncPath(made);
+      if (this.#replace) replaceTarget(made, this.#target);
       else renameWithFlags(made, this.#target, RENAME_NOREPLACE);
-      this.#published = made === this.path;
-      await syncPath(path.dirname(this.#target));
+      syncPath(path.dirname(this.#target));
     } catch (error) {
-      throw isSystemError(error, 'EEXIST') ? this.#exists() : storageError(this.#target, 0, error);
+      throw isSystemError(error, 'EEXIST')
+        ? targetExists(this.#target)
+        : storageError(this.#target, 0, error);
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#published) await fs.promises.rm(this.path, { recursive: true, force: true });
-  }
-
-  #exists(): RdpullError {
-    const shown = printable(this.#target);
-    return new RdpullError(
-      'target-exists',
-      `${shown} exists already`,
-      'use it as it is (rdpull attach), choose another name with --local=NAME, or replace it with --force',
-    );
+  [Symbol.dispose](): void {
+    try {
+      removeTree(this.#directory.path);
+    } catch (error) {
+      // What came of the transfer is the news.
+      this.#tell(`${printable(this.#directory.path)} cannot be removed: ${reasonOf(error)}`);
+    } finally {
+      fs.closeSync(this.#directory.fd);
+    }
   }
 }
 
-async function replaceTarget(made: string, target: string): Promise<void> {
+function requireFree(target: string, replace: boolean): void {
+  if (fs.lstatSync(target, { throwIfNoEntry: false }) === undefined) return;
+  if (!replace) throw targetExists(target);
+  requireNothingMounted(target);
+}
+
+function targetExists(target: string): RdpullError {
+  return new RdpullError(
+    'target-exists',
+    `${printable(target)} exists already`,
+    'use it as it is (rdpull attach), choose another name with --local=NAME, or replace it with --force',
+  );
+}
+
+/** What is mounted below a tree would be removed with it, file by file. */
+function requireNothingMounted(tree: string): void {
+  const [mountPoint] = fs.lstatSync(tree).isDirectory() ? mountsBelow(tree) : [];
+  if (mountPoint === undefined) return;
+  throw new RdpullError(
+    'target-busy',
+    `${printable(tree)} cannot be replaced: ${printable(mountPoint)} is mounted`,
+    `unmount it first: umount ${printable(mountPoint)}`,
+  );
+}
+
+function replaceTarget(made: string, target: string): void {
   const old = fs.lstatSync(target, { throwIfNoEntry: false });
   if (old === undefined || (!old.isDirectory() && !fs.lstatSync(made).isDirectory())) {
-    await fs.promises.rename(made, target);
+    fs.renameSync(made, target);
     return;
   }
-  // A directory can be exchanged, but not replaced: the old tree is removed under the temporary name.
+  requireNothingMounted(target);
+  // A directory can be exchanged, but not replaced: the old tree goes with the staging directory.
   renameWithFlags(made, target, RENAME_EXCHANGE);
-  await fs.promises.rm(made, { recursive: true, force: true });
 }
 
-async function syncPath(name: string): Promise<void> {
-  const handle = await fs.promises.open(name, 'r');
+function syncPath(name: string): void {
+  const fd = fs.openSync(name, 'r');
   try {
-    await handle.sync();
+    fs.fsyncSync(fd);
   } finally {
-    await handle.close();
+    fs.closeSync(fd);
   }
 }

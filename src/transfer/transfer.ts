@@ -11,8 +11,9 @@ import { type Limits, requireDownload, requireSize } from './limits.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
-import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { type Demand, findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { TargetRoom } from './room/target-room.ts';
+import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
 import type { Joining } from './source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
@@ -32,6 +33,8 @@ export interface Transfer extends Verification {
   readonly readOnly: boolean;
   /** Replace an existing object. */
   readonly force: boolean;
+  /** The suffixes of the files that belong beside the complete image at `path`. */
+  readonly sideFiles: (path: string) => readonly string[];
   /** Begin even when the object seems to be too large for the target's file system. */
   readonly overcommit: boolean;
   readonly limits: Limits;
@@ -100,9 +103,10 @@ async function transferOnce(
 ): Promise<TransferResult> {
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
-  await using staging = new Staging(transfer.target, transfer.force);
+  using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
   await using pipeline = new Pipeline(observer.warn);
-  const promised = await findPromise(start.locations, transfer, options, observer.explain);
+  const demand = await findPromise(start.locations, transfer, options, observer.explain);
+  const { promised } = demand;
   const digest = new Bun.CryptoHasher('sha256');
   const source = await openMirroredSource(start.locations, {
     ...options,
@@ -129,7 +133,8 @@ async function transferOnce(
     );
     const sha256 = digest.digest('hex');
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    await finishObject(staging, transfer, source.lastModified);
+    if (transfer.type === 'tar') staging.publish(osTreeRoot(staging.path));
+    else await publishImage(staging, transfer, source, demand, options, observer.warn);
     room.settle(result);
     return {
       target: transfer.target,
@@ -160,7 +165,7 @@ async function lookAhead(
     requireDownload(source.size ?? 0, limits);
     const { start, body } = await peek(source.body, START_BYTES);
     const [origin] = source.origins();
-    const asked = { ...options, login: origin?.login };
+    const asked = { ...options, ...origin };
     const expected = await expectSize({
       start,
       size: source.size,
@@ -193,22 +198,16 @@ function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joi
   return promised === undefined ? 'validated' : 'promised';
 }
 
-/**
- * What the worker is to make below the staging path. A tree grows inside a directory that only root may enter: the
- * setuid programs of a tarball that is not verified yet are for nobody.
- */
-function destinationAt(staging: string, { type, limits }: Transfer): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path: staging, limits };
+/** What the worker is to make at the staging path. */
+function destinationAt(path: string, { type, limits }: Transfer): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path, limits };
   try {
-    fs.mkdirSync(staging, { mode: 0o700 });
-    fs.mkdirSync(treePath(staging), { mode: 0o755 });
+    fs.mkdirSync(path, { mode: 0o755 });
   } catch (error) {
-    throw storageError(staging, 0, error);
+    throw storageError(path, 0, error);
   }
-  return { kind: 'directory-tree', path: treePath(staging), limits };
+  return { kind: 'directory-tree', path, limits };
 }
-
-const treePath = (staging: string) => path.join(staging, 'tree');
 
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
@@ -262,21 +261,32 @@ function aboutUrl(url: string, error: unknown): unknown {
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
 }
 
-/** The attributes of the finished object, and its final name. */
-async function finishObject(
+/** The attributes of the finished image, what belongs beside it, and its final name. */
+async function publishImage(
   staging: Staging,
-  { type, readOnly }: Transfer,
-  lastModified: Date | undefined,
+  { target, force, readOnly, sideFiles }: Transfer,
+  source: MirroredSource,
+  demand: Demand,
+  options: SourceOptions,
+  warn: (text: string) => void,
 ): Promise<void> {
-  if (type === 'tar') {
-    await staging.publish(osTreeRoot(treePath(staging.path)));
-    return;
-  }
+  const { lastModified } = source;
+  const [origin] = source.origins();
+  const suffixes = sideFiles(staging.path);
+  const url = originOf(source);
+  const access = { ...options, ...origin };
+  using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
   try {
     fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
     if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
   } catch (error) {
     throw storageError(staging.path, 0, error);
   }
-  await staging.publish();
+  try {
+    beside.publish();
+    staging.publish();
+  } catch (error) {
+    beside.retract();
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { entryOf, parseManifest } from './manifest.ts';
+import { entryOf, type Manifest, parseManifest } from './manifest.ts';
 import { verifySignature } from './openpgp/signature.ts';
 import type { SignedFile } from './signed-file.ts';
 import { describeSigner, type Signer } from './signer.ts';
@@ -39,6 +39,8 @@ export interface ExpectedDigest {
   readonly manifestUrl: string;
   /** Who signed that; undefined when no signature was required. */
   readonly signedBy: Signer | undefined;
+  /** The whole of the checksum file. */
+  readonly manifest: Manifest;
 }
 
 /** One way to publish digests: a checksum file, and the names that its signatures may have. */
@@ -152,9 +154,10 @@ function promised(
   now: Date,
   signedBy: Signer | undefined,
 ): ExpectedDigest {
-  const { digest, line } = entryOf(parseManifest(content, url, now), fileName);
+  const manifest = parseManifest(content, url, now);
+  const { digest, line } = entryOf(manifest, fileName);
   explain(`${url}: line ${line} promises the SHA-256 ${digest} for ${quoted(fileName)}`);
-  return { digest, manifestUrl: url, signedBy };
+  return { digest, manifestUrl: url, signedBy, manifest };
 }
 
 function nothingFound(request: DigestRequest, fileName: string, answers: readonly Answer[]): RdpullError {

@@ -4,9 +4,10 @@ import fs from 'node:fs';
 import { parseCommandLine } from '../../src/commands/command-line.ts';
 import { pull } from '../../src/commands/pull.ts';
 import { patience } from '../../src/commands/pull-arguments.ts';
+import { freePort, untilListening } from '../fixtures/daemon.ts';
 import { type Finished, finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
-import { freePort, startNginx, untilListening } from '../fixtures/nginx.ts';
+import { startNginx } from '../fixtures/nginx.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -29,9 +30,10 @@ async function struck(url: string, strike: () => Promise<void>, ...options: stri
   using target = new TemporaryDirectory();
   const running = startRdpull(['pull', `--image-root=${target.path}`, ...options, url]);
   const written = () =>
-    target
-      .names()
-      .reduce((sum, name) => sum + (fs.statSync(target.file(name), { throwIfNoEntry: false })?.size ?? 0), 0);
+    fs
+      .readdirSync(target.path, { recursive: true, encoding: 'utf8' })
+      .map((name) => fs.statSync(target.file(name), { throwIfNoEntry: false }))
+      .reduce((sum, stat) => sum + (stat?.isFile() === true ? stat.size : 0), 0);
   while (running.exitCode === null && written() < content.length / 4) await Bun.sleep(5);
   await strike();
   const end = await finished(running);
@@ -127,6 +129,33 @@ describe('a server that is killed in the middle of the image and started again',
   });
 });
 
+describe('a name', () => {
+  test.each(['127.0.0.9 moving.example', ''])(
+    'that leads elsewhere meanwhile is looked up again: %p',
+    async (before) => {
+      using target = new TemporaryDirectory();
+      const hosts = target.write('hosts', `${before}\n`);
+      await using server = await startFaultServer((call) =>
+        sendFile(call, Buffer.from('a very small image')),
+      );
+      const running = startRdpull(
+        [
+          'pull',
+          '--verify=no',
+          `--image-root=${target.file('images')}`,
+          `${server.url.replace('127.0.0.1', 'moving.example')}/image.raw`,
+        ],
+        { wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'] },
+      );
+      await Bun.sleep(1000);
+      fs.writeFileSync(hosts, '127.0.0.1 moving.example\n');
+      const { status, stderr } = await finished(running);
+      expect({ status, stderr }).toEqual({ status: 0, stderr });
+      expect(stderr).toContain('; trying again in 0.');
+    },
+  );
+});
+
 describe('mirrors', () => {
   const missing = (call: FaultCall) => call.send('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
   const SMALL = Buffer.from('a very small image');
@@ -193,6 +222,30 @@ describe('patience', () => {
     expect(ofLine(false)).toBe(30_000);
     expect(ofLine(true, '--patience=0')).toBe(0);
     expect(ofLine(false, '--patience=7')).toBe(7000);
+  });
+
+  test.each([0, 100])('ends with a signal, at once: waiting behind %p bytes', async (after) => {
+    using target = new TemporaryDirectory();
+    await using server = await startFaultServer((call) =>
+      call.number === 0 && after > 0
+        ? sendFile(call, content, { headers: { ETag: '"a"' }, stop: { after, by: 'end' } })
+        : call.send('HTTP/1.1 503 Service Unavailable\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n'),
+    );
+    const running = startRdpull([
+      'pull',
+      '--verify=no',
+      '--patience=100',
+      `--image-root=${target.path}`,
+      `${server.url}/image.raw`,
+    ]);
+    while (server.requests.length < (after > 0 ? 2 : 1)) await Bun.sleep(10);
+    await Bun.sleep(300);
+    const sent = performance.now();
+    running.kill('SIGTERM');
+    const { signal } = await finished(running);
+    expect(signal).toBe('SIGTERM');
+    expect(performance.now() - sent).toBeLessThan(10_000);
+    expect(target.names()).toEqual([]);
   });
 
   test('is shown to the service manager, which waits as well', async () => {

@@ -132,7 +132,11 @@ test('the unit leaves rdpull the privileges that it needs: it attaches an image 
     { path: '/x', isShared: false },
   );
   const actions = { successAction: undefined, failureAction: undefined };
-  const unit = pullUnit(plan, actions, { executable: '/usr/bin/rdpull', inInitrd: true });
+  const unit = pullUnit(plan, actions, {
+    executable: '/usr/bin/rdpull',
+    inInitrd: true,
+    exists: () => false,
+  });
   const [dropped = ''] = settings(unit, 'CapabilityBoundingSet');
   expect(dropped).toStartWith('~');
   const set = dropped

@@ -249,7 +249,7 @@ describe('a failure leaves nothing behind and says what to try', () => {
   test('401', async () => {
     expect(await failed(11, '--verify=no', `${server.url}/401/image.raw.xz`)).toEqual([
       `rdpull: error: ${server.url}/401/image.raw.xz: the server answers 401 Unauthorized`,
-      'rdpull: try: the server wants a login: put it into the URL as https://USER:PASSWORD@HOST/FILE',
+      'rdpull: try: the server wants a login, or another one: pass --login=FILE or --bearer=FILE, or put it into the URL as https://USER:PASSWORD@HOST/FILE',
     ]);
   });
 

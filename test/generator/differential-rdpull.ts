@@ -15,9 +15,11 @@ import { type Case, kernelBytes, type Outcome, outcome, type Transfer } from './
 import { writeStubDeviceUrl } from './differential-efi.ts';
 import { settings } from './generator-run.ts';
 
-/** Runs the command behind it where /proc/cmdline is what standard input says. */
+/** Runs the command behind it where /proc/cmdline is what standard input says, and nobody knows what was booted. */
 const BOOTED = `
   cat >"$0"
+  mount -t tmpfs tmpfs /sys/firmware
+  mkdir -p /sys/firmware/efi/efivars
   mount --bind "$0" /proc/cmdline
   exec "$@"`;
 
@@ -31,7 +33,7 @@ export class RdpullGenerator implements Disposable {
       { ...this.#environment(each), SYSTEMD_PROC_CMDLINE: kernelBytes(each.commandLine).toString() },
       () => undefined,
     );
-    const entries = planUnits({ ...input, exists: () => false }, () => undefined);
+    const entries = planUnits({ ...input, lacksBootUrl: false, exists: () => false }, () => undefined);
     return this.#outcome(
       each,
       entries.flatMap((entry) => ('content' in entry ? [[entry.name, entry.content]] : [])),

@@ -18,6 +18,7 @@ export function generateInto(
       commandLine,
       credential: undefined,
       inInitrd: true,
+      lacksBootUrl: false,
       executable: EXECUTABLE,
       exists: () => false,
       ...input,

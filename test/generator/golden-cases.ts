@@ -95,4 +95,15 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     commandLine: `rd.systemd.pull=tar,portable:\\\\o'"'d"'"d$HOME;:"http://h/a%20b'c;d$x\\e f?g=\\" root=/dev/sda2`,
     inInitrd: true,
   },
+  {
+    name: 'server-credentials',
+    commandLine:
+      'rd.systemd.pull=raw,machine,bootorigin:root: rd.systemd.pull=raw,portable:local:file:///usr/lib/local.raw',
+    inInitrd: true,
+    exists: [
+      '/run/credentials/@encrypted/rdpull.bearer',
+      '/run/credentials/@system/rdpull.bearer',
+      '/etc/credstore/rdpull.login',
+    ],
+  },
 ];

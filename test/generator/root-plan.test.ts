@@ -64,6 +64,15 @@ describe('the image does not become /sysroot', () => {
     expect(names).not.toContain(SYSROOT);
   });
 
+  test('when it lies beside the UKI, and the machine was not booted over HTTP: nothing is pulled at all', () => {
+    const root = fs.mkdtempSync(directory.file('root-'));
+    const warnings = generateInto(root, 'rd.systemd.pull=raw,machine,bootorigin::', { lacksBootUrl: true });
+    expect(treeNames(root)).toEqual([]);
+    expect(warnings).toEqual([
+      'pull expression "raw,machine,bootorigin::" is left out: this machine was not booted over HTTP',
+    ]);
+  });
+
   test('on the host', () => {
     expect(generated('systemd.pull=raw,machine:r:http://h/r', false).names).not.toContain(SYSROOT);
   });

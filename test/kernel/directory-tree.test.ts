@@ -85,6 +85,25 @@ test('follows no symbolic link: not to open, not to change, not to link', () => 
   expect(fs.lstatSync(path.join(base, 'linked')).nlink).toBe(2);
 });
 
+test('opens a directory several names down, and follows nothing on the way', () => {
+  fs.mkdirSync(path.join(base, 'one/two/three'), { recursive: true });
+  fs.symlinkSync('two', path.join(base, 'one/link'));
+  const fd = tree.openPlaceBelow(root, name('one/two/three')) ?? -1;
+  expect(fs.readlinkSync(`/proc/self/fd/${fd}`)).toBe(path.join(base, 'one/two/three'));
+  expect(run(['grep', 'flags', `/proc/${process.pid}/fdinfo/${fd}`]).toString()).toContain('012'); // O_PATH, CLOEXEC
+  fs.closeSync(fd);
+  const others = [
+    'one/link',
+    'one/link/three',
+    'one/../..',
+    '..',
+    `${base}/one`,
+    'one/no',
+    'one/two/three/x',
+  ];
+  for (const other of others) expect(tree.openPlaceBelow(root, name(other))).toBeUndefined();
+});
+
 test('sets the mode of devices and fifos, which it does not open', () => {
   tree.makeNodeAt(root, name('no-driver'), tree.S_IFCHR, 4095, 1048575);
   tree.makeNodeAt(root, name('pipe'), tree.S_IFIFO, 0, 0);

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { lockFile, tryLockFile } from '../../src/kernel/file-lock.ts';
+import { lockFile, tryLockFile, tryShareFile } from '../../src/kernel/file-lock.ts';
 import { createScratch } from '../expose/scratch.ts';
 
 const scratch = createScratch();
@@ -44,6 +44,17 @@ test('waiting for the lock gives up in time', async () => {
   expect(performance.now() - start).toBeLessThan(2000);
   fs.closeSync(first);
   fs.closeSync(second);
+});
+
+test('a shared lock leaves room for others of its kind, and none for an exclusive one', () => {
+  const [first, second] = [fs.openSync(file, 'r'), fs.openSync(file, 'r')];
+  expect(tryShareFile(first)).toBe(true);
+  expect(tryShareFile(second)).toBe(true);
+  expect(isFree()).toBe(false);
+  expect(tryLockFile(first)).toBe(false);
+  expect(tryLockFile(second)).toBe(true);
+  expect(tryShareFile(first)).toBe(false);
+  for (const fd of [first, second]) fs.closeSync(fd);
 });
 
 test('what is no lock conflict is reported', () => {

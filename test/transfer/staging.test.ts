@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
+import path from 'node:path';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { Staging } from '../../src/transfer/staging.ts';
+import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 let directory: TemporaryDirectory;
@@ -9,8 +11,16 @@ let target: string;
 beforeEach(() => {
   directory = new TemporaryDirectory();
   target = directory.file('image.raw');
+  told = [];
 });
 afterEach(() => directory[Symbol.dispose]());
+
+/** What was told about stale directories. */
+let told: string[];
+
+function open({ of = target, replace = false } = {}): Promise<Staging> {
+  return Staging.open(of, { replace, tell: (text) => void told.push(text) });
+}
 
 async function codeOf(action: () => unknown): Promise<string> {
   try {
@@ -24,17 +34,19 @@ async function codeOf(action: () => unknown): Promise<string> {
 
 describe('a file', () => {
   test('gets its final name when it is published, and not before', async () => {
-    await using staging = new Staging(target, false);
-    fs.writeFileSync(staging.path, 'new');
-    expect(fs.existsSync(target)).toBe(false);
-    await staging.publish();
+    {
+      using staging = await open();
+      fs.writeFileSync(staging.path, 'new');
+      expect(fs.existsSync(target)).toBe(false);
+      staging.publish();
+    }
     expect(fs.readFileSync(target, 'utf8')).toBe('new');
     expect(directory.names()).toEqual(['image.raw']);
   });
 
   test('that is not published is removed', async () => {
     {
-      await using staging = new Staging(target, false);
+      using staging = await open();
       fs.writeFileSync(staging.path, 'half');
     }
     expect(directory.names()).toEqual([]);
@@ -42,7 +54,7 @@ describe('a file', () => {
 
   test('does not replace one that appeared in the meantime', async () => {
     {
-      await using staging = new Staging(target, false);
+      using staging = await open();
       fs.writeFileSync(staging.path, 'late');
       fs.writeFileSync(target, 'first');
       expect(await codeOf(() => staging.publish())).toBe('target-exists');
@@ -55,9 +67,9 @@ describe('a file', () => {
     fs.writeFileSync(target, 'old');
     const reader = fs.openSync(target, 'r');
     {
-      await using staging = new Staging(target, true);
+      using staging = await open({ replace: true });
       fs.writeFileSync(staging.path, 'new');
-      await staging.publish();
+      staging.publish();
     }
     expect(fs.readFileSync(target, 'utf8')).toBe('new');
     expect(fs.readFileSync(reader, 'utf8')).toBe('old');
@@ -65,7 +77,7 @@ describe('a file', () => {
   });
 
   test('is made under a name that no image can have', async () => {
-    await using staging = new Staging(target, false);
+    using staging = await open();
     expect(staging.path.slice(directory.path.length)).toStartWith('/.#');
   });
 });
@@ -74,9 +86,9 @@ describe('a directory', () => {
   test('replaces an old tree in one step', async () => {
     fs.mkdirSync(`${target}/old`, { recursive: true });
     {
-      await using staging = new Staging(target, true);
+      using staging = await open({ replace: true });
       fs.mkdirSync(`${staging.path}/new`, { recursive: true });
-      await staging.publish();
+      staging.publish();
     }
     expect(directory.names()).toEqual(['image.raw']);
     expect(directory.names('image.raw')).toEqual(['new']);
@@ -84,9 +96,9 @@ describe('a directory', () => {
 
   test('is published from below the staging path, which then goes', async () => {
     {
-      await using staging = new Staging(target, false);
+      using staging = await open();
       fs.mkdirSync(`${staging.path}/wrapped/usr`, { recursive: true });
-      await staging.publish(`${staging.path}/wrapped`);
+      staging.publish(`${staging.path}/wrapped`);
     }
     expect(directory.names()).toEqual(['image.raw']);
     expect(directory.names('image.raw')).toEqual(['usr']);
@@ -95,21 +107,153 @@ describe('a directory', () => {
 
 test('an existing target is refused at once', async () => {
   fs.writeFileSync(target, 'old');
-  expect(await codeOf(() => new Staging(target, false))).toBe('target-exists');
+  expect(await codeOf(() => open())).toBe('target-exists');
   fs.rmSync(target);
   fs.symlinkSync('/nowhere', target);
-  expect(await codeOf(() => new Staging(target, false))).toBe('target-exists');
+  expect(await codeOf(() => open())).toBe('target-exists');
 });
 
 test('directories on the way are made for root alone', async () => {
-  await using staging = new Staging(directory.file('run/machines/image.raw'), false);
+  using staging = await open({ of: directory.file('run/machines/image.raw') });
   expect(fs.statSync(directory.file('run/machines')).mode & 0o777).toBe(0o700);
   expect(staging.path).toStartWith(directory.file('run/machines/'));
 });
 
 test('a directory that cannot be made is a clear error', async () => {
   directory.write('run', 'a file');
-  expect(await codeOf(() => new Staging(directory.file('run/machines/image.raw'), false))).toBe(
-    'storage-failed',
+  expect(await codeOf(() => open({ of: directory.file('run/machines/image.raw') }))).toBe('storage-failed');
+});
+
+describe('what a dead process has left', () => {
+  /** A process that holds the lock of what it makes, and is killed when `release` is called. */
+  async function making(name: string) {
+    const child = Bun.spawn(
+      [process.execPath, path.join(import.meta.dir, 'staging-holder.ts'), directory.file(name)],
+      {
+        stdin: 'ignore',
+        stdout: 'pipe',
+      },
+    );
+    const { value } = await child.stdout.getReader().read();
+    if (
+      !Buffer.from(value ?? [])
+        .toString()
+        .startsWith('/')
+    )
+      throw new Error('no staging path came');
+    return {
+      pid: child.pid,
+      kill: async () => {
+        child.kill('SIGKILL');
+        await child.exited;
+      },
+    };
+  }
+
+  test('is removed by the next who makes the same, who says so', async () => {
+    const dead = await making('image.raw');
+    await dead.kill();
+    expect(directory.names('.#rdpull-image.raw')).toEqual(['object']);
+    {
+      using staging = await open();
+      expect(fs.existsSync(staging.path)).toBe(false);
+      expect(told).toEqual([
+        `removed what an interrupted rdpull left behind: ${directory.file('.#rdpull-image.raw')}`,
+      ]);
+    }
+    expect(directory.names()).toEqual([]);
+  });
+
+  test('is removed by the next who makes something else there, trees too', async () => {
+    const dead = await making('dead');
+    await dead.kill();
+    fs.mkdirSync(directory.file('.#rdpull-dead/tree/deep'), { recursive: true });
+    using _ = await open();
+    expect(directory.names()).toEqual(['.#rdpull-image.raw']);
+    expect(told).toHaveLength(1);
+  });
+
+  test('is not mixed up with what a living process makes, which keeps the next one out', async () => {
+    const living = await making('image.raw');
+    try {
+      let message = '';
+      for (const replace of [false, true]) {
+        await open({ replace }).catch((error: RdpullError) => {
+          message = `${error.code}: ${error.message}`;
+        });
+        expect(message).toBe(
+          `target-busy: another rdpull (process ${living.pid}) is pulling ${target} at this moment`,
+        );
+      }
+      using _ = await open({ of: directory.file('other') });
+      expect(directory.names()).toEqual(['.#rdpull-image.raw', '.#rdpull-other']);
+      expect(directory.names('.#rdpull-image.raw')).toEqual(['object']);
+      expect(told).toEqual([]);
+    } finally {
+      await living.kill();
+    }
+  });
+
+  test('is only removed where it is what rdpull makes: a link or a file of that name stays', async () => {
+    directory.write('bystander', 'precious');
+    fs.mkdirSync(directory.file('elsewhere'));
+    directory.write('elsewhere/file', 'precious');
+    fs.symlinkSync('elsewhere', directory.file('.#rdpull-link'));
+    directory.write('.#rdpull-file', '');
+    {
+      using _ = await open();
+    }
+    expect(directory.names()).toEqual(['.#rdpull-file', '.#rdpull-link', 'bystander', 'elsewhere']);
+    expect(directory.names('elsewhere')).toEqual(['file']);
+    expect(await codeOf(() => open({ of: directory.file('link') }))).toBe('target-busy');
+  });
+
+  test('of another user is not touched', async () => {
+    fs.mkdirSync(directory.file('.#rdpull-image.raw'));
+    fs.writeFileSync(directory.file('.#rdpull-image.raw/object'), '');
+    fs.chownSync(directory.file('.#rdpull-image.raw'), 65534, 65534);
+    expect(await codeOf(() => open())).toBe('target-busy');
+    using _ = await open({ of: directory.file('other') });
+    expect(directory.names('.#rdpull-image.raw')).toEqual(['object']);
+  });
+});
+
+test('of many who want the same at once each gets it in turn or is told, and nothing is left', async () => {
+  const outcomes = await Promise.all(
+    Array.from({ length: 20 }, async () => {
+      try {
+        using staging = await open();
+        fs.writeFileSync(staging.path, 'x', { flag: 'wx' });
+        await Bun.sleep(300);
+        staging.publish();
+        return 'published';
+      } catch (error) {
+        return RdpullError.from(error).code;
+      }
+    }),
   );
+  expect(outcomes.filter((outcome) => outcome === 'published')).toHaveLength(1);
+  expect(new Set(outcomes)).toEqual(new Set(['published', 'target-exists']));
+  expect(directory.names()).toEqual(['image.raw']);
+  expect(told).toEqual([]);
+});
+
+test('a target with the longest name there is can be made', async () => {
+  const name = `${'x'.repeat(251)}.raw`;
+  using staging = await open({ of: directory.file(name) });
+  fs.writeFileSync(staging.path, '');
+  staging.publish();
+  expect(directory.names()).toContain(name);
+});
+
+test('a tree in which something is mounted is not replaced', async () => {
+  fs.mkdirSync(`${target}/mounted`, { recursive: true });
+  run(['mount', '-t', 'tmpfs', 'tmpfs', `${target}/mounted`]);
+  try {
+    fs.writeFileSync(`${target}/mounted/file`, 'precious');
+    expect(await codeOf(() => open({ replace: true }))).toBe('target-busy');
+    expect(fs.existsSync(`${target}/mounted/file`)).toBe(true);
+  } finally {
+    run(['umount', `${target}/mounted`]);
+  }
 });

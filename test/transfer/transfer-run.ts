@@ -30,7 +30,7 @@ export async function transferOf(
   urls: string | readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const { patience = 20_000, silence = 500, ...transfer } = options;
+  const { patience = 20_000, silence = 20_000, ...transfer } = options;
   using directory = new TemporaryDirectory();
   directory.write('bystander', '');
   const said: string[] = [];
@@ -52,6 +52,7 @@ export async function transferOf(
         overcommit: false,
         limits: DEFAULT_LIMITS,
         memory: DEFAULT_MEMORY,
+        sideFiles: () => [],
         ...transfer,
       },
       {

@@ -98,7 +98,7 @@ async function refusal(
 describe('verify=checksum', () => {
   test('reads FILE.sha256 and asks for nothing else', async () => {
     files = { 'image.raw.sha256': OWN, SHA256SUMS: `${B}  image.raw\n` };
-    expect(await ask('checksum')).toEqual({
+    expect(await ask('checksum')).toMatchObject({
       digest: A,
       manifestUrl: `${base}/image.raw.sha256`,
       signedBy: undefined,
@@ -169,7 +169,7 @@ describe('verify=signature', () => {
   ])('accepts %s with %s', async (manifest, signature, armor, order) => {
     const content = manifest === 'SHA256SUMS' ? SUMS : OWN;
     files = { [manifest]: content, [signature]: sign(content, { armor }) };
-    expect(await ask('signature')).toEqual({
+    expect(await ask('signature')).toMatchObject({
       digest: A,
       manifestUrl: `${base}/${manifest}`,
       signedBy: { fingerprint: alice, ...signedByAlice },

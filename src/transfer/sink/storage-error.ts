@@ -1,9 +1,9 @@
-import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { type FileSystem, inspectFileSystem } from '../room/file-system.ts';
+import { namedDirectory } from '../staging-directory.ts';
 
 const MIB = 1024 * 1024;
 
@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
  */
 export function storageError(target: string, written: number, error: unknown): RdpullError {
   if (error instanceof RdpullError) return error;
-  const directory = path.dirname(target);
+  const directory = namedDirectory(target);
   const where = printable(directory);
   const soFar = `${size(written)} of the image were written`;
   if (isSystemError(error, 'ENOSPC')) {

@@ -76,19 +76,22 @@ export function createAttempts<P extends Place>(
     );
   }
 
+  /** How long a place has asked to be left alone from `now` on, in ms. */
+  const asksFor = (each: P, now: number) => Math.max(0, (notBefore.get(each) ?? 0) - now);
+
   /** Where to go on, and whether at once. */
-  function choose(failed: P, patient: boolean): { next: P; atOnce: boolean } | undefined {
-    if (hasGained && patient && !refused.has(failed)) {
+  function choose(failed: P, patient: boolean, now: number): { next: P; atOnce: boolean } | undefined {
+    if (hasGained && patient && !refused.has(failed) && asksFor(failed, now) === 0) {
       hasGained = false;
       return { next: failed, atOnce: false };
     }
     hasGained = false;
     failedThisRound.add(failed);
     const left = placesLeft();
-    const untried = left.find((each) => !failedThisRound.has(each) && !notBefore.has(each));
+    const untried = left.find((each) => !failedThisRound.has(each) && asksFor(each, now) === 0);
     if (untried !== undefined) return { next: untried, atOnce: true };
     failedThisRound.clear();
-    const [next] = left.toSorted((one, other) => (notBefore.get(one) ?? 0) - (notBefore.get(other) ?? 0));
+    const [next] = left.toSorted((one, other) => asksFor(one, now) - asksFor(other, now));
     return next === undefined || !patient ? undefined : { next, atOnce: false };
   }
 
@@ -101,10 +104,9 @@ export function createAttempts<P extends Place>(
     const now = performance.now();
     const remaining = gained + milliseconds - now;
     const asked = error instanceof HttpStatusError ? error.retryAfter : undefined;
-    if (asked === undefined) notBefore.delete(place);
-    else notBefore.set(place, now + asked);
+    if (asked !== undefined) notBefore.set(place, now + asked);
 
-    const chosen = choose(place, remaining > 0);
+    const chosen = choose(place, remaining > 0, now);
     // Where one server has another file that could be had whole, the others are not waited for until the end.
     const isHopeless = chosen?.atOnce === false && pause === LONGEST_PAUSE && changed() !== undefined;
     if (chosen === undefined || isHopeless) throw failure(error);
@@ -113,14 +115,13 @@ export function createAttempts<P extends Place>(
     if (!atOnce) {
       // Machines that were switched on together must not ask together.
       const jittered = pause * (0.75 + Math.random() / 2);
-      wait = Math.min(remaining, Math.max(jittered, (notBefore.get(next) ?? 0) - now));
+      wait = Math.min(remaining, Math.max(jittered, asksFor(next, now)));
       pause = Math.min(pause * 2, LONGEST_PAUSE);
     }
     const where = next === place ? '' : ` from ${shownUrl(next.url)}`;
     const when = atOnce ? '' : ` in ${duration(wait)}`;
     notify?.(`${error.message}; ${advance().next}${where}${when}`, wait);
     if (wait > 0) await setTimeout(wait, undefined, { signal });
-    notBefore.delete(next);
     place = next;
   }
 

@@ -59,7 +59,7 @@ export async function continueSource(
   options: ContinueOptions,
 ): Promise<Continued> {
   const { url } = location;
-  const asked = { ...options, login: location.login };
+  const asked = { ...options, ...location };
   const wanted = options.withoutRanges.has(location) ? undefined : rangeRequest(location, begun, options);
   let source: Source;
   try {
@@ -108,6 +108,8 @@ function reasonToJoin(
   { location: first, source: before }: Begun,
   joining: Joining,
 ): 'validator' | 'promise' | undefined {
+  // Nobody knows where such a part ends.
+  if (source.size === undefined && before.size === undefined) return undefined;
   if (location !== first) {
     if (source.entityTag !== undefined && source.entityTag === before.entityTag) return 'validator';
     return joining === 'promised' && source.size !== undefined && source.size === before.size

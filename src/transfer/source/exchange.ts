@@ -1,18 +1,28 @@
 import { STATUS_CODES } from 'node:http';
 import request from 'undici-real/lib/api/api-request.js';
-import Agent from 'undici-real/lib/dispatcher/agent.js';
+import Client from 'undici-real/lib/dispatcher/client.js';
 import { shownUrl } from '../../console/shown-url.ts';
-import { certificateAuthorities } from './certificate-authorities.ts';
-import { networkError } from './network-error.ts';
+import { isSystemError } from '../../kernel/system-error.ts';
+import { connect } from './connection.ts';
+import { networkError, proxyError } from './network-error.ts';
+import { proxyRefusal } from './proxy.ts';
 import type { SourceOptions } from './source.ts';
 
 /** How long a server may take to accept a connection, or stay silent, in ms. There is no limit on the whole. */
 const SILENCE = 30_000;
 
+const PROXY_AUTHENTICATION_REQUIRED = 407;
+
+/** What a request is sent with. */
+export type ExchangeOptions = Pick<
+  SourceOptions,
+  'ca' | 'clientCertificate' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
+>;
+
 /** The answer to one request. */
 export interface Exchange {
   readonly status: number;
-  /** The words behind the status, or the usual ones. */
+  /** The words behind the status, or the usual ones; and the proxy that the answer came through. */
   readonly reason: string;
   /** The value of a header, by its lower-case name; of several, the first. */
   header(name: string): string | undefined;
@@ -31,49 +41,80 @@ export interface Exchange {
 export async function exchange(
   url: URL,
   headers: Readonly<Record<string, string>>,
-  { ca, signal, silence = SILENCE }: Pick<SourceOptions, 'ca' | 'signal' | 'silence'>,
+  options: ExchangeOptions,
 ): Promise<Exchange> {
   const shown = shownUrl(url.href);
-  const agent = new Agent({
-    connect: {
-      timeout: silence,
-      // Said outright: NODE_TLS_REJECT_UNAUTHORIZED in the environment would turn the check off.
-      rejectUnauthorized: true,
-      ...(url.protocol === 'https:' && { ca: certificateAuthorities(ca) }),
+  const { silence = SILENCE } = options;
+  const { socket, proxy } = await connect(url, options, silence);
+  // undici takes the loss of a connection for the end of a body that has no other.
+  let loss: Error | undefined;
+  socket.on('error', (error: Error) => {
+    if (isSystemError(error, 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH')) loss ??= error;
+  });
+  let connected = false;
+  const client = new Client(url.origin, {
+    connect(_, callback) {
+      // One connection, made beforehand: when it is lost, the exchange is over. undici has to be answered later.
+      const error = connected ? new Error('the connection was lost') : undefined;
+      queueMicrotask(() => (error === undefined ? callback(null, socket) : callback(error, null)));
+      connected = true;
     },
     headersTimeout: silence,
     bodyTimeout: silence,
   });
-  const close = () => void agent.destroy().catch(() => undefined);
+  const close = () => {
+    socket.destroy();
+    client.destroy().catch(() => undefined);
+  };
   try {
-    const answer = await request.call(agent, {
-      origin: url.origin,
-      path: url.pathname + url.search,
+    const answer = await request.call(client, {
+      path: proxy === undefined ? url.pathname + url.search : url.origin + url.pathname + url.search,
       method: 'GET',
-      signal,
-      headers,
+      signal: options.signal,
+      headers: {
+        ...headers,
+        ...(proxy?.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
+      },
     });
     answer.body.on('error', () => undefined);
+    const reason = answer.statusText || (STATUS_CODES[answer.statusCode] ?? '');
+    if (proxy !== undefined && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
+      const refusal = proxyRefusal(proxy, answer.statusCode, `${answer.statusCode} ${reason}`, url.host);
+      throw proxyError(shown, proxy.shown, refusal);
+    }
     return {
       status: answer.statusCode,
-      reason: answer.statusText || (STATUS_CODES[answer.statusCode] ?? ''),
+      // Whether it is the proxy or the server who says so cannot be told.
+      reason: proxy === undefined ? reason : `${reason}, through the proxy ${proxy.shown}`,
       header(name) {
         const value = answer.headers[name];
         return Array.isArray(value) ? value[0] : value;
       },
-      body: withNamedErrors(answer.body, shown),
+      body: withNamedErrors(answer.body, shown, () => loss),
       close,
     };
   } catch (error) {
     close();
-    signal.throwIfAborted();
-    throw networkError(shown, error);
+    options.signal.throwIfAborted();
+    throw networkError(shown, url.protocol === 'https:' ? withoutAnswer(error) : error);
   }
 }
 
-async function* withNamedErrors(body: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<Uint8Array> {
+/** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */
+function withoutAnswer(error: unknown): unknown {
+  const isClosed = isSystemError(error, 'UND_ERR_SOCKET', 'ECONNRESET');
+  return isClosed ? Object.assign(new Error(error.message), { code: 'RDPULL_NO_ANSWER' }) : error;
+}
+
+async function* withNamedErrors(
+  body: AsyncIterable<Uint8Array>,
+  shown: string,
+  loss: () => Error | undefined,
+): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
+    const error = loss();
+    if (error !== undefined) throw error;
   } catch (error) {
     throw networkError(shown, error);
   }

@@ -33,14 +33,20 @@ function diagnose(status: number): { code: ErrorCode; hint: string } {
       hint: 'check the name of the file, and that it lies in the directory that is served',
     };
   }
-  if (status === 401 || status === 407) {
+  if (status === 401) {
     return {
       code: 'http-unauthorized',
-      hint: 'the server wants a login: put it into the URL as https://USER:PASSWORD@HOST/FILE',
+      hint: 'the server wants a login, or another one: pass --login=FILE or --bearer=FILE, or put it into the URL as https://USER:PASSWORD@HOST/FILE',
     };
   }
   if (status === 403) {
     return { code: 'http-forbidden', hint: 'check the permissions of the file on the server' };
+  }
+  if (status === 400) {
+    return {
+      code: 'http-status',
+      hint: 'if the server wants a client certificate, name it with --cert=FILE and --key=FILE',
+    };
   }
   if (status === 408 || status === 429) {
     return { code: 'http-status', hint: 'try again later, or with more --patience=SECONDS' };

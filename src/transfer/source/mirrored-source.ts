@@ -48,7 +48,7 @@ export async function openMirroredSource(
 
   let { location, source } = await attempts.make(async (at) => ({
     location: at,
-    source: await openSourceOnce(at.url, { ...once, login: at.login }),
+    source: await openSourceOnce(at.url, { ...once, ...at }),
   }));
   let begun: Pick<Begun, 'location' | 'source'> = { location, source };
   let origins = new Set([location]);

@@ -10,6 +10,17 @@ interface Diagnosis {
 const HINT_NETWORK = 'check the cable, the address (ip addr) and the route (ip route), then try again';
 const HINT_RETRY = 'try again; if it happens again at the same place, look at the log of the server';
 
+const OLD_TLS: Diagnosis = {
+  code: 'tls-failed',
+  reason: 'the server speaks no TLS of version 1.2 or later',
+  hint: 'let the web server speak TLS 1.2 or 1.3: older ones are not safe',
+};
+const CLIENT_CERTIFICATE: Diagnosis = {
+  code: 'tls-failed',
+  reason: 'the server refuses the TLS handshake',
+  hint: 'if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
+};
+
 /** What the codes of getaddrinfo(3), connect(2), OpenSSL and undici mean. */
 const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   ENOTFOUND: {
@@ -58,19 +69,18 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
     reason: 'the head of the answer is longer than 16 KiB',
     hint: 'check that the URL points at a web server',
   },
-};
-
-const CERTIFICATE_REASONS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate comes from a CA that is not trusted here',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from a CA that is not trusted here',
-  CERT_REVOKED: 'its certificate was revoked',
-  CERT_UNTRUSTED: 'its certificate is not trusted',
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: OLD_TLS,
+  ERR_SSL_UNSUPPORTED_PROTOCOL: OLD_TLS,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: CLIENT_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: CLIENT_CERTIFICATE,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: CLIENT_CERTIFICATE,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: CLIENT_CERTIFICATE,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE,
+  RDPULL_NO_ANSWER: {
+    code: 'connection-lost',
+    reason: 'the server closed the connection instead of an answer',
+    hint: 'look at the log of the server; if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
+  },
 };
 
 /**
@@ -84,18 +94,28 @@ export function networkError(shown: string, error: unknown): RdpullError {
   return new RdpullError(code, `${shown}: ${reason}`, hint, { cause: error });
 }
 
+/**
+ * What it means that a proxy could not be reached.
+ *
+ * @param shown the URL that was asked for, as it may be printed
+ * @param proxy the URL of the proxy, likewise
+ */
+export function proxyError(shown: string, proxy: string, error: unknown): RdpullError {
+  if (error instanceof RdpullError)
+    return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint);
+  const { code, reason } = diagnose(error);
+  return new RdpullError(
+    code,
+    `${shown}: the proxy ${proxy} cannot be reached: ${reason}`,
+    'check the host and the port of the proxy; --proxy= (with nothing behind it) does without one',
+    { cause: error },
+  );
+}
+
 function diagnose(error: unknown): Diagnosis {
   const { name, code, message } = described(error);
   const known = DIAGNOSES[code];
   if (known !== undefined) return known;
-  const certificate = CERTIFICATE_REASONS[code];
-  if (certificate !== undefined) {
-    return {
-      code: 'tls-untrusted',
-      reason: `the server cannot be trusted: ${certificate}`,
-      hint: `pass the certificate of its CA with --ca=FILE, and check the clock of this machine: it is ${new Date().toISOString()}`,
-    };
-  }
   if (name === 'HTTPParserError' || code.startsWith('HPE_')) {
     return {
       code: 'http-protocol',

@@ -2,8 +2,11 @@ import { RdpullError } from '../../console/rdpull-error.ts';
 import { openSourceOnce } from './open-source.ts';
 import type { Source, SourceOptions } from './source.ts';
 
-/** How long a server may take to answer with a part of the file, in ms: the file itself is waiting meanwhile. */
-const SILENCE = 15_000;
+/**
+ * How long a server may take to answer with a part of the file, in ms. The file itself is waiting meanwhile, and a server
+ * that has but one thread is busy with that.
+ */
+const SILENCE = 5000;
 
 /**
  * Reads a part of the file that `source` is, over a connection of its own. It is asked for once: who wants to know

@@ -1,19 +1,32 @@
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Login } from './login.ts';
 import type { Patience } from './patience.ts';
+import type { ProxyRules } from './proxy.ts';
+
+/** What one server is shown, and how it is reached. */
+export interface ServerIdentity {
+  /** For the server that it names; URLs themselves carry none. */
+  readonly login: Login | undefined;
+  /** For the server that it names. */
+  readonly clientCertificate?: ClientCertificate | undefined;
+  /** The network that link-local addresses are in: the name of an interface, or its number. */
+  readonly zone?: string | undefined;
+}
 
 /** Where a file lies. */
-export interface Location {
-  /** Without a login. */
+export interface Location extends ServerIdentity {
+  /** Without a login, and without a zone. */
   readonly url: string;
-  readonly login: Login | undefined;
 }
 
 /** What every request for a file is made with. */
-export interface SourceOptions {
+export interface SourceOptions extends ServerIdentity {
   /** PEM bundles to trust instead of the system's (`--ca=FILE`). */
   readonly ca: readonly string[];
-  /** For the server that it names; URLs themselves carry none. */
-  readonly login: Login | undefined;
+  /** Which proxy to ask; absent: none. */
+  readonly proxy?: ProxyRules;
+  /** Takes a line about what was passed over, but should be put right. */
+  readonly warn?: (text: string) => void;
   /** How long to try to reach the server; without it, once. */
   readonly patience?: Patience;
   /** How many redirects to follow; without it, ten. */

@@ -94,6 +94,35 @@ describe('in an initrd, an image that RAM can hold, and a fifth of it cannot,', 
     expect(files.map(withoutBlocks)).toContain(`machines/next.raw ${6 * MIB}`);
   });
 
+  test('is written by the service, with no more than its unit permits', async () => {
+    const { status, stderr, files } = await onSmallMachine(
+      INITRD,
+      `units=$(mktemp -d)
+       SYSTEMD_PROC_CMDLINE=rd.systemd.pull=raw,machine::http://h/x.raw $rdpull generate $units
+       denied=$(sed -n 's/^CapabilityBoundingSet=~//p' $units/*.service | tr A-Z a-z | sed 's/cap_/-/g; s/ /,/g')
+       rm -r $units
+       echo "without $denied" >&2
+       exec setpriv --no-new-privs --bounding-set=$denied ${pull('noise.raw.xz').replace('$rdpull', '"$rdpull"')}`,
+    );
+    expect(stderr).toMatch(/^without -audit_control,.*,-syslog$/m);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('6.0 MiB written') });
+    expect(files.map(withoutBlocks)).toEqual([`machines/noise.raw ${6 * MIB}`]);
+  });
+
+  test('leaves the tmpfs as it was when a signal ends it', async () => {
+    const { stderr, files, total } = await onSmallMachine(
+      INITRD,
+      `$rdpull pull --verify=no --image-root=$target ${slow.url}/noise.raw & ended=$!
+       until find $target -type f -size +0 | grep -q .; do sleep 0.05; done
+       stat -f --format='while it runs: %b' $run >&2
+       kill $ended
+       wait $ended`,
+    );
+    const blocks = Number(/^while it runs: (\d+)$/m.exec(stderr)?.[1]);
+    expect(blocks * 4096).toBeGreaterThan(20 * MIB);
+    expect({ files, total }).toEqual({ files: [], total: 4 * MIB });
+  });
+
   test('leaves the tmpfs as it was when it turns out to be broken', async () => {
     const { status, files, total, inodes } = await onSmallMachine(INITRD, pull('cut.raw.gz'));
     expect(status).toBe(12);
@@ -157,7 +186,7 @@ test.each(['text.raw.gz', 'text.raw.zst'])(
     const { status, stderr, files, total } = await onSmallMachine(INITRD, pull(name));
     expect(status).toBe(14);
     expect(stderr).toMatch(
-      /the file system of \S+ is full: 2\d\.\d MiB of the image were written, and it holds 2\d\.\d MiB in all$/m,
+      /the file system of \S+\/run\/machines is full: 2\d\.\d MiB of the image were written, and it holds 2\d\.\d MiB in all$/m,
     );
     expect(stderr).toContain('it lies in RAM: give the machine more');
     expect(files).toEqual([]);

@@ -80,7 +80,7 @@ describe.concurrent('Retry-After', () => {
 
   test('beyond the patience is waited for as long as that lasts, and then asked a last time', async () => {
     await using server = await startFaultServer(busy(503, 'Retry-After: 100000'));
-    const { image } = await transferOf(`${server.url}/image.raw`, { patience: 1000 });
+    const { image } = await transferOf(`${server.url}/image.raw`, { patience: 3000 });
     expect(image?.equals(CONTENT)).toBe(true);
   });
 
@@ -99,11 +99,11 @@ describe.concurrent('when the patience is over', () => {
         ? sendFile(call, CONTENT, { headers: { ETag: '"a"' }, stop: { after: 100_000, by: 'end' } })
         : call.send('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n'),
     );
-    const { error } = await transferOf(`${server.url}/image.raw`, { patience: 1500 });
+    const { error } = await transferOf(`${server.url}/image.raw`, { patience: 3000 });
     expect(error?.code).toBe('http-server-error');
     expect(error?.message).toMatch(
       new RegExp(
-        `^${server.url}/image.raw: the server answers 503 Service Unavailable; 100000 of 300000 bytes had arrived, gave up after [34] attempts in [12]\\.\\d s without progress$`,
+        `^${server.url}/image.raw: the server answers 503 Service Unavailable; 100000 of 300000 bytes had arrived, gave up after \\d attempts in \\d\\.\\d s without progress$`,
       ),
     );
   });
@@ -138,7 +138,7 @@ describe.concurrent('when the patience is over', () => {
         stop: { after: 50_000, by: 'end' },
       }),
     );
-    const { image, said } = await transferOf(`${server.url}/image.raw`, { patience: 1200 });
+    const { image, said } = await transferOf(`${server.url}/image.raw`, { patience: 4000 });
     expect(image?.equals(CONTENT)).toBe(true);
     expect(said).toHaveLength(5);
   });
@@ -209,6 +209,20 @@ describe.concurrent('a length', () => {
     expect((await transferOf(`${server.url}/image.raw`)).image?.equals(CONTENT)).toBe(true);
     await using early = await answering('HTTP/1.0 200 OK', PACKED.subarray(0, 200_000));
     expect((await transferOf(`${early.url}/image.raw.xz`)).error?.code).toBe('stream-truncated');
+  });
+
+  test('may be missing, and the connection is reset: that is not the end of the file', async () => {
+    await using server = await startFaultServer((call) =>
+      sendFile(call, CONTENT, {
+        headers: { 'Content-Length': '', Connection: 'close' },
+        ranges: false,
+        stop: { after: call.number === 0 ? 1000 : CONTENT.length, by: call.number === 0 ? 'reset' : 'end' },
+      }),
+    );
+    const { image, said } = await transferOf(`${server.url}/image.raw`);
+    expect(image?.equals(CONTENT)).toBe(true);
+    expect(said[0]).toContain('the connection was reset');
+    expect(server.requests.length).toBe(2);
   });
 
   test('may be said in HTTP/1.0: what is missing is fetched again', async () => {
@@ -303,17 +317,17 @@ describe.concurrent('a server that cannot be reached', () => {
   });
 
   test('by its name is looked up again', async () => {
-    const { error, said } = await transferOf('http://no-such-host.invalid/image.raw', { patience: 1200 });
+    const { error, said } = await transferOf('http://no-such-host.invalid/image.raw', { patience: 4000 });
     expect(said[0]).toContain('the name of the host cannot be resolved; trying again in 0.');
     expect(error?.code).toBe('host-unknown');
-    expect(error?.message).toMatch(/gave up after [34] attempts in 1\.\d s without progress$/);
+    expect(error?.message).toMatch(/gave up after \d attempts in \d\.\d s without progress$/);
   });
 
   test('because it does not answer is asked again', async () => {
     await using server = await startFaultServer((call) =>
       call.number === 0 ? call.closed : sendFile(call, CONTENT),
     );
-    const { image, said } = await transferOf(`${server.url}/image.raw`, { silence: 300 });
+    const { image, said } = await transferOf(`${server.url}/image.raw`, { silence: 3000 });
     expect(image?.equals(CONTENT)).toBe(true);
     expect(said[0]).toContain('the server does not answer; trying again');
   });

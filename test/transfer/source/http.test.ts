@@ -317,9 +317,8 @@ describe('https', () => {
       await using server = startWebServer(directory.path, () => undefined, await pem(served()));
       const error = await failure(read(`${server.url}/image.raw`, { ca: [trusted().cert] }));
       expect(error.code).toBe('tls-untrusted');
-      expect(error.message).toBe(`${server.url}/image.raw: the server cannot be trusted: ${reason}`);
-      expect(error.hint).toContain('--ca=FILE');
-      expect(error.hint).toContain(new Date().toISOString().slice(0, 13));
+      expect(error.message).toStartWith(`${server.url}/image.raw: the server cannot be trusted: ${reason}`);
+      expect(`${error.message} ${error.hint}`).toContain(new Date().toISOString().slice(0, 13));
     },
   );
 

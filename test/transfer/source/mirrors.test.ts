@@ -72,6 +72,22 @@ describe.concurrent('the next mirror is asked', () => {
     expect(second.requests.length).toBe(3);
   });
 
+  test('while one wants to be left alone', async () => {
+    await using first = await startFaultServer((call) =>
+      call.number === 0
+        ? sendFile(call, CONTENT, { headers: ONE, stop: { after: STOP, by: 'end' } })
+        : call.send('HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\n\r\n'),
+    );
+    await using second = await startFaultServer((call) =>
+      call.number === 0
+        ? call.send('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n')
+        : sendFile(call, CONTENT, { headers: ONE }),
+    );
+    const { image } = await transferOf([urlOf(first), urlOf(second)], { patience: 60_000 });
+    expect(image?.equals(CONTENT)).toBe(true);
+    expect(first.requests.length).toBe(2);
+  });
+
   test('and when none helps, the error lists each with its cause', async () => {
     await using first = await startFaultServer(missing);
     const { error } = await transferOf([urlOf(first), 'http://127.0.0.1:9/image.raw'], { patience: 4000 });

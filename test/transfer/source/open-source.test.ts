@@ -2,6 +2,8 @@ import { expect, test } from 'bun:test';
 import net from 'node:net';
 import { RdpullError } from '../../../src/console/rdpull-error.ts';
 import { openSource } from '../../../src/transfer/source/open-source.ts';
+import { startNginx } from '../../fixtures/nginx.ts';
+import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 
 /** A port on loopback where nobody listens for now. */
 async function freePort(): Promise<number> {
@@ -104,4 +106,35 @@ test('aborting ends the waiting', async () => {
     openSource(url, { ca: [], login: undefined, signal: controller.signal, patience }),
   ).rejects.toThrow();
   expect(performance.now() - begun).toBeLessThan(2000);
+});
+
+test.each([
+  [{ from: 3 }, 'defghij', { from: 3, to: 9 }],
+  [{ from: 3, to: 5 }, 'def', { from: 3, to: 5 }],
+  [{ from: 3, to: 50 }, 'defghij', { from: 3, to: 9 }],
+  [undefined, 'abcdefghij', undefined],
+])('a part of a file, by file: and by http: %p', async (wanted, expected, range) => {
+  using directory = new TemporaryDirectory();
+  const path = directory.write('file', 'abcdefghij');
+  await using server = await startNginx(directory.path);
+  for (const url of [`file://${path}`, `${server.url}/file`]) {
+    const source = await openSource(url, { ca: [], login: undefined, signal }, wanted);
+    const parts: Buffer[] = [];
+    for await (const chunk of source.body) parts.push(Buffer.from(chunk));
+    source.close();
+    expect(Buffer.concat(parts).toString()).toBe(expected);
+    expect(source).toMatchObject({ size: 10, acceptsRanges: true });
+    expect(source.range).toEqual(range);
+  }
+});
+
+test('a server that sends no parts sends the whole, and says so', async () => {
+  await using server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response('abcdefghij') });
+  const source = await openSource(
+    `http://127.0.0.1:${server.port}/`,
+    { ca: [], login: undefined, signal },
+    { from: 3 },
+  );
+  source.close();
+  expect(source).toMatchObject({ size: 10, acceptsRanges: false, range: undefined, validator: undefined });
 });

@@ -30,7 +30,7 @@ describe.concurrent('a body that stops', () => {
       sendFile(call, CONTENT, { headers: { ETag: '"one"' }, ...once(call, by) }),
     );
     const url = `${server.url}/image.raw`;
-    const { image, said } = await transferOf(url);
+    const { image, said } = await transferOf(url, by === 'stall' ? { silence: 3000 } : {});
     expect(image?.equals(CONTENT)).toBe(true);
     expect(headerOf(server.requests[1], 'range')).toBe(`bytes=${STOP}-`);
     expect(headerOf(server.requests[1], 'if-range')).toBe('"one"');
@@ -76,7 +76,7 @@ describe.concurrent('a body that stops', () => {
           }),
         });
       });
-      const { image, error, said } = await transferOf(`${server.url}/image.raw`);
+      const { image, error, said } = await transferOf(`${server.url}/image.raw`, { silence: 3000 });
       expect({ error: error?.message, said: said.length, stops }).toEqual({
         error: undefined,
         said: 5,
@@ -273,6 +273,23 @@ describe.concurrent('a server that answers a request for a part wrongly', () => 
     expect(image?.equals(CONTENT)).toBe(true);
     expect(said).toHaveLength(1);
     expect(server.requests.length).toBe(1 + Math.ceil((CONTENT.length - STOP) / piece));
+  });
+
+  test('with a part of a file whose length nobody says is asked for the whole', async () => {
+    await using server = await startFaultServer(async (call) => {
+      if (call.header('range') !== undefined) {
+        return partial(`ETag: "a"\r\nContent-Range: bytes ${STOP}-${STOP + 9}/*`, rest.subarray(0, 10))(call);
+      }
+      await call.send('HTTP/1.1 200 OK\r\nETag: "a"\r\nTransfer-Encoding: chunked\r\n\r\n');
+      const body = call.number === 0 ? CONTENT.subarray(0, STOP) : CONTENT;
+      await call.send(`${body.length.toString(16)}\r\n`);
+      await call.send(body);
+      if (call.number === 0) call.end();
+      else await call.send('\r\n0\r\n\r\n');
+    });
+    const { image } = await transferOf(`${server.url}/image.raw`);
+    expect(image?.equals(CONTENT)).toBe(true);
+    expect(server.requests.length).toBe(3);
   });
 
   test('with a part that nobody asked for is refused', async () => {

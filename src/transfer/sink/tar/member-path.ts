@@ -12,6 +12,8 @@ export class MemberPath {
   /** The names, a NUL behind each. */
   readonly #names = new NameBuffer(PATH_MAX);
   readonly #starts: Uint16Array;
+  /** Some of the names, a slash between them. */
+  readonly #joined = new NameBuffer(PATH_MAX);
   readonly #limits: TarLimits;
   #depth = 0;
 
@@ -93,6 +95,15 @@ export class MemberPath {
   /** The name number `index`, for the kernel. */
   name(index: number): Name {
     return this.#names.name(this.#start(index));
+  }
+
+  /** The names from number `first` on and before number `end`, a slash between them; good until the next call. */
+  joined(first: number, end: number): Name {
+    const offset = this.#start(first);
+    const { bytes } = this.#joined;
+    const length = this.#names.bytes.copy(bytes, 0, offset, this.#start(end)); // the last NUL, too
+    for (let at = bytes.indexOf(0); at < length - 1; at = bytes.indexOf(0, at)) bytes[at] = 0x2f;
+    return this.#joined.name(0);
   }
 
   /** The last name, for the kernel. */

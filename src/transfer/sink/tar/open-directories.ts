@@ -4,6 +4,7 @@ import {
   makeDirectoryAt,
   openDirectoryAt,
   openPlaceAt,
+  openPlaceBelow,
   S_IFDIR,
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
@@ -51,6 +52,13 @@ export class OpenDirectories {
       start--;
     }
     directory ??= this.#root;
+    // The names of a tarball come directory by directory: one that jumps about should not cost more than it does the
+    // kernel alone.
+    const place = depth - start > 1 ? openPlaceBelow(directory, path.joined(start, depth)) : undefined;
+    if (place !== undefined) {
+      this.#open.set(path.key(depth), place);
+      return place;
+    }
     let passing: number | undefined; // one on the way that does not stay open
     try {
       for (let index = start; index < depth; index++) {

@@ -1,0 +1,101 @@
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { KeyPair } from '../transfer/source/client-certificate.ts';
+import type { ProxyRules } from '../transfer/source/proxy.ts';
+import type { Secret } from '../transfer/source/server-login.ts';
+import type { CommandLine, OptionSpec } from './command.ts';
+
+/** How servers are reached, whom to believe, and what to show them. */
+export interface ServerAccess {
+  /** PEM bundles to trust instead of the system's. */
+  readonly ca: readonly string[];
+  readonly proxy: ProxyRules;
+  readonly identity: Identity;
+}
+
+/** What there is to show, before it is known to whom. */
+export interface Identity {
+  readonly clientCertificate: KeyPair | undefined;
+  readonly secrets: readonly Secret[];
+}
+
+/** The options for {@link serverAccess}. */
+export const SERVER_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: 'ca',
+    value: 'FILE',
+    repeatable: true,
+    help: 'trust the certificates (PEM) in FILE for https, and not the system bundle',
+  },
+  {
+    name: 'cert',
+    value: 'FILE',
+    help: 'show the client certificate (PEM) in FILE to the server, if it asks for one',
+  },
+  {
+    name: 'key',
+    value: 'FILE',
+    help: 'the private key (PEM) of that certificate (default: in the same file)',
+  },
+  {
+    name: 'bearer',
+    value: 'FILE',
+    help: 'send the token in FILE to the server, over https only (default: the credential rdpull.bearer)',
+  },
+  {
+    name: 'login',
+    value: 'FILE',
+    help: 'send USER:PASSWORD in FILE to the server, over https only (default: the credential rdpull.login)',
+  },
+  {
+    name: 'proxy',
+    value: 'URL',
+    mayBeEmpty: true,
+    help: 'ask through this HTTP proxy; empty: through none (default: $http_proxy, $https_proxy, $all_proxy)',
+  },
+];
+
+/**
+ * Reads what the options and the environment say of servers, before any of them is asked.
+ *
+ * @throws RdpullError bad-option, credential-unusable
+ */
+export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
+  const cert = line.value('cert');
+  const key = line.value('key');
+  if (key !== undefined && cert === undefined) {
+    throw new RdpullError(
+      'bad-option',
+      '--key=FILE is for a certificate, and none was given',
+      'add --cert=FILE',
+    );
+  }
+  const bearer = line.value('bearer');
+  const login = line.value('login');
+  if (bearer !== undefined && login !== undefined) {
+    throw new RdpullError(
+      'bad-option',
+      '--bearer=FILE and --login=FILE exclude each other: a request has one of them',
+      'leave out one of them',
+    );
+  }
+  const [{ readSecrets }, { parseProxy }] = await Promise.all([
+    import('../transfer/source/server-login.ts'),
+    import('../transfer/source/proxy.ts'),
+  ]);
+  const proxy = line.value('proxy');
+  if (proxy !== undefined && proxy !== '') parseProxy(proxy, '--proxy=');
+  return {
+    ca: line.values('ca'),
+    proxy: { option: proxy, environment: process.env },
+    identity: {
+      clientCertificate: cert === undefined ? undefined : await readKeyPair(cert, key),
+      secrets: readSecrets({ bearer, login }, process.env),
+    },
+  };
+}
+
+async function readKeyPair(cert: string, key: string | undefined): Promise<KeyPair> {
+  // The TLS library is large, and few have such a certificate.
+  const { readClientCertificate } = await import('../transfer/source/client-certificate.ts');
+  return readClientCertificate(cert, key);
+}

@@ -1,0 +1,37 @@
+import { copyVariables, firmware } from './firmware.ts';
+import type { Guest } from './guest.ts';
+import type { ImageServer } from './image-server.ts';
+import type { Agent } from './initrd.ts';
+import { CONSOLE, type Lab } from './lab.ts';
+import type { Suite } from './toolbox.ts';
+import { makeUki } from './uki.ts';
+
+/** What is in a UKI besides its command line; by default rdpull and the newest systemd-stub. */
+export interface UkiParts {
+  readonly agent?: Agent;
+  readonly stub?: Suite;
+}
+
+/** Makes `image.efi`, and serves it with what is to be served. */
+export async function serveUki(
+  lab: Lab,
+  commandLine: string,
+  { agent = 'rdpull', stub = 'forky' }: UkiParts = {},
+): Promise<ImageServer> {
+  const uki = lab.file('image.efi');
+  const initrd = await lab.initrd('forky', {}, agent);
+  await makeUki({ initrd, commandLine: `${CONSOLE} ${commandLine}`, stub }, uki);
+  lab.publish(uki);
+  return await lab.serve();
+}
+
+/** Switches on a machine whose DHCP server tells the firmware the URL of the UKI. */
+export function httpBoot(lab: Lab, server: ImageServer): Guest {
+  const variables = lab.file('variables.fd');
+  copyVariables(variables);
+  return lab.start({
+    boot: firmware(variables),
+    network: `,bootfile=${server.url('image.efi')}`,
+    networkDevice: ',bootindex=0',
+  });
+}

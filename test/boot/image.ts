@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import type { RootTree } from './root-tree.ts';
+import { tool } from './tool.ts';
+
+const MIB = 1024 * 1024;
+
+/** Discoverable Partitions Specification: root, x86-64. */
+const ROOT_TYPE = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709';
+
+export type FileSystem = 'ext4' | 'erofs' | 'squashfs';
+export type Packing = 'xz' | 'zst' | 'gz' | 'none';
+
+/** The label of an ext4 root, and of the partition that any root is in. */
+export const LABEL = 'lab-root';
+
+const MAKE: Record<FileSystem, string> = {
+  // As much again as is in it, and its own tables.
+  ext4: `size=$(du -sm "$1" | cut -f1); truncate -s "$((size * 5 / 4 + 12))M" "$2"; mkfs.ext4 -q -L ${LABEL} -d "$1" "$2"`,
+  erofs: 'mkfs.erofs --quiet "$2" "$1"',
+  squashfs: 'mksquashfs "$1" "$2" -quiet -no-progress',
+};
+
+/** A root file system without a partition table. */
+export async function makeFileSystem({ directory }: RootTree, kind: FileSystem, file: string): Promise<void> {
+  await tool(['sh', '-euc', `${MAKE[kind]} >&2`, 'sh', directory, file]);
+}
+
+/** A disk image: a GPT, and one partition of the root type. */
+export async function makeDisk(tree: RootTree, kind: FileSystem, file: string): Promise<void> {
+  const partition = `${file}.partition`;
+  await makeFileSystem(tree, kind, partition);
+  const sectors = Math.ceil(fs.statSync(partition).size / MIB) * 2048;
+  await tool(['truncate', '--size', `${sectors / 2048 + 2}M`, file]);
+  const table = `label: gpt\nstart=2048, size=${sectors}, type=${ROOT_TYPE}, name=${LABEL}\n`;
+  await tool(['sfdisk', '--quiet', file], table);
+  await tool([
+    'dd',
+    `if=${partition}`,
+    `of=${file}`,
+    'bs=1M',
+    'seek=1',
+    'conv=notrunc,sparse',
+    'status=none',
+  ]);
+  fs.rmSync(partition);
+}
+
+/** A tarball with everything that a tree is made of. */
+export async function makeTarball({ directory }: RootTree, file: string): Promise<void> {
+  await tool([
+    'tar',
+    '--create',
+    '--numeric-owner',
+    '--xattrs',
+    '--file',
+    file,
+    '--directory',
+    directory,
+    '.',
+  ]);
+}
+
+/** Replaces a file by its packed form, and returns the name of that. */
+export async function pack(file: string, packing: Packing): Promise<string> {
+  if (packing === 'none') return file;
+  const packed = `${file}.${packing}`;
+  // Level 3 with blocks of three times the dictionary is what mkosi makes of a disk image.
+  const command = { xz: 'xz -T0 -3', zst: 'zstd -q -T0', gz: 'gzip' }[packing];
+  await tool(['sh', '-euc', `${command} <"$1" >"$2"; rm "$1"`, 'sh', file, packed]);
+  return packed;
+}

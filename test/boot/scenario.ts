@@ -1,0 +1,12 @@
+import type { Lab } from './lab.ts';
+
+/** Something that has to go as expected when a machine boots. */
+export interface Scenario {
+  readonly name: string;
+  /** What is proven, in a line. */
+  readonly title: string;
+  /** Whether it belongs to the subset that scripts/test runs. */
+  readonly core?: true;
+  /** Throws when something is not as it should be. */
+  run(lab: Lab): Promise<void>;
+}

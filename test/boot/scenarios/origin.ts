@@ -1,0 +1,101 @@
+import fs from 'node:fs';
+import { copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
+import { serveUki } from '../http-boot.ts';
+import { LABEL, makeDisk, makeFileSystem, pack } from '../image.ts';
+import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
+import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+import { tool } from '../tool.ts';
+import { inToolbox } from '../toolbox.ts';
+import { makeUki } from '../uki.ts';
+
+const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no,bootorigin::';
+
+/** Who tells where the machine was booted from. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'loader-url',
+    title: 'only LoaderDeviceURL says where the boot loader came from: no systemd-stub, a plain kernel',
+    async run(lab) {
+      const tree = await serveImage(lab);
+      const server = await lab.serve();
+      const variables = lab.file('variables.fd');
+      copyVariables(variables);
+      await setLoaderVariable(variables, 'LoaderDeviceURL', server.url('image.efi'));
+      const kernel = await lab.direct('forky', await lab.initrd('forky'), EXPRESSION);
+      const guest = lab.start({ boot: [...firmware(variables), ...kernel] });
+      await expectBooted(lab, guest, tree);
+    },
+  },
+  {
+    name: 'boot-entry-url',
+    title: 'the stub of systemd 257 leaves no URL: the boot entry that kernel-bootcfg has registered says it',
+    async run(lab) {
+      const tree = await serveImage(lab);
+      const server = await serveUki(lab, EXPRESSION, { stub: 'trixie' });
+      const variables = lab.file('variables.fd');
+      copyVariables(variables);
+      await registerBootEntry(variables, server.url('image.efi'));
+      const guest = lab.start({ boot: firmware(variables) });
+      await expectBooted(lab, guest, tree);
+    },
+  },
+  {
+    name: 'local-disk',
+    title: 'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of it changes',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      const disk = await makeBootableDisk(lab, tree);
+      const before = await digest(disk);
+      const variables = lab.file('variables.fd');
+      copyVariables(variables);
+      const drive = ['-drive', `if=none,id=disk,format=raw,file=${disk}`];
+      const guest = lab.start({
+        boot: [...firmware(variables), ...drive, '-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
+      });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* /dev/vda2 `));
+      if ((await digest(disk)) !== before) throw new Error('the local disk is not what it was');
+      lab.notes.push(`SHA-256 of the disk before and after: ${before}`);
+    },
+  },
+];
+
+async function serveImage(lab: Lab): Promise<RootTree> {
+  const tree = await makeRootTree(lab.file('tree'));
+  await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
+  await pack(`${lab.served}/image.raw`, 'xz');
+  return tree;
+}
+
+/** A disk with an ESP that holds the UKI, and a root partition. */
+async function makeBootableDisk(lab: Lab, tree: RootTree): Promise<string> {
+  await makeUki(
+    { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${EXPRESSION}` },
+    lab.file('image.efi'),
+  );
+  await makeFileSystem(tree, 'ext4', lab.file('root.partition'));
+  const disk = lab.file('disk.raw');
+  const table = `label: gpt\nstart=2048, size=256M, type=U, name=esp\ntype=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name=${LABEL}\n`;
+  fs.writeFileSync(disk, '');
+  fs.truncateSync(disk, 320 * 1024 * 1024);
+  await tool(['sfdisk', '--quiet', disk], table);
+  await inToolbox(
+    'forky',
+    lab.directory,
+    `
+cd /shared
+truncate --size=256M esp.partition
+mkfs.vfat esp.partition >&2
+mmd -i esp.partition ::EFI ::EFI/BOOT
+mcopy -i esp.partition image.efi ::EFI/BOOT/BOOTX64.EFI
+dd if=esp.partition of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
+dd if=root.partition of=disk.raw bs=1M seek=257 conv=notrunc,sparse status=none`,
+  );
+  return disk;
+}
+
+async function digest(file: string): Promise<string> {
+  const [hash = ''] = (await tool(['sha256sum', file])).split(' ');
+  return hash;
+}

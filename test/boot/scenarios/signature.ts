@@ -1,0 +1,133 @@
+import fs from 'node:fs';
+import { GpgHome } from '../../fixtures/gpg.ts';
+import { directBoot } from '../direct-boot.ts';
+import type { Guest } from '../guest.ts';
+import { makeDisk, pack } from '../image.ts';
+import type { ImageServer } from '../image-server.ts';
+import { expectBooted, expectConsole, type Lab } from '../lab.ts';
+import { makeRootTree, type RootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** What is wrong on the server, and what has to be said about it. */
+interface Deceit {
+  readonly name: string;
+  readonly title: string;
+  readonly core?: true;
+  readonly said: RegExp;
+  spoil(served: string, gpg: GpgHome): Promise<void> | void;
+}
+
+const DECEITS: readonly Deceit[] = [
+  {
+    name: 'signature-tampered',
+    title:
+      'verify=signature: another image under a good signature does not boot; the emergency shell can pull',
+    core: true,
+    said: /rdpull\[\d+\]: error: .*root\.raw\.xz is not what was promised.*SHA-256/,
+    async spoil(served) {
+      const other = await makeRootTree(`${served}/../other`);
+      await makeDisk(other, 'ext4', `${served}/root.raw`);
+      await pack(`${served}/root.raw`, 'xz');
+    },
+  },
+  {
+    name: 'signature-missing',
+    title: 'verify=signature: an image without a signature does not boot',
+    said: /rdpull\[\d+\]: error: .*signature/i,
+    spoil: (served) => fs.rmSync(`${served}/SHA256SUMS.gpg`),
+  },
+  {
+    name: 'signature-wrong-key',
+    title: 'verify=signature: a signature by a key that is not in the initrd does not boot',
+    said: /rdpull\[\d+\]: error: .*SHA256SUMS\.gpg.*key/,
+    spoil(served, gpg) {
+      const stranger = gpg.generateKey('Stranger <stranger@example.com>');
+      const sums = fs.readFileSync(`${served}/SHA256SUMS`);
+      fs.writeFileSync(`${served}/SHA256SUMS.gpg`, gpg.sign(sums, { by: stranger, armor: false }));
+    },
+  },
+];
+
+/** The key is in the initrd, as it would be in a UKI. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'signature',
+    title: 'verify=signature: an image that a key in the initrd has signed boots',
+    async run(lab) {
+      using site = await signedSite(lab);
+      const { guest } = await boot(lab, site);
+      await expectBooted(lab, guest, site.tree);
+      expectConsole(guest, /rdpull\[\d+\]: .* written in .*sign/);
+    },
+  },
+  ...DECEITS.map(
+    ({ spoil, said, ...about }): Scenario => ({
+      ...about,
+      async run(lab) {
+        using site = await signedSite(lab);
+        fs.cpSync(lab.served, lab.file('honest'), { recursive: true });
+        await spoil(lab.served, site.gpg);
+        const { guest, server } = await boot(lab, site);
+        await guest.waitFor(
+          /Entering emergency mode|You are in emergency mode/,
+          /rdpull-lab: booted|Kernel panic/,
+        );
+        expectConsole(guest, said);
+        lab.report(guest);
+        await pullInEmergency(lab, guest, server, site.tree);
+      },
+    }),
+  ),
+];
+
+interface Site extends Disposable {
+  readonly tree: RootTree;
+  readonly gpg: GpgHome;
+  readonly keyring: Buffer;
+}
+
+/** `root.raw.xz`, SHA256SUMS and its signature. */
+async function signedSite(lab: Lab): Promise<Site> {
+  const tree = await makeRootTree(lab.file('tree'));
+  await makeDisk(tree, 'ext4', `${lab.served}/root.raw`);
+  const packed = await pack(`${lab.served}/root.raw`, 'xz');
+  const digest = new Bun.CryptoHasher('sha256').update(fs.readFileSync(packed)).digest('hex');
+  const sums = `${digest}  root.raw.xz\n`;
+  const gpg = new GpgHome();
+  const key = gpg.generateKey('Builder <builder@example.com>');
+  fs.writeFileSync(`${lab.served}/SHA256SUMS`, sums);
+  fs.writeFileSync(`${lab.served}/SHA256SUMS.gpg`, gpg.sign(sums, { by: key, armor: false }));
+  return { tree, gpg, keyring: gpg.exportKeys([key]), [Symbol.dispose]: () => gpg[Symbol.dispose]() };
+}
+
+async function boot(lab: Lab, { keyring }: Site): Promise<{ guest: Guest; server: ImageServer }> {
+  const server = await lab.serve();
+  const guest = await directBoot(lab, {
+    files: { 'etc/systemd/import-pubring.pgp': { content: keyring } },
+    // So that nobody has to know a password in the emergency shell.
+    commandLine: `rd.systemd.pull=${expression(server)} SYSTEMD_SULOGIN_FORCE=1`,
+  });
+  return { guest, server };
+}
+
+const expression = (server: ImageServer) => `raw,machine,blockdev:root:${server.url('root.raw.xz')}`;
+
+/** The server has what it should have again; the expression from the command line is pasted, and the boot goes on. */
+async function pullInEmergency(lab: Lab, guest: Guest, server: ImageServer, tree: RootTree): Promise<void> {
+  fs.rmSync(lab.served, { recursive: true });
+  fs.renameSync(lab.file('honest'), lab.served);
+  const patient = /Kernel panic/;
+  const shell = async (command: string, word: string) => {
+    // The shell echoes what is typed: only its answer has the word in one piece.
+    guest.type(`${command} && echo ${word.slice(0, 1)}""${word.slice(1)}`);
+    await guest.waitFor(new RegExp(word), patient);
+  };
+  await guest.waitFor(/Press Enter for system maintenance/, patient);
+  guest.type('');
+  await shell(`rdpull pull ${expression(server)}`, 'pulled-by-hand');
+  expectConsole(guest, /^\/dev\/loop0p1 /m);
+  await shell('mount -o ro /dev/disk/by-loop-ref/root.raw-part1 /sysroot', 'mounted-by-hand');
+  guest.type('systemctl --no-block switch-root /sysroot');
+  await guest.waitFor(/rdpull-lab: end/, patient);
+  expectConsole(guest, new RegExp(`proof ${tree.sha256} `));
+}

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { run } from '../fixtures/run.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+const INSTALL = path.resolve(import.meta.dir, '../../scripts/install');
+
+const directory = new TemporaryDirectory();
+// Other tests may have left pages of other branches there.
+beforeAll(() => fs.rmSync(path.resolve(INSTALL, '../../dist/man'), { recursive: true, force: true }));
+afterAll(() => directory[Symbol.dispose]());
+
+/** Every file and link below a directory: mode, name, target. */
+function listing(below: string): string {
+  return run(['find', '.', '!', '-type', 'd', '-printf', '%M %P %l\n'], { cwd: below })
+    .toString()
+    .replaceAll(/ +\n/g, '\n')
+    .trimEnd()
+    .split('\n')
+    .sort((a, b) => (a.slice(11) < b.slice(11) ? -1 : 1))
+    .join('\n');
+}
+
+const INSTALLED = `\
+lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpull
+-rwxr-xr-x usr/bin/rdpull
+-rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/module-setup.sh
+-rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/rdpull-network.sh
+-rw-r--r-- usr/lib/dracut/modules.d/90rdpull/rdpull-resolv-conf.path
+-rw-r--r-- usr/lib/dracut/modules.d/90rdpull/rdpull-resolv-conf.service
+-rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/rdpull-resolv-conf.sh
+-rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/rdpull-root.sh
+-rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/rdpull-wait.sh
+-rw-r--r-- usr/lib/dracut/modules.d/90rdpull/wait-online.conf
+-rw-r--r-- usr/lib/dracut/modules.d/90rdpull/zzzz-rdpull.network
+-rw-r--r-- usr/lib/udev/rules.d/60-rdpull-loop-ref.rules
+-rw-r--r-- usr/share/doc/rdpull/copyright
+-rw-r--r-- usr/share/man/man7/rdpull.pull.7`;
+
+test('everything is installed where its readers look for it, and once more over itself', () => {
+  const root = directory.file('usr-merged');
+  run([INSTALL, `DESTDIR=${root}`]);
+  expect(listing(root)).toBe(INSTALLED);
+  run([INSTALL], { env: { PATH: process.env['PATH'], DESTDIR: root } });
+  expect(listing(root)).toBe(INSTALLED);
+  expect(run(['unshare', '-m', `${root}/usr/bin/rdpull`, '--version']).toString()).toMatch(/^rdpull /);
+});
+
+test('PREFIX moves the executable, its pages and its licence, and where the generator points to', () => {
+  const root = directory.file('local');
+  run([INSTALL, `DESTDIR=${root}`, 'PREFIX=/usr/local/']);
+  const moved = INSTALLED.replaceAll('usr/bin', 'usr/local/bin').replaceAll('usr/share', 'usr/local/share');
+  expect(listing(root).split('\n').sort()).toEqual(moved.split('\n').sort());
+});
+
+test('a generator that an administrator has masked stays masked', () => {
+  const root = directory.file('masked');
+  const link = path.join(root, 'etc/systemd/system-generators/systemd-import-generator');
+  fs.mkdirSync(path.dirname(link), { recursive: true });
+  fs.symlinkSync('/dev/null', link);
+  run([INSTALL, `DESTDIR=${root}`]);
+  expect(fs.readlinkSync(link)).toBe('/dev/null');
+});
+
+test.each([
+  ['DESTIDR=/tmp/x', 'what is DESTIDR=/tmp/x?'],
+  ['PREFIX=usr', 'PREFIX=usr is no absolute path'],
+])('%s is refused', (argument, message) => {
+  expect(() => run([INSTALL, argument])).toThrow(message);
+});
