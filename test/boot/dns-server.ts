@@ -5,7 +5,7 @@ const SERVFAIL = 2;
 
 /**
  * A name server on this machine's loopback interface that knows every name as 10.0.2.2, which is this machine as a guest
- * sees it; but only from a time on. Guests ask on port 53, and nowhere else.
+ * sees it; but only when it has been asked for a while. Guests ask on port 53, and nowhere else.
  */
 export class DnsServer implements AsyncDisposable {
   /** How often it has refused to answer. */
@@ -14,18 +14,21 @@ export class DnsServer implements AsyncDisposable {
   answered = 0;
   readonly #socket = dgram.createSocket('udp4');
 
-  /** @param from performance.now(), ms */
-  private constructor(from: number) {
+  #firstQuery: number | undefined;
+
+  private constructor(failing: number) {
     this.#socket.on('message', (query, { port, address }) => {
-      const ready = performance.now() >= from;
+      this.#firstQuery ??= performance.now();
+      const ready = performance.now() >= this.#firstQuery + failing;
       if (ready) this.answered += 1;
       else this.failed += 1;
       this.#socket.send(ready ? answer(query) : failure(query), port, address);
     });
   }
 
-  static async start(from: number): Promise<DnsServer> {
-    const server = new DnsServer(from);
+  /** @param failing how long it fails from the first query on, in ms */
+  static async start(failing: number): Promise<DnsServer> {
+    const server = new DnsServer(failing);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     server.#socket.once('error', reject);
     server.#socket.bind(53, '127.0.0.1', resolve);

@@ -26,7 +26,7 @@ const FAILURE =
   /Kernel panic|Failed to start rdpull@|Entering emergency mode|You are in emergency mode|Oops: int3|BdsDxe: No bootable option/;
 
 /** Under software emulation a kernel is now and then hit while it patches its own code. Nobody here can help that. */
-export const EMULATION_FAULT = /Oops: int3/;
+export const EMULATION_FAULT = /Oops: int3|IO-APIC \+ timer doesn't work/;
 
 /** A boot that did not go where it should have gone. */
 export class BootFailure extends Error {
@@ -39,7 +39,7 @@ export class Guest implements AsyncDisposable {
   /** When it was switched on: performance.now(), ms. */
   readonly begun = performance.now();
   readonly #process: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
-  readonly #log: number;
+  #log: number | undefined;
   readonly #limit: number;
   #partial = '';
   #ended = false;
@@ -58,7 +58,7 @@ export class Guest implements AsyncDisposable {
       ...['-netdev', `user,id=n0${network}`, '-device', `virtio-net-pci,netdev=n0,romfile=${networkDevice}`],
       ...['-device', 'virtio-rng-pci'],
     ];
-    fs.writeSync(this.#log, `$ ${command.join(' ')}\n`);
+    this.#write(`$ ${command.join(' ')}`);
     this.#process = Bun.spawn(command, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });
     void this.#read();
   }
@@ -101,6 +101,11 @@ export class Guest implements AsyncDisposable {
     await this.waitFor(new RegExp(`${MARK} end`));
   }
 
+  /** Waits until the machine has switched itself off. */
+  async switchedOff(): Promise<void> {
+    while (!this.#ended) await this.#wake.promise;
+  }
+
   /** Types a line on the console. */
   type(line: string): void {
     this.#process.stdin.write(`${line}\n`);
@@ -133,7 +138,11 @@ export class Guest implements AsyncDisposable {
   #add(piece: string): void {
     const line = { seconds: this.seconds(), text: withoutControls(piece) };
     this.lines.push(line);
-    fs.writeSync(this.#log, `[${line.seconds.toFixed(3).padStart(8)}] ${line.text}\n`);
+    this.#write(`[${line.seconds.toFixed(3).padStart(8)}] ${line.text}`);
+  }
+
+  #write(line: string): void {
+    if (this.#log !== undefined) fs.writeSync(this.#log, `${line}\n`);
   }
 
   #wakeUp(): void {
@@ -144,8 +153,9 @@ export class Guest implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill('SIGKILL');
     await this.#process.exited;
-    while (!this.#ended) await this.#wake.promise;
-    fs.closeSync(this.#log);
+    await this.switchedOff();
+    if (this.#log !== undefined) fs.closeSync(this.#log);
+    this.#log = undefined;
   }
 }
 

@@ -46,7 +46,7 @@ export const scenarios: readonly Scenario[] = [
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       const disk = await makeBootableDisk(lab, tree);
-      const before = await digest(disk);
+      await tool(['cp', '--sparse=always', disk, `${disk}.before`]);
       const variables = lab.file('variables.fd');
       copyVariables(variables);
       const drive = ['-drive', `if=none,id=disk,format=raw,file=${disk}`];
@@ -55,8 +55,9 @@ export const scenarios: readonly Scenario[] = [
       });
       await expectBooted(lab, guest, tree);
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/vda2 `));
-      if ((await digest(disk)) !== before) throw new Error('the local disk is not what it was');
-      lab.notes.push(`SHA-256 of the disk before and after: ${before}`);
+      await guest.switchedOff();
+      // Fails, and says where they differ first.
+      await tool(['cmp', disk, `${disk}.before`]);
     },
   },
 ];
@@ -74,7 +75,8 @@ async function makeBootableDisk(lab: Lab, tree: RootTree): Promise<string> {
     { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${EXPRESSION}` },
     lab.file('image.efi'),
   );
-  await makeFileSystem(tree, 'ext4', lab.file('root.partition'));
+  // systemd checks an ext4, and writes to it what it has found.
+  await makeFileSystem(tree, 'squashfs', lab.file('root.partition'));
   const disk = lab.file('disk.raw');
   const table = `label: gpt\nstart=2048, size=256M, type=U, name=esp\ntype=4f68bce3-e8cd-4db1-96e7-fbcaf984b709, name=${LABEL}\n`;
   fs.writeFileSync(disk, '');
@@ -93,9 +95,4 @@ dd if=esp.partition of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
 dd if=root.partition of=disk.raw bs=1M seek=257 conv=notrunc,sparse status=none`,
   );
   return disk;
-}
-
-async function digest(file: string): Promise<string> {
-  const [hash = ''] = (await tool(['sha256sum', file])).split(' ');
-  return hash;
 }
