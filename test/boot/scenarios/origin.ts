@@ -11,6 +11,9 @@ import { makeUki } from '../uki.ts';
 
 const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no,bootorigin::';
 
+/** On a busy host an emulated machine may need longer than the usual 90 seconds to find its disk. */
+const PATIENCE = 'systemd.default_device_timeout_sec=600';
+
 /** Who tells where the machine was booted from. */
 export const scenarios: readonly Scenario[] = [
   {
@@ -72,7 +75,7 @@ async function serveImage(lab: Lab): Promise<RootTree> {
 /** A disk with an ESP that holds the UKI, and a root partition. */
 async function makeBootableDisk(lab: Lab, tree: RootTree): Promise<string> {
   await makeUki(
-    { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${EXPRESSION}` },
+    { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${PATIENCE} ${EXPRESSION}` },
     lab.file('image.efi'),
   );
   // systemd checks an ext4, and writes to it what it has found.
