@@ -52,7 +52,19 @@ export class Guest implements AsyncDisposable {
     this.#log = fs.openSync(log, 'a');
     const command = [
       'qemu-system-x86_64',
-      ...['-machine', 'q35', '-cpu', 'max', '-smp', '1', '-m', String(memory), '-accel', 'tcg,thread=multi'],
+      // Page tables of five levels take an emulated machine longer to walk.
+      ...[
+        '-machine',
+        'q35',
+        '-cpu',
+        'max,la57=off',
+        '-smp',
+        '1',
+        '-m',
+        String(memory),
+        '-accel',
+        'tcg,thread=multi',
+      ],
       ...['-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
       ...boot,
       ...['-netdev', `user,id=n0${network}`, '-device', `virtio-net-pci,netdev=n0,romfile=${networkDevice}`],
