@@ -45,7 +45,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'local-disk',
-    title: 'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of it changes',
+    title:
+      'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of its root changes',
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       const disk = await makeBootableDisk(lab, tree);
@@ -59,8 +60,9 @@ export const scenarios: readonly Scenario[] = [
       await expectBooted(lab, guest, tree);
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/vda2 `));
       await guest.switchedOff();
-      // Fails, and says where they differ first.
-      await tool(['cmp', disk, `${disk}.before`]);
+      // It fails when they differ. In the ESP, between these, the firmware notes when it has read the UKI.
+      for (const part of ['--bytes=1MiB', '--ignore-initial=257MiB'])
+        await tool(['cmp', part, disk, `${disk}.before`]);
     },
   },
 ];
