@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
 import type { Command, CommandLine, OptionSpec } from './command.ts';
 
@@ -53,7 +54,7 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
   if (extra[0] !== undefined) {
     throw new RdpullError(
       'bad-argument',
-      `rdpull ${command.name} takes one ${command.operand}, and "${printable(extra[0])}" is one too many`,
+      `rdpull ${command.name} takes one ${command.operand}, and ${quotedUrl(extra[0])} is one too many`,
       'put what contains spaces into quotes',
     );
   }

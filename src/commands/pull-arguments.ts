@@ -1,6 +1,7 @@
 import path from 'node:path';
-import { printable, quoted } from '../console/printable.ts';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
 import { imageNameDefect } from '../request/image-name.ts';
 import { mirrorDefect } from '../request/mirror.ts';
@@ -64,7 +65,7 @@ export function requireUrl(url: string): void {
   if (defect === undefined) return;
   throw new RdpullError(
     'bad-url',
-    `${quoted(url)} ${defect}`,
+    `${quotedUrl(url)} ${defect}`,
     'write http://HOST/FILE, https://HOST/FILE or file:///FILE',
   );
 }
@@ -74,7 +75,7 @@ function requestForUrl(url: string): PullRequest {
   const remote: Remote = { kind: 'url', url };
   const unfillable = placeholderDefect(remote);
   if (unfillable !== undefined) {
-    throw new RdpullError('bad-url', `${quoted(url)} ${unfillable.what}`, unfillable.hint);
+    throw new RdpullError('bad-url', `${quotedUrl(url)} ${unfillable.what}`, unfillable.hint);
   }
   return {
     remote,
@@ -93,7 +94,7 @@ function requestForUrl(url: string): PullRequest {
 function checkedMirror(url: string): string {
   const defect = mirrorDefect(url);
   if (defect === undefined) return url;
-  throw new RdpullError('bad-url', `--mirror=${printable(url)} ${defect.what}`, defect.hint);
+  throw new RdpullError('bad-url', `--mirror=${shownUrl(url)} ${defect.what}`, defect.hint);
 }
 
 /** A file called like a tarball is one; everything else is a disk image. */

@@ -1,6 +1,34 @@
 import { printable } from './printable.ts';
 
+/**
+ * A login, wherever it stands in a text, its colon escaped or not, also where the scheme is misspelt. As the URL
+ * Standard reads it (section 4.4): the last `@` before the path ends it, and slashes before it may be any, also
+ * backslashes.
+ */
+const LOGIN = /((?:https?\\?:|:[/\\]|^[/\\]{2})[/\\]*)([^/?#]*)@/gi;
+
+/** Of a longer text no more is shown anyway, and looking for logins takes the square of its length. */
+const LOOKED_AT = 4096;
+
 /** `url` as it may appear on a screen or in a log: without a login, and without control characters. */
 export function shownUrl(url: string): string {
-  return printable(url.replace(/^(https?:\/\/)[^/?#@]*@/, '$1'));
+  return printable(url.slice(0, LOOKED_AT).replaceAll(LOGIN, '$1'));
+}
+
+/** {@link shownUrl} in double quotes: for what is a URL, or may hold one. */
+export function quotedUrl(text: string): string {
+  return `"${shownUrl(text)}"`;
+}
+
+/** Shorter ones could be any part of a message, and protect nothing. */
+const PASSWORD_MIN = 3;
+
+/** `message`, which may repeat parts of `text`, without the passwords in `text`, be they torn apart at commas or colons. */
+export function withoutPasswords(message: string, text: string): string {
+  const pieces = [...text.slice(0, LOOKED_AT).matchAll(LOGIN)].flatMap(([, , login = '']) =>
+    login.split(/[:\\,]+/).slice(1),
+  );
+  return pieces
+    .filter((piece) => piece.length >= PASSWORD_MIN)
+    .reduce((shown, piece) => shown.replaceAll(piece, '…'), message);
 }

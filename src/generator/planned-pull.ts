@@ -1,5 +1,6 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import { imageDirectory, imagePath } from '../request/image-class.ts';
 import { imageNameDefect, stripImageSuffixes } from '../request/image-name.ts';
 import type { PullRequest, ResolvedRequest } from '../request/pull-request.ts';
@@ -87,7 +88,7 @@ function derivedName({ remote, type }: PullRequest): string {
   if (defect === undefined) return name;
   throw new RdpullError(
     'bad-image-name',
-    `no local name can be derived from ${quoted(remote.kind === 'url' ? url : (remote.name ?? ''))}: ` +
+    `no local name can be derived from ${quotedUrl(remote.kind === 'url' ? url : (remote.name ?? ''))}: ` +
       `${quoted(name)}, which is what remains of it, ${defect}`,
     'write a local name between the first and the second colon',
   );

@@ -1,7 +1,8 @@
 import importsTarget from '../../units/imports.target' with { type: 'text' };
 import importsPreTarget from '../../units/imports-pre.target' with { type: 'text' };
-import { printable, quoted } from '../console/printable.ts';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
@@ -50,7 +51,7 @@ function collectPulls(
       const request = parsePullExpression(expression, warn);
       // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
       if (request.remote.kind === 'bootorigin' && lacksBootUrl) {
-        warn(`pull expression ${quoted(expression)} is left out: this machine was not booted over HTTP`);
+        warn(`pull expression ${quotedUrl(expression)} is left out: this machine was not booted over HTTP`);
         return;
       }
       const pull = planPull(request, inInitrd, source);
@@ -59,7 +60,7 @@ function collectPulls(
       if (isDone && exists(localObject(request, true).path)) return;
       if (byObject.has(pull.object.path)) {
         warn(
-          `pull expression ${quoted(expression)} is ignored: another one before it makes ` +
+          `pull expression ${quotedUrl(expression)} is ignored: another one before it makes ` +
             `${printable(pull.object.path)} already; give it another local name`,
         );
         return;
@@ -67,7 +68,9 @@ function collectPulls(
       byObject.set(pull.object.path, pull);
     } catch (error) {
       const { message, hint } = RdpullError.from(error);
-      const subject = message.startsWith('pull expression') ? '' : `pull expression ${quoted(expression)}: `;
+      const subject = message.startsWith('pull expression')
+        ? ''
+        : `pull expression ${quotedUrl(expression)}: `;
       warn(`${subject}${message}; ${hint}`);
     }
   }

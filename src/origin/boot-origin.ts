@@ -1,5 +1,5 @@
-import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { loadOptionUri } from './device-path.ts';
 import { decodeEfiString, EFIVARFS, readEfiVariable } from './efi-variable.ts';
@@ -66,7 +66,7 @@ function checkedUrl(url: string, source: BootOriginSource): string {
   if (isHttpUrl(url)) return url;
   throw new RdpullError(
     'bad-url',
-    `the EFI variable ${source} says that this machine was booted from ${quoted(url)}, which is no http or https URL`,
+    `the EFI variable ${source} says that this machine was booted from ${quotedUrl(url)}, which is no http or https URL`,
     'boot over HTTP, or write the whole URL into the pull expression instead of bootorigin',
   );
 }

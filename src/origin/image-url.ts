@@ -1,5 +1,5 @@
-import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 
@@ -24,7 +24,7 @@ export function imageUrls(name: string | undefined, type: ImageType, bootUrl: st
   if (stem === '') {
     throw new RdpullError(
       'bad-url',
-      `the image cannot be named after the boot URL ${quoted(bootUrl)}: it names no file`,
+      `the image cannot be named after the boot URL ${quotedUrl(bootUrl)}: it names no file`,
       "write the image's file name at the end of the pull expression, behind the second colon",
     );
   }

@@ -1,5 +1,6 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 import type { ImageType } from './image-class.ts';
 import { lastComponent } from './url.ts';
 
@@ -67,7 +68,7 @@ export function deriveImageName(url: string, type: ImageType): string {
   if (name !== undefined && defect === undefined) return name;
   throw new RdpullError(
     'bad-image-name',
-    `no local name can be derived from ${quoted(url)}: ` +
+    `no local name can be derived from ${quotedUrl(url)}: ` +
       (name === undefined ? 'it names no file' : `${quoted(name)}, which is what remains of it, ${defect}`),
     'give the local name yourself',
   );

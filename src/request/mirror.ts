@@ -12,8 +12,8 @@ export function mirrorDefect(url: string): PlaceholderDefect | undefined {
 }
 
 /**
- * Whether a colon stands in a mirror's URL, where it should be escaped and nobody will: behind the scheme, before a port
- * and in an IPv6 address. No local name begins with what follows there.
+ * Whether a colon stands in a mirror's URL, where it should be escaped and nobody will: behind the scheme, in a login,
+ * before a port and in an IPv6 address. No local name begins with what follows there.
  *
  * @param word the option so far
  */
@@ -21,5 +21,6 @@ export function isMirrorColon(word: string, following: string): boolean {
   if (!word.startsWith('mirror=')) return false;
   if (/^mirror=(?:https?|file)$/.test(word)) return following.startsWith('/');
   if (!/^mirror=https?:\/\/[^/?#]*$/.test(word)) return false;
+  if (/^[^/?#,]*@/.test(following)) return true;
   return word.lastIndexOf('[') > word.lastIndexOf(']') || /^\d{1,5}\//.test(following);
 }

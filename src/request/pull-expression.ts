@@ -1,5 +1,5 @@
-import { quoted } from '../console/printable.ts';
 import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl, withoutPasswords } from '../console/shown-url.ts';
 import { parseBoolean } from './boolean.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect } from './image-name.ts';
@@ -60,12 +60,14 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
  */
 export function parsePullExpression(expression: string, warn: (message: string) => void): PullRequest {
-  const subject = `pull expression ${quoted(expression)}`;
-  const refusal: Refusal = (code, what, hint) => new RdpullError(code, `${subject} ${what}`, hint);
+  const subject = `pull expression ${quotedUrl(expression)}`;
+  const discreet = (text: string) => withoutPasswords(text, expression);
+  const refusal: Refusal = (code, what, hint) =>
+    new RdpullError(code, discreet(`${subject} ${what}`), discreet(hint));
 
   const fields = splitFields(expression, refusal);
   checkLocal(fields.local, refusal);
-  const options = parseOptions(fields.options, (what) => warn(`${subject}: ${what}`), refusal);
+  const options = parseOptions(fields.options, (what) => warn(discreet(`${subject}: ${what}`)), refusal);
   const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
 
   const { imageClass, verify, mirrors, readOnly, blockdev, overcommit, runtime } = options;
@@ -153,7 +155,7 @@ function checkLocal(local: string | undefined, refusal: Refusal): void {
   if (local === undefined || defect === undefined) return;
   throw refusal(
     'bad-image-name',
-    `has an unusable local name: ${quoted(local)} ${defect}`,
+    `has an unusable local name: ${quotedUrl(local)} ${defect}`,
     'write a plain file name between the first and the second colon',
   );
 }
@@ -183,7 +185,7 @@ function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remo
     if (isUrlText(text)) return { kind: 'bootorigin', name: text === '' ? undefined : text };
     throw refusal(
       'bad-url',
-      `has an unusable file name: ${quoted(text)} holds characters that a URL cannot`,
+      `has an unusable file name: ${quotedUrl(text)} holds characters that a URL cannot`,
       'percent-encode the file name',
     );
   }
@@ -191,7 +193,7 @@ function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remo
   if (defect === undefined) return { kind: 'url', url: text };
   throw refusal(
     'bad-url',
-    `has an unusable URL: ${quoted(text)} ${defect}`,
+    `has an unusable URL: ${quotedUrl(text)} ${defect}`,
     text.startsWith('//')
       ? 'a colon is missing: write OPTIONS:LOCAL:URL, in which LOCAL may be empty'
       : 'write the URL behind the second colon, as http://HOST/FILE or https://HOST/FILE',
@@ -260,11 +262,11 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
           // Ignoring this one could leave a weaker mode in force than the one that was meant.
           throw refusal(
             'bad-expression',
-            `has an unusable digest: ${quoted(word)} is not verify=sha256: and 64 hexadecimal digits`,
+            `has an unusable digest: ${quotedUrl(word)} is not verify=sha256: and 64 hexadecimal digits`,
             'paste the whole SHA-256 of the file as the server sends it (sha256sum prints it)',
           );
         } else {
-          warn(`${quoted(word)} is ignored: ${suggestion(value, VERIFY_MODES, 'verify=')}`);
+          warn(`${quotedUrl(word)} is ignored: ${suggestion(value, VERIFY_MODES, 'verify=')}`);
         }
         break;
       }
@@ -272,12 +274,12 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         const defect = mirrorDefect(value);
         if (defect === undefined) options.mirrors.push(value);
         // The others, and the URL itself, may still save the boot.
-        else warn(`${quoted(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
+        else warn(`${quotedUrl(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
         break;
       }
       case 'runtime=': {
         const runtime = parseBoolean(value);
-        if (runtime === undefined) warn(`${quoted(word)} is ignored: write runtime=yes or runtime=no`);
+        if (runtime === undefined) warn(`${quotedUrl(word)} is ignored: write runtime=yes or runtime=no`);
         else options.runtime = runtime;
         break;
       }
@@ -289,8 +291,8 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         const meant = nearest(key, PULL_OPTIONS);
         warn(
           meant === undefined
-            ? `unknown option ${quoted(word)} is ignored: valid are ${PULL_OPTIONS.join(', ')}`
-            : `unknown option ${quoted(word)} is ignored: did you mean ${quoted(meant.endsWith('=') ? meant + value : meant)}?`,
+            ? `unknown option ${quotedUrl(word)} is ignored: valid are ${PULL_OPTIONS.join(', ')}`
+            : `unknown option ${quotedUrl(word)} is ignored: did you mean ${quotedUrl(meant.endsWith('=') ? meant + value : meant)}?`,
         );
       }
     }
@@ -310,7 +312,7 @@ function missingHint(valid: readonly string[], unknown: readonly string[]): stri
   const hint = `add ${valid.slice(0, -1).join(', ')} or ${valid.at(-1)} to the options`;
   for (const word of unknown) {
     const meant = nearest(word, valid);
-    if (meant !== undefined) return `${hint} (is ${quoted(word)} meant to be ${quoted(meant)}?)`;
+    if (meant !== undefined) return `${hint} (is ${quotedUrl(word)} meant to be ${quotedUrl(meant)}?)`;
   }
   return hint;
 }

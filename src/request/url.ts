@@ -1,5 +1,5 @@
-import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
 
 /**
  * Whether `text` may be part of a URL: printable ASCII and the space. systemd lets control characters pass too; no
@@ -75,7 +75,7 @@ function hostEnd(url: string): number {
   if (colon > 0 && end > host) return end;
   throw new RdpullError(
     'bad-url',
-    `${quoted(url)} is not a URL: it names no host`,
+    `${quotedUrl(url)} is not a URL: it names no host`,
     'write the URL as http://HOST/FILE or https://HOST/FILE',
   );
 }

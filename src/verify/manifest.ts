@@ -86,7 +86,7 @@ function parseLine(line: string, number: number): ManifestEntry | undefined {
 
   const name = match?.[1] === '' ? written : unescapeName(written);
   if (name === undefined) return undefined;
-  return { name: name.replace(/^\.\//, ''), digest: digest.toLowerCase(), line: number };
+  return { name: name.replace(/^\.\/(?=.)/, ''), digest: digest.toLowerCase(), line: number };
 }
 
 /** Undoes the escapes of sha256sum (coreutils, digest.c, filename_unescape); undefined when there is another one. */

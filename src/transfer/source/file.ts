@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
+import { shownUrl } from '../../console/shown-url.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import type { ByteRange, RangeRequest, Source } from './source.ts';
 
@@ -20,7 +21,7 @@ export function pathOfFileUrl(url: string): string {
   } catch (error) {
     throw new RdpullError(
       'bad-url',
-      `${printable(url)} does not name a file of this machine`,
+      `${shownUrl(url)} does not name a file of this machine`,
       'write it as file:///PATH, with special characters percent-encoded',
       { cause: error },
     );

@@ -6,9 +6,12 @@ export interface Login {
   readonly authorization: string;
 }
 
-/** Separates `https://USER:PASSWORD@HOST/FILE` into the URL without the login, and the login. */
+/**
+ * Separates `https://USER:PASSWORD@HOST/FILE` into the URL without the login, which the last `@` ends, and the login. A
+ * backslash is a slash, as for the URL Standard (section 4.4).
+ */
 export function splitLogin(url: string): { readonly url: string; readonly login: Login | undefined } {
-  const match = /^(https?:\/\/)([^/?#@]*)@(.*)$/s.exec(url);
+  const match = /^(https?:\/\/[/\\]*)([^/\\?#]*)@(.*)$/s.exec(url);
   const [, scheme = '', userInfo = '', rest = ''] = match ?? [];
   const bare = scheme + rest;
   if (match === null || !URL.canParse(bare)) return { url, login: undefined };

@@ -68,7 +68,7 @@ async function fetchOnce(
           'check what the server answers for this URL',
         );
       }
-      parts.push(chunk.slice());
+      parts.push(new Uint8Array(chunk));
     }
     return Buffer.concat(parts);
   } finally {

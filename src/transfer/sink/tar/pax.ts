@@ -1,3 +1,4 @@
+import { printable } from '../../../console/printable.ts';
 import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { readSparseMap01, SparseMap } from './sparse-map.ts';
@@ -287,6 +288,6 @@ function isDigit(byte: number | undefined): boolean {
 
 function invalid(key: string, value: Uint8Array): Error {
   return malformed(
-    `an extended (PAX) header of the tar archive has an invalid ${key}: ${printableName(value.subarray(0, 40))}`,
+    `an extended (PAX) header of the tar archive has an invalid ${printable(key)}: ${printableName(value.subarray(0, 40))}`,
   );
 }

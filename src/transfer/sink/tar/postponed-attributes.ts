@@ -98,7 +98,7 @@ function aclBytes(acl: Acl | undefined): number {
   return acl instanceof Uint8Array ? acl.length : acl.length * ACL_ENTRY_BYTES;
 }
 
-/** The reader's bytes are views of a whole PAX header. */
+/** The bytes of the reader are views of a whole PAX header, in a Buffer, whose slice() would be one more. */
 function ownCopy(acl: Acl | undefined): Acl | undefined {
-  return acl instanceof Uint8Array ? acl.slice() : acl;
+  return acl instanceof Uint8Array ? new Uint8Array(acl) : acl;
 }

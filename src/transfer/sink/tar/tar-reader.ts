@@ -415,7 +415,8 @@ export class TarReader {
 
   #announce(member: TarMember): void {
     this.#members++;
-    this.#lastPath = member.path.slice();
+    // A copy, which slice() of a Buffer would not be: errors name it after the next chunk has come.
+    this.#lastPath = new Uint8Array(member.path);
     this.#handler.member(member);
     this.#forgetPreceding();
   }

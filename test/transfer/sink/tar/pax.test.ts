@@ -33,6 +33,12 @@ describe('extended attributes', () => {
     );
   });
 
+  test('cannot write to the terminal by their names', () => {
+    expect(() => enter(['LIBARCHIVE.xattr.\x1b[2J\0', 'no*base64'])).toThrow(
+      'invalid LIBARCHIVE.xattr.\\x1b[2J\\x00: "no*base64"',
+    );
+  });
+
   test('are taken as they are when both forms are there, in either order', () => {
     const raw = ['SCHILY.xattr.user.a', 'raw'] as const;
     const encoded = ['LIBARCHIVE.xattr.user.a', Buffer.from('64').toString('base64')] as const;

@@ -71,6 +71,21 @@ describe('the end of the archive', () => {
     expect(failure(Buffer.concat([file, file.subarray(0, 512)])).code).toBe('stream-truncated');
   });
 
+  test('names the last member, also when its header is long overwritten', () => {
+    const chunk = new Uint8Array(1);
+    const reader = new TarReader(
+      { member: () => undefined, fileData: () => undefined, fileEnd: () => undefined },
+      { warn: () => undefined, limits: DEFAULT_TAR_LIMITS },
+    );
+    const feed = () => {
+      for (const byte of Buffer.concat([file, Buffer.alloc(512, 'x')])) {
+        chunk[0] = byte;
+        reader.write(chunk);
+      }
+    };
+    expect(feed).toThrow('the tar archive is damaged: at byte 1024, after "f", there is no header');
+  });
+
   test('within a file names it and says how much is missing', () => {
     const error = failure(tarMember({ name: 'usr/bin/env' }, 'x'.repeat(2000)).subarray(0, 512 + 1500));
     expect(error.code).toBe('stream-truncated');
