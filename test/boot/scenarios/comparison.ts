@@ -18,7 +18,7 @@ const AGENTS: readonly Agent[] = ['systemd', 'rdpull'];
 export const scenarios: readonly Scenario[] = [
   {
     name: 'comparison-direct',
-    title: "an image of 300 MB in xz, explicit URL: systemd's own import and rdpull",
+    title: "an image of 80 MB in xz, explicit URL: systemd's own import and rdpull",
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       await fill(tree);
@@ -62,10 +62,10 @@ async function compared(
   lab.notes.push(`${agent.padEnd(8)}${whereTheTimeGoes(guest, server)}`);
 }
 
-/** Some 100 MB of programs, which xz packs to a third. */
+/** Some 50 MB of programs, which xz packs to a third. */
 async function fill({ directory }: RootTree): Promise<void> {
   const programs = path.join(await toolbox('forky'), 'usr/lib/x86_64-linux-gnu');
   const script =
-    'mkdir "$2/fill"; tar -C "$1" -c --exclude=perl --exclude=gconv . | head -c 120M | tar -C "$2/fill" -x || true';
+    'mkdir "$2/fill"; tar -C "$1" -c --exclude=perl --exclude=gconv . | head -c 48M | tar -C "$2/fill" -x || true';
   await tool(['sh', '-euc', `${script} 2>&1`, 'sh', programs, directory]);
 }

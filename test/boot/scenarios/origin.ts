@@ -11,6 +11,9 @@ import { makeUki } from '../uki.ts';
 
 const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no,bootorigin::';
 
+/** On a busy host an emulated machine may need longer than the usual 90 seconds to find its disk. */
+const PATIENCE = 'systemd.default_device_timeout_sec=600';
+
 /** Who tells where the machine was booted from. */
 export const scenarios: readonly Scenario[] = [
   {
@@ -42,7 +45,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'local-disk',
-    title: 'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of it changes',
+    title:
+      'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of its root changes',
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       const disk = await makeBootableDisk(lab, tree);
@@ -56,8 +60,9 @@ export const scenarios: readonly Scenario[] = [
       await expectBooted(lab, guest, tree);
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/vda2 `));
       await guest.switchedOff();
-      // Fails, and says where they differ first.
-      await tool(['cmp', disk, `${disk}.before`]);
+      // It fails when they differ. In the ESP, between these, the firmware notes when it has read the UKI.
+      for (const part of ['--bytes=1MiB', '--ignore-initial=257MiB'])
+        await tool(['cmp', part, disk, `${disk}.before`]);
     },
   },
 ];
@@ -72,7 +77,7 @@ async function serveImage(lab: Lab): Promise<RootTree> {
 /** A disk with an ESP that holds the UKI, and a root partition. */
 async function makeBootableDisk(lab: Lab, tree: RootTree): Promise<string> {
   await makeUki(
-    { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${EXPRESSION}` },
+    { initrd: await lab.initrd('forky'), commandLine: `${CONSOLE} ${PATIENCE} ${EXPRESSION}` },
     lab.file('image.efi'),
   );
   // systemd checks an ext4, and writes to it what it has found.

@@ -33,7 +33,7 @@ const DECEITS: readonly Deceit[] = [
   {
     name: 'signature-missing',
     title: 'verify=signature: an image without a signature does not boot',
-    said: /rdpull\[\d+\]: error: .*signature/i,
+    said: /rdpull\[\d+\]: error: nobody has signed the checksums of .*root\.raw\.xz/,
     spoil: (served) => fs.rmSync(`${served}/SHA256SUMS.gpg`),
   },
   {
