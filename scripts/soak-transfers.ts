@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { DEFAULT_LIMITS } from '../src/transfer/limits.ts';
+import { DEFAULT_MEMORY } from '../src/transfer/pipeline/memory.ts';
 import { runTransfer } from '../src/transfer/transfer.ts';
 import { sampleOf } from './soak-runs.ts';
 
@@ -23,6 +24,7 @@ for (let number = 1; number <= Number(count); number++) {
       sideFiles: () => [],
       overcommit: false,
       limits: DEFAULT_LIMITS,
+      memory: DEFAULT_MEMORY,
     },
     { ca: [], login: undefined, signal },
     {
