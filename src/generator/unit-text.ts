@@ -29,8 +29,11 @@ export function settingDefect(text: string): string | undefined {
   return undefined;
 }
 
-/** What {@link settingDefect} finds, in any line of a unit file but for line feeds. */
-const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|[^\S\n]$|\\$|^(?:# |\w+=)[^\S\n]/m;
+/**
+ * What {@link settingDefect} finds, in any line of a unit file but for line feeds. Without the flag `m`, to which U+2028
+ * ends a line, too.
+ */
+const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|(?:[^\S\n]|\\)(?![^\n])|(?<![^\n])(?:# |\w+=)[^\S\n]/;
 
 /**
  * The text of a unit file. Every value must be free of what {@link settingDefect} finds: no value, wherever it comes

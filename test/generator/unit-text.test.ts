@@ -113,6 +113,13 @@ describe('a unit file', () => {
     }
   });
 
+  test('has one line for what only Unicode takes for several', () => {
+    const value = 'a\u2028 b\u2029= c \u2028\\\u2028x';
+    expect(unitText([value], [{ name: 'Unit', settings: [['Description', value]] }])).toBe(
+      `# ${value}\n\n[Unit]\nDescription=${value}\n`,
+    );
+  });
+
   test('is laid out for people', () => {
     expect(
       unitText(
