@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Inputs } from './bench-inputs.ts';
 import { type Peer, PULLED } from './bench-peers.ts';
 import { shell } from './bench-shell.ts';
+import { LIMIT_TARGET } from './bench-targets.ts';
 import { measure, medianUsage, ratioOf, type Usage } from './bench-usage.ts';
 
 /** All peers at the same task. */
@@ -22,17 +23,29 @@ export type Row =
       readonly median: Usage;
       /** rdpull's median divided by this one's. */
       readonly rdpullRatio: Usage;
+      /** What that ratio of wall times is to be at most. */
+      readonly target?: number;
     };
 
 /** Who takes part in a comparison, and who cannot. */
 export type Entry =
   | { readonly peer: string; readonly unable: string }
-  | { readonly peer: string; readonly verified: string; run(): Promise<Usage> };
+  | {
+      readonly peer: string;
+      readonly verified: string;
+      /** What rdpull's wall time may be of this one's; `slowest`: {@link LIMIT_TARGET}, if none of these is slower. */
+      readonly target?: number | 'slowest';
+      run(): Promise<Usage>;
+    };
 
-/** Where the runs take place: a server, and a directory for what they leave. */
+/** Where the runs take place. */
 export interface Site {
+  /** Of the server. */
   readonly url: string;
+  /** A directory for what the measuring leaves. */
   readonly scratch: string;
+  /** A directory on the file system that is pulled to. */
+  readonly destination: string;
 }
 
 /** Lets all entries take turns, `rounds` times. The first is rdpull. */
@@ -46,15 +59,23 @@ export async function compare(title: string, entries: readonly Entry[], rounds: 
   }
   const medians = new Map(able.map(({ entry, runs }) => [entry.peer, { runs, median: medianUsage(runs) }]));
   const rdpull = able[0] && medians.get(able[0].entry.peer)?.median;
+  const slowest = Math.max(
+    ...able.flatMap(({ entry }) =>
+      entry.target === 'slowest' ? [medians.get(entry.peer)?.median.wall ?? 0] : [],
+    ),
+  );
   const rows = entries.map((entry): Row => {
     const measured = medians.get(entry.peer);
     if ('unable' in entry) return entry;
     if (measured === undefined || rdpull === undefined) throw new Error(`${entry.peer} was not measured`);
+    const bounding = entry.target === 'slowest' && measured.median.wall === slowest;
+    const target = entry.target === 'slowest' ? (bounding ? LIMIT_TARGET : undefined) : entry.target;
     return {
       peer: entry.peer,
-      verified: entry.verified,
+      verified: bounding ? 'the limit of this machine' : entry.verified,
       ...measured,
       rdpullRatio: ratioOf(rdpull, measured.median),
+      ...(target !== undefined && { target }),
     };
   });
   return { title, rows };
@@ -68,6 +89,7 @@ export async function compare(title: string, entries: readonly Entry[], rounds: 
 export async function pullEntries(
   peers: readonly Peer[],
   fileName: string,
+  targets: Readonly<Record<string, number>>,
   { inputs, trial }: { readonly inputs: Inputs; readonly trial: Inputs },
   site: Site,
 ): Promise<Entry[]> {
@@ -76,7 +98,15 @@ export async function pullEntries(
     const { name, verified } = peer;
     const outcome = await pull(peer, trial, fileName, site);
     if (typeof outcome === 'string') entries.push({ peer: name, unable: outcome });
-    else entries.push({ peer: name, verified, run: () => pullSurely(peer, inputs, fileName, site) });
+    else {
+      const target = targets[name];
+      entries.push({
+        peer: name,
+        verified,
+        ...(target !== undefined && { target }),
+        run: () => pullSurely(peer, inputs, fileName, site),
+      });
+    }
   }
   return entries;
 }
@@ -92,9 +122,9 @@ async function pull(
   peer: Peer,
   { directory, image }: Inputs,
   fileName: string,
-  { url, scratch }: Site,
+  { url, scratch, destination }: Site,
 ): Promise<Usage | string> {
-  const target = path.join(scratch, 'target');
+  const target = path.join(destination, 'target');
   const stagePeaks = path.join(scratch, 'stage-peaks');
   fs.mkdirSync(target);
   // What others have still to write must not be counted here.

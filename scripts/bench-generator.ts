@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Entry } from './bench-comparison.ts';
+import { SYSTEMD_TREE } from './bench-peers.ts';
 import { measure } from './bench-usage.ts';
 
 /** On a tmpfs, as /run/systemd/generator is. */
 const UNITS = '/dev/shm';
-const SYSTEMD_TREE = path.resolve('dist/systemd/forky');
 const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no:root:http://192.0.2.1:8081/image.raw.xz';
 
 /** Command lines that a generator may find. */

@@ -14,16 +14,22 @@ export interface Packing {
   readonly script: string;
 }
 
-/** Level 3 and 12 MiB blocks (three times the dictionary) are what mkosi makes of a disk image. */
-export const PACKINGS: readonly Packing[] = [
+/**
+ * Level 3 and 12 MiB blocks (three times the dictionary) are what mkosi makes of a disk image, level 6 and 24 MiB what
+ * `xz -T0` does.
+ */
+export const PACKINGS = [
   { format: 'xz-single', fileName: 'image.single.raw.xz', script: 'xz -T1 -3 <"$1" >"$2"' },
   { format: 'xz-multi', fileName: 'image.multi.raw.xz', script: 'xz -T0 -3 <"$1" >"$2"' },
+  { format: 'xz-multi-6', fileName: 'image.multi6.raw.xz', script: 'xz -T0 -6 <"$1" >"$2"' },
   { format: 'zstd', fileName: 'image.raw.zst', script: 'zstd -q -T0 <"$1" >"$2"' },
   { format: 'gzip', fileName: 'image.raw.gz', script: 'gzip <"$1" >"$2"' },
   { format: 'raw', fileName: 'image.raw', script: 'ln "$1" "$2"' },
-];
+] as const satisfies readonly Packing[];
 
-/** A directory to serve: one image in all packings, and SHA256SUMS. */
+export type Format = (typeof PACKINGS)[number]['format'];
+
+/** A directory to serve: one image in some packings, and SHA256SUMS. */
 export interface Inputs {
   readonly directory: string;
   /** The unpacked image. */
@@ -37,8 +43,13 @@ export interface Inputs {
  *
  * The files are picked by a hash of their names: the same ones on the same machine, and a fair sample of them.
  */
-export function makeImageInputs(cache: string, mebibytes: number, note: (text: string) => void): Inputs {
-  return makeInputs(path.join(cache, `usr-${mebibytes}-mib`), note, (image) => {
+export function makeImageInputs(
+  cache: string,
+  mebibytes: number,
+  packings: readonly Packing[],
+  note: (text: string) => void,
+): Inputs {
+  return makeInputs(path.join(cache, `usr-${mebibytes}-mib`), packings, note, (image) => {
     const tree = `${image}.tree`;
     const names = `${image}.names`;
     const { files, bytes } = pickFiles(mebibytes * MIB);
@@ -56,36 +67,44 @@ export function makeImageInputs(cache: string, mebibytes: number, note: (text: s
 
 /** 1 KiB of noise and its packings: what is left of a pull when there is nothing to pull. */
 export function makeTinyInputs(cache: string, note: (text: string) => void): Inputs {
-  return makeInputs(path.join(cache, 'tiny'), note, (image) => {
+  return makeInputs(path.join(cache, 'tiny'), PACKINGS, note, (image) => {
     fs.writeFileSync(image, crypto.getRandomValues(new Uint8Array(1024)));
   });
 }
 
-/** Makes the directory under another name, so that an interrupted run leaves no half of it for the next. */
+/** What is there already is taken as it is. Each file is made under another name, so that no half of it stays. */
 function makeInputs(
   directory: string,
+  packings: readonly Packing[],
   note: (text: string) => void,
   makeImage: (image: string) => void,
 ): Inputs {
-  const source = path.join(directory, 'source');
-  if (!fs.existsSync(directory)) {
-    const unfinished = `${directory}.unfinished`;
-    fs.rmSync(unfinished, { recursive: true, force: true });
-    fs.mkdirSync(unfinished, { recursive: true });
-    note(`making ${directory}, once`);
-    const image = path.join(unfinished, 'source');
-    makeImage(image);
-    for (const { format, fileName, script } of PACKINGS) {
-      note(`  packing: ${format}`);
-      shell(script, image, path.join(unfinished, fileName));
-    }
-    shell('cd "$1" && sha256sum image.* >SHA256SUMS', unfinished);
-    fs.renameSync(unfinished, directory);
+  const image = path.join(directory, 'source');
+  fs.mkdirSync(directory, { recursive: true });
+  once(image, (unfinished) => {
+    note(`making ${image}`);
+    makeImage(unfinished);
+  });
+  for (const { format, fileName, script } of packings) {
+    once(path.join(directory, fileName), (unfinished) => {
+      note(`packing it: ${format}`);
+      shell(script, image, unfinished);
+    });
   }
-  return { directory, image: source, bytes: fs.statSync(source).size };
+  shell('cd "$1" && sha256sum image.* >SHA256SUMS', directory);
+  return { directory, image, bytes: fs.statSync(image).size };
 }
 
-function pickFiles(wanted: number): { files: string[]; bytes: number } {
+export function once(file: string, make: (unfinished: string) => void): void {
+  if (fs.existsSync(file)) return;
+  const unfinished = path.join(path.dirname(file), `unfinished-${path.basename(file)}`);
+  fs.rmSync(unfinished, { recursive: true, force: true });
+  make(unfinished);
+  fs.renameSync(unfinished, file);
+}
+
+/** Some `wanted` bytes of files of `least` bytes or more below /usr, the same ones each time, named from the root. */
+export function pickFiles(wanted: number, least = 0): { files: string[]; bytes: number } {
   const found = shell(`find /usr -xdev -type f -printf '%s %P\\n' 2>/dev/null || true`);
   const candidates = found
     .split('\n')
@@ -94,7 +113,7 @@ function pickFiles(wanted: number): { files: string[]; bytes: number } {
       const file = `usr/${line.slice(space + 1)}`;
       return { file, bytes: Number(line.slice(0, space)), order: Bun.hash.wyhash(file) };
     })
-    .filter((candidate) => candidate.bytes <= wanted * LARGEST_PART)
+    .filter((candidate) => candidate.bytes >= least && candidate.bytes <= wanted * LARGEST_PART)
     .sort((a, b) => (a.order < b.order ? -1 : 1));
   const files: string[] = [];
   let bytes = 0;

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import os from 'node:os';
+import { SYSTEMD_262_PULL } from './bench-peers.ts';
 import { shell } from './bench-shell.ts';
 
 /** What a figure is worthless without. */
@@ -35,6 +36,10 @@ export function describeVersions(rdpull: string): Readonly<Record<string, string
   return {
     rdpull: versionOf('"$1" --version'),
     systemd: versionOf('/usr/lib/systemd/systemd-pull --version'),
+    'systemd of forky': versionOf(`${SYSTEMD_262_PULL.join(' ')} --version`),
+    'liblzma in rdpull': versionOf(
+      "strings -n 3 dist/libraries/liblzma.so | awk '/^5[.][0-9.]+$/ { version = $0 } END { print version }'",
+    ),
     curl: versionOf('curl --version'),
     xz: versionOf('xz --version'),
     zstd: versionOf('zstd --version'),

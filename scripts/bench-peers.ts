@@ -1,6 +1,14 @@
 import path from 'node:path';
 
 const SYSTEMD_PULL = '/usr/lib/systemd/systemd-pull';
+/** Made by scripts/systemd-tree. */
+export const SYSTEMD_TREE = path.resolve('dist/systemd/forky');
+export const SYSTEMD_262_PULL = [`${SYSTEMD_TREE}/run`, 'usr/lib/systemd/systemd-pull'] as const;
+
+/** Names that targets are set for. */
+export const SYSTEMD_262 = 'systemd-pull 262';
+export const SYSTEMD_252 = 'systemd-pull 252 --direct';
+export const PIPELINE = 'curl | tee | xz | dd';
 
 /** What a peer is to do: pull `url`/`fileName`, and leave it unpacked as {@link PULLED} in `target`. */
 export interface Task {
@@ -19,7 +27,7 @@ export interface Peer {
   readonly pipeline: boolean;
 }
 
-const PULLED_NAME = 'pulled';
+export const PULLED_NAME = 'pulled';
 /** The name of the unpacked image. */
 export const PULLED = `${PULLED_NAME}.raw`;
 
@@ -30,16 +38,7 @@ export const PULLED = `${PULLED_NAME}.raw`;
  * fsync(2), dd is told to.
  */
 export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
-  const systemdPull = (task: Task, ...options: readonly string[]) => [
-    SYSTEMD_PULL,
-    'raw',
-    '--settings=no',
-    '--roothash=no',
-    '--roothash-signature=no',
-    '--verity=no',
-    ...options,
-    `${task.url}/${task.fileName}`,
-  ];
+  const companions = ['--settings=no', '--roothash=no', '--roothash-signature=no', '--verity=no'];
   return [
     {
       name: 'rdpull',
@@ -56,30 +55,38 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
       pipeline: false,
     },
     {
-      name: 'systemd-pull',
+      name: SYSTEMD_262,
       verified: 'SHA256SUMS',
       command: (task) => [
-        ...systemdPull(task, '--verify=checksum', `--image-root=${task.target}`),
+        ...SYSTEMD_262_PULL,
+        'raw',
+        ...companions,
+        // Without a second, pristine copy.
+        '--keep-download=no',
+        '--verify=checksum',
+        `--image-root=${task.target}`,
+        `${task.url}/${task.fileName}`,
         PULLED_NAME,
       ],
       pipeline: false,
     },
     {
-      // When it verifies, systemd 252 keeps all that it unpacks in memory as well: this line is without that.
-      name: 'systemd-pull --verify=no',
+      // At its leanest: when it verifies, it keeps all that it unpacks in memory as well, and otherwise a second copy.
+      name: SYSTEMD_252,
       verified: 'nothing',
-      command: (task) => [...systemdPull(task, '--verify=no', `--image-root=${task.target}`), PULLED_NAME],
+      command: (task) => [
+        SYSTEMD_PULL,
+        'raw',
+        ...companions,
+        '--verify=no',
+        '--direct',
+        `${task.url}/${task.fileName}`,
+        path.join(task.target, PULLED),
+      ],
       pipeline: false,
     },
     {
-      // At its leanest: also without the second, pristine copy that it otherwise keeps.
-      name: 'systemd-pull --verify=no --direct',
-      verified: 'nothing',
-      command: (task) => [...systemdPull(task, '--verify=no', '--direct'), path.join(task.target, PULLED)],
-      pipeline: false,
-    },
-    {
-      name: 'curl | tee | xz | dd',
+      name: PIPELINE,
       verified: 'sha256sum',
       command: ({ url, fileName, target }, stagePeaks) => [
         'bash',

@@ -1,6 +1,18 @@
 import type { Comparison, Row } from './bench-comparison.ts';
 
-const HEADINGS = ['', 'wall', '(min - max)', 'CPU', 'RSS', 'RSS of all', 'wall', 'CPU', 'RSS', 'verified by'];
+const HEADINGS = [
+  '',
+  'wall',
+  '(min - max)',
+  'CPU',
+  'RSS',
+  'RSS of all',
+  'wall',
+  'CPU',
+  'RSS',
+  'target',
+  'verified by',
+];
 
 /** The comparisons as a plain text table. The ratios are rdpull's figure divided by the peer's: below 1, rdpull wins. */
 export function table(comparisons: readonly Comparison[]): string {
@@ -26,8 +38,8 @@ export function table(comparisons: readonly Comparison[]): string {
 
 function rowCells(row: Row): string[] {
   const name = `  ${row.peer}`;
-  if ('unable' in row) return [name, '-', '', '-', '-', '-', '-', '-', '-', row.unable];
-  const { median, rdpullRatio, runs } = row;
+  if ('unable' in row) return [name, '-', '', '-', '-', '-', '-', '-', '-', '', row.unable];
+  const { median, rdpullRatio, runs, target } = row;
   const walls = runs.map(({ wall }) => wall);
   return [
     name,
@@ -37,8 +49,30 @@ function rowCells(row: Row): string[] {
     quantity(median.rss * 1024),
     quantity(median.rssOfAll * 1024),
     ...[rdpullRatio.wall, rdpullRatio.cpu, rdpullRatio.rss].map((ratio) => ratio.toFixed(2)),
+    target === undefined ? '' : `${met(row) ? 'met' : 'MISSED'}, <= ${target.toFixed(2)}`,
     row.verified,
   ];
+}
+
+function met(row: Row): boolean {
+  return 'unable' in row || row.target === undefined || row.rdpullRatio.wall <= row.target;
+}
+
+/** How many targets there are, and which of them are missed. */
+export function verdict(comparisons: readonly Comparison[]): string {
+  const aimed = comparisons.flatMap(({ title, rows }) =>
+    rows.flatMap((row) =>
+      'unable' in row || row.target === undefined ? [] : [{ title, row, target: row.target }],
+    ),
+  );
+  const missed = aimed.filter(({ row }) => !met(row));
+  return [
+    `Targets met: ${aimed.length - missed.length} of ${aimed.length}.`,
+    ...missed.map(
+      ({ title, row, target }) =>
+        `Missed: ${title}, ${row.peer}: ${row.rdpullRatio.wall.toFixed(2)}, to be at most ${target.toFixed(2)}.`,
+    ),
+  ].join('\n');
 }
 
 /** `milliseconds` with three digits or so. */

@@ -2,41 +2,60 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Comparison, compare, type Entry, pullEntries } from './bench-comparison.ts';
+import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
 import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
+import { limitEntries } from './bench-limits.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
 import { peers } from './bench-peers.ts';
 import { type Server, serve } from './bench-server.ts';
 import { shell } from './bench-shell.ts';
-import { quantity, table } from './bench-table.ts';
+import { quantity, table, verdict } from './bench-table.ts';
+import { makeTarInputs, tarEntries } from './bench-tar.ts';
+import { START_TARGET, TARGETS } from './bench-targets.ts';
 import { measure } from './bench-usage.ts';
-
-const HELP = `Usage: scripts/bench [OPTIONS]
-
-Pulls the same files from the same server with rdpull, systemd-pull and curl | tee | xz | dd, in turns, and prints
-what each of them cost. The results are compared with the image byte for byte, outside of the timing.
-
-Options:
-  --size=MIB         size of the files in the image (default: 512)
-  --rounds=N         runs of each, of which the median counts (default: 5)
-  --formats=LIST     of ${PACKINGS.map(({ format }) => format).join(',')} (default: all)
-  --rdpull=FILE      the executable to measure (default: dist/rdpull)
-  --json             print everything, each single run too, as JSON
-  --help             show this text`;
 
 const METHOD = `Medians. wall: until the image is on the disk (fsync) and verified as said. CPU: user and system time of all
 processes. RSS: peak of the largest process; of all: sum of the peaks of a pipeline's stages. The ratios are rdpull's
 figure divided by that of the line: below 1, rdpull needs less. nginx serves from the page cache over loopback.`;
 
 const CACHE = path.resolve('dist/bench');
+/** Sizes that show how the cost grows, MiB of files. */
+const GROWTH = [256, 1024, 4096] as const;
+const GROWTH_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'zstd']);
+
+const note = (text: string) => console.error(`bench: ${text}`);
+
+const HELP = `Usage: scripts/bench [OPTIONS]
+
+Pulls the same files from the same server with rdpull, systemd-pull and curl | tee | xz | dd, in turns, and prints
+what each of them cost, and whether rdpull's targets are met. The results are compared byte for byte, outside of the
+timing. The files are made once, in dist/bench; after that it takes about ten minutes.
+
+Options:
+  --size=MIB         size of the files in the image (default: 256)
+  --rounds=N         runs of each, of which the median counts (default: 5)
+  --formats=LIST     of ${PACKINGS.map(({ format }) => format).join(',')} (default: all)
+  --only=LIST        of pull,tar,start,generator (default: all)
+  --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
+  --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
+  --rdpull=FILE      the executable to measure (default: dist/rdpull)
+  --json             print everything, each single run too, as JSON
+  --help             show this text`;
+
 /** A start is short, so that its noise is large and more of them are cheap. */
 const LEAST_START_ROUNDS = 20;
 
+const PARTS = ['pull', 'tar', 'start', 'generator'] as const;
+type Part = (typeof PARTS)[number];
+
 interface Options {
+  readonly parts: ReadonlySet<Part>;
+  readonly growth: boolean;
+  readonly target: string;
   readonly mebibytes: number;
   readonly rounds: number;
-  readonly packings: readonly Packing[];
+  readonly packings: readonly (typeof PACKINGS)[number][];
   readonly rdpull: string;
   readonly json: boolean;
 }
@@ -44,7 +63,10 @@ interface Options {
 function parseOptions(): Options {
   const { values } = parseArgs({
     options: {
-      size: { type: 'string', default: '512' },
+      size: { type: 'string', default: '256' },
+      only: { type: 'string', default: PARTS.join(',') },
+      growth: { type: 'boolean', default: false },
+      target: { type: 'string', default: CACHE },
       rounds: { type: 'string', default: '5' },
       formats: { type: 'string', default: PACKINGS.map(({ format }) => format).join(',') },
       rdpull: { type: 'string', default: 'dist/rdpull' },
@@ -61,7 +83,15 @@ function parseOptions(): Options {
     if (packing === undefined) throw new Error(`--formats: ${wanted} is none of them; see --help`);
     return packing;
   });
+  const parts = values.only.split(',').map((wanted) => {
+    const part = PARTS.find((each) => each === wanted);
+    if (part === undefined) throw new Error(`--only: ${wanted} is none of them; see --help`);
+    return part;
+  });
   return {
+    parts: new Set(parts),
+    growth: values.growth,
+    target: path.resolve(values.target),
     mebibytes: positive('size', values.size),
     rounds: positive('rounds', values.rounds),
     packings,
@@ -100,15 +130,90 @@ function titleOf({ format, fileName }: Packing, directory: string): string {
   return `xz in ${blocks === '1' ? 'a single block' : `${blocks} blocks`}: ${size}`;
 }
 
+/** Everything that is to be compared, one after the other. */
+async function measureAll(options: Options, rdpull: string, site: Site): Promise<Comparison[]> {
+  const { parts, packings, rounds } = options;
+  const contestants = peers(rdpull);
+  const tiny = makeTinyInputs(CACHE, note);
+  const comparisons: Comparison[] = [];
+  const run = async (title: string, entries: readonly Entry[], times: number) => {
+    note(title);
+    comparisons.push(await compare(title, entries, times));
+  };
+  if (options.growth) {
+    const [contestant] = contestants;
+    for (const mebibytes of GROWTH) {
+      for (const packing of packings.filter(({ format }) => GROWTH_FORMATS.has(format))) {
+        const inputs = makeImageInputs(CACHE, mebibytes, [packing], note);
+        const entries = await pullEntries([contestant], packing.fileName, {}, { inputs, trial: tiny }, site);
+        const title = `${titleOf(packing, inputs.directory)} of ${quantity(inputs.bytes)}`;
+        await run(title, entries, rounds);
+      }
+    }
+    return comparisons;
+  }
+  if (parts.has('pull')) {
+    const inputs = makeImageInputs(CACHE, options.mebibytes, packings, note);
+    for (const packing of packings) {
+      const { fileName, format } = packing;
+      const entries = await pullEntries(
+        contestants,
+        fileName,
+        TARGETS[format],
+        { inputs, trial: tiny },
+        site,
+      );
+      const url = `${site.url}/${path.basename(inputs.directory)}/${fileName}`;
+      const limits = limitEntries(path.join(inputs.directory, fileName), url, site.scratch);
+      await run(titleOf(packing, inputs.directory), [...entries, ...limits], rounds);
+    }
+  }
+  if (parts.has('tar')) {
+    const inputs = makeTarInputs(CACHE, note);
+    const title = `tar: ${quantity(fs.statSync(inputs.file).size)}, ${inputs.entries} entries`;
+    await run(title, tarEntries(rdpull, inputs, site), rounds);
+  }
+  const startRounds = Math.max(rounds, LEAST_START_ROUNDS);
+  const nothing = await compileNothing(site.scratch);
+  if (parts.has('start')) {
+    const starts: Entry[] = await pullEntries(
+      contestants,
+      'image.raw',
+      {},
+      { inputs: tiny, trial: tiny },
+      site,
+    );
+    starts.push({
+      peer: 'an empty Bun executable',
+      verified: 'does nothing',
+      target: START_TARGET,
+      async run() {
+        const measured = await measure([nothing], { scratch: site.scratch, stagePeaks: undefined });
+        if (measured.ok) return measured.usage;
+        throw new Error(`${nothing} fails with status ${measured.status}: ${measured.messages}`);
+      },
+    });
+    await run(`start-up (raw: 1 KiB, ${startRounds} rounds)`, starts, startRounds);
+  }
+  if (parts.has('generator')) {
+    for (const { title, commandLine } of GENERATOR_TASKS) {
+      const entries = generatorEntries(commandLine, { rdpull, nothing, scratch: site.scratch });
+      await run(`${title} (${startRounds} rounds)`, entries, startRounds);
+    }
+  }
+  return comparisons;
+}
+
 async function main(): Promise<void> {
   const options = parseOptions();
-  const note = (text: string) => console.error(`bench: ${text}`);
   fs.mkdirSync(CACHE, { recursive: true });
   const scratch = fs.mkdtempSync(path.join(CACHE, 'run-'));
+  const destination = fs.mkdtempSync(path.join(options.target, 'rdpull-bench-'));
   let server: Server | undefined;
   const cleanUp = async () => {
     await server?.stop();
     fs.rmSync(scratch, { recursive: true, force: true });
+    fs.rmSync(destination, { recursive: true, force: true });
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => void cleanUp().finally(() => process.exit(1)));
@@ -117,69 +222,30 @@ async function main(): Promise<void> {
     // A copy, so that nobody builds another one in the middle of it.
     const rdpull = path.join(scratch, 'rdpull');
     fs.copyFileSync(options.rdpull, rdpull);
-    const tiny = makeTinyInputs(CACHE, note);
-    const inputs = makeImageInputs(CACHE, options.mebibytes, note);
-    const nothing = await compileNothing(scratch);
     server = await serve(CACHE, scratch);
-
-    const site = { url: server.url, scratch };
-    const contestants = peers(rdpull);
     const machine = describeMachine();
     const versions = describeVersions(rdpull);
     const date = new Date().toISOString();
-    const comparisons: Comparison[] = [];
-    for (const packing of options.packings) {
-      const title = titleOf(packing, inputs.directory);
-      note(title);
-      const entries = await pullEntries(contestants, packing.fileName, { inputs, trial: tiny }, site);
-      comparisons.push(await compare(title, entries, options.rounds));
-    }
-    note('start-up');
-    const starts: Entry[] = await pullEntries(contestants, 'image.raw', { inputs: tiny, trial: tiny }, site);
-    starts.push({
-      peer: 'an empty Bun executable',
-      verified: 'does nothing',
-      async run() {
-        const run = await measure([nothing], { scratch, stagePeaks: undefined });
-        if (!run.ok) throw new Error(`${nothing} fails with status ${run.status}: ${run.messages}`);
-        return run.usage;
-      },
-    });
-    const startRounds = Math.max(options.rounds, LEAST_START_ROUNDS);
-    comparisons.push(await compare(`start-up (raw: 1 KiB, ${startRounds} rounds)`, starts, startRounds));
-
-    for (const { title, commandLine } of GENERATOR_TASKS) {
-      note(title);
-      const generators = generatorEntries(commandLine, { rdpull, nothing, scratch });
-      comparisons.push(await compare(`${title} (${startRounds} rounds)`, generators, startRounds));
-    }
-
+    const fileSystem = shell('findmnt -no FSTYPE -T "$1"', destination);
+    const comparisons = await measureAll(options, rdpull, { url: server.url, scratch, destination });
     const { mebibytes, rounds } = options;
     if (options.json) {
-      const units = { wall: 'ms', cpu: 'ms', rss: 'KiB', rssOfAll: 'KiB', image: 'bytes', memory: 'bytes' };
-      const image = { bytes: inputs.bytes, mebibytesOfFiles: mebibytes };
-      console.log(
-        JSON.stringify(
-          { date, machine, versions, image, rounds, units, method: METHOD, comparisons },
-          null,
-          2,
-        ),
-      );
+      const units = { wall: 'ms', cpu: 'ms', rss: 'KiB', rssOfAll: 'KiB', memory: 'bytes' };
+      const facts = { date, machine, versions, fileSystem, mebibytesOfFiles: mebibytes, rounds, units };
+      console.log(JSON.stringify({ ...facts, method: METHOD, comparisons }, null, 2));
       return;
     }
     const { cores, processor, memory, system, kernel, load } = machine;
+    const named = Object.entries(versions).map((pair) => pair.join(' '));
     console.log(
-      `${cores} cores, ${processor}, ${quantity(memory)}, ${system}, Linux ${kernel}, load ${load.toFixed(1)}; ${Object.entries(
-        versions,
-      )
-        .map((pair) => pair.join(' '))
-        .join(', ')}; ${date}`,
+      `${cores} cores, ${processor}, ${quantity(memory)}, ${system}, Linux ${kernel}, load ${load.toFixed(1)}; ${named.join(', ')}; ${date}`,
     );
     console.log(
-      `ext4 image of ${quantity(inputs.bytes)} with files out of /usr; rounds, in turns: ${rounds}.`,
+      `Images with ${mebibytes} MiB of files out of /usr, pulled to ${fileSystem}; rounds, in turns: ${rounds}.`,
     );
     console.log(`${METHOD}\n`);
     console.log(table(comparisons));
+    console.log(`\n${verdict(comparisons)}`);
   } finally {
     await cleanUp();
   }

@@ -1,6 +1,7 @@
 /** Compiles src/ into dist/rdpull, and makes the executable safe against strip. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import path from 'node:path';
 import type { BunPlugin } from 'bun';
 
 const OUTPUT = 'dist/rdpull';
@@ -27,6 +28,43 @@ const generatorInOneFile: BunPlugin = {
   },
 };
 
+/**
+ * Stands in for the packages that check signatures: they become files of their own, which are read when a signature is
+ * checked. Their bytecode would take 0.9 MiB of an initrd, and save some 20 ms of CPU time there. Packages of one row
+ * share what they import.
+ */
+const SOURCES = [['openpgp'], ['pkijs', 'asn1js']] as const;
+
+const packagesAsSources: BunPlugin = {
+  name: 'packages-as-sources',
+  async setup(build) {
+    fs.mkdirSync('dist/sources', { recursive: true });
+    for (const names of SOURCES) {
+      const source = path.resolve('dist/sources', `${names[0]}.ts`);
+      const file = path.resolve('dist/sources', `${names[0]}.js`);
+      fs.writeFileSync(source, names.map((name) => `export * as ${name} from '${name}';\n`).join(''));
+      const { outputs } = await Bun.build({
+        entrypoints: [source],
+        target: 'bun',
+        minify: true,
+        format: 'esm',
+      });
+      fs.writeFileSync(file, (await outputs[0]?.text()) ?? '');
+      for (const name of names) {
+        const exported = Object.keys(await import(name)).filter((each) => each !== 'default');
+        const filter = new RegExp(`^${name}$`);
+        build.onResolve({ filter }, () => ({ path: name, namespace: 'as-source' }));
+        build.onLoad({ filter, namespace: 'as-source' }, () => ({
+          contents: `import file from ${JSON.stringify(file)} with { type: 'file' };
+const { ${name} } = await import(file);
+export const { ${exported.join(', ')} } = ${name};`,
+          loader: 'js',
+        }));
+      }
+    }
+  },
+};
+
 await Bun.build({
   entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
   target: 'bun',
@@ -34,7 +72,7 @@ await Bun.build({
   bytecode: true,
   // What is imported lazily is not even read at the start.
   splitting: true,
-  plugins: [generatorInOneFile],
+  plugins: [generatorInOneFile, packagesAsSources],
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },

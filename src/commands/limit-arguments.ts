@@ -3,9 +3,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { nearest } from '../request/nearest.ts';
 import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from '../transfer/limits.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
-
-/** Suffixes of values: powers of 1024. */
-const SUFFIXES: readonly string[] = ['', 'K', 'M', 'G', 'T'];
+import { parseSize, shortestSize } from './size-argument.ts';
 
 const NAMES = Object.keys(LIMITS).filter(isLimitName);
 
@@ -14,7 +12,7 @@ export const LIMIT_OPTION: OptionSpec = {
   value: 'NAME=VALUE',
   repeatable: true,
   help: `refuse what is more than VALUE, which may end in K, M, G or T (1024 each). NAME and its default: ${NAMES.map(
-    (name) => `${name} (${LIMITS[name].what}): ${shortest(LIMITS[name].default)}`,
+    (name) => `${name} (${LIMITS[name].what}): ${shortestSize(LIMITS[name].default)}`,
   ).join('; ')}`,
 };
 
@@ -50,22 +48,15 @@ function limitValue(name: LimitName, text: string | undefined): number {
     throw new RdpullError(
       'bad-option',
       `--limit=${name} has no value`,
-      `write --limit=${name}=VALUE; the default is ${shortest(LIMITS[name].default)}`,
+      `write --limit=${name}=VALUE; the default is ${shortestSize(LIMITS[name].default)}`,
     );
   }
-  const [, digits = '', suffix = ''] = /^(\d{1,16})([KMGT]?)$/i.exec(text) ?? [];
-  const value = digits === '' ? Number.NaN : Number(digits) * 1024 ** SUFFIXES.indexOf(suffix.toUpperCase());
+  const value = parseSize(text) ?? Number.NaN;
   const { largest } = LIMITS[name];
   if (value >= 1 && value <= largest) return value;
   throw new RdpullError(
     'bad-option',
     `--limit=${name}=${printable(text)} is not valid`,
-    `give a number from 1 to ${shortest(largest)}, with or without a suffix (K, M, G, T)`,
+    `give a number from 1 to ${shortestSize(largest)}, with or without a suffix (K, M, G, T)`,
   );
-}
-
-/** A number as short as the option takes it: `1T`. */
-function shortest(value: number): string {
-  const power = SUFFIXES.findLastIndex((_, each) => value % 1024 ** each === 0);
-  return `${value / 1024 ** power}${SUFFIXES[power] ?? ''}`;
 }

@@ -189,13 +189,20 @@ async function macTowards(
 async function exists({ url, ...server }: Location, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../transfer/source/open-source.ts');
-  try {
-    const source = await openSource(url, { ...options, ...server });
-    source.close();
-    return true;
-  } catch (error) {
-    if (error instanceof RdpullError && ['http-not-found', 'http-forbidden'].includes(error.code))
-      return false;
-    throw error;
+  // Hanging up in the middle of a file leaves a backtrace on the screen of `mkosi serve`, so the head is asked for first; what
+  // a server makes of that is only believed when it is good news, or that there is no such file.
+  const { patience: _, ...once } = options;
+  for (const how of [{ ...once, headOnly: true }, options]) {
+    try {
+      const source = await openSource(url, { ...how, ...server });
+      source.close();
+      return true;
+    } catch (error) {
+      options.signal.throwIfAborted();
+      if (!(error instanceof RdpullError)) throw error;
+      if (error.code === 'http-not-found' || error.code === 'http-forbidden') return false;
+      if (how === options) throw error;
+    }
   }
+  return false;
 }

@@ -23,6 +23,7 @@ import {
   requireRoot,
 } from './exposure.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
+import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
@@ -102,6 +103,7 @@ here override what it says.`,
       help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere)',
     },
     LIMIT_OPTION,
+    MEMORY_OPTION,
     {
       name: 'overcommit',
       help: 'begin even when the image is larger than its file system has room for: when it is mostly holes',
@@ -132,6 +134,7 @@ async function pullImage(
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
+  const allowedMemory = memory(line);
   const exposure = requestedExposure(line, request);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
@@ -194,6 +197,7 @@ async function pullImage(
         sideFiles: sideFilesOf,
         overcommit,
         limits: limited,
+        memory: allowedMemory,
       },
       { ...access, login: undefined },
       display.observe(target),

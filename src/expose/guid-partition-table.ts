@@ -68,6 +68,10 @@ export function readGuidPartitionTable(image: ImageBytes, path: string): Partiti
   const sectors = BigInt(Math.floor(image.size / sectorSize));
   const firstUsable = header.readBigUInt64LE(HEADER.firstUsableLba);
   const lastUsable = header.readBigUInt64LE(HEADER.lastUsableLba);
+  // The header itself is in sector 1, and its entries cannot be before it.
+  if (firstUsable < 2n) {
+    throw damagedTable(path, `the GPT lets partitions begin at sector ${firstUsable}, where it lies itself`);
+  }
   if (lastUsable >= sectors) {
     const needed = (lastUsable + 1n) * BigInt(sectorSize);
     throw damagedTable(path, `the image has ${image.size} bytes, its GPT needs at least ${needed}`);

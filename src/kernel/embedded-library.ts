@@ -1,6 +1,7 @@
 import { dlopen, type FFIFunction, ptr } from 'bun:ffi';
 import fs from 'node:fs';
 import { checked, cString, libc } from './libc.ts';
+import { isSystemError } from './system-error.ts';
 
 /** linux/memfd.h */
 const MFD_CLOEXEC = 0x0001;
@@ -15,11 +16,37 @@ export function openEmbeddedLibrary<const Symbols extends Record<string, FFIFunc
   path: string,
   symbols: Symbols,
 ) {
-  const { memfd_create } = libc({ memfd_create: { args: ['ptr', 'u32'], returns: 'i32' } });
-  const name = cString(path.slice(path.lastIndexOf('/') + 1));
-  const fd = checked('memfd_create', memfd_create(ptr(name), MFD_CLOEXEC));
-  fs.writeFileSync(fd, fs.readFileSync(path));
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  const content = fs.readFileSync(path);
+  const fd = findMemoryFile(name, content.length) ?? createMemoryFile(name, content);
   // The descriptor stays open: the loader recognises libraries by path, and a later library that got the same
   // descriptor number would be taken for this one.
   return dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
+}
+
+/** What an earlier worker of this process has made, once it is complete. */
+function findMemoryFile(name: string, length: number): number | undefined {
+  return fs
+    .readdirSync('/proc/self/fd')
+    .map(Number)
+    .find((fd) => {
+      try {
+        return (
+          fs.readlinkSync(`/proc/self/fd/${fd}`) === `/memfd:${name} (deleted)` &&
+          fs.fstatSync(fd).size === length
+        );
+      } catch (error) {
+        // Another thread has closed it.
+        if (isSystemError(error, 'ENOENT', 'EBADF')) return false;
+        throw error;
+      }
+    });
+}
+
+function createMemoryFile(name: string, content: Uint8Array): number {
+  const { memfd_create } = libc({ memfd_create: { args: ['ptr', 'u32'], returns: 'i32' } });
+  const text = cString(name);
+  const fd = checked('memfd_create', memfd_create(ptr(text), MFD_CLOEXEC));
+  fs.writeFileSync(fd, content);
+  return fd;
 }

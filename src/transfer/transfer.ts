@@ -38,6 +38,8 @@ export interface Transfer extends Verification {
   /** Begin even when the object seems to be too large for the target's file system. */
   readonly overcommit: boolean;
   readonly limits: Limits;
+  /** Bytes that may be resident, more or less: less of it takes longer. */
+  readonly memory: number;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -102,6 +104,7 @@ async function transferOnce(
   // Disposed of in the reverse order: what was made is gone before its room is given back.
   using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
   using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
+  await using pipeline = new Pipeline(observer.warn);
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
   const { promised } = demand;
   const digest = new Bun.CryptoHasher('sha256');
@@ -119,11 +122,12 @@ async function transferOnce(
       options,
     );
     observer.started(source);
+    pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
     const { received, result } = await stream(
       { ...source, body },
+      pipeline,
       expected,
       transfer,
-      destinationAt(staging.path, transfer),
       options,
       observer,
     );
@@ -208,13 +212,12 @@ function destinationAt(path: string, { type, limits }: Transfer): Destination {
 /** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
 async function stream(
   source: MirroredSource,
+  pipeline: Pipeline,
   expected: ExpectedSize,
   { limits }: Transfer,
-  destination: Destination,
   { signal }: SourceOptions,
   observer: TransferObserver,
 ): Promise<{ received: number; result: PipelineResult }> {
-  await using pipeline = new Pipeline(destination, observer.warn);
   const collector = createCollector();
   let received = 0;
   try {
@@ -223,7 +226,7 @@ async function stream(
       await pipeline.write(chunk);
       received += chunk.length;
       requireDownload(received, limits);
-      collector.run();
+      collector.received(chunk.length);
       observer.progress({ received, decoded: pipeline.decodedBytes });
     }
     const result = await pipeline.finish();

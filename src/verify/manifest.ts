@@ -78,8 +78,8 @@ export function entryOf(manifest: Manifest, fileName: string): ManifestEntry {
 }
 
 function parseLine(line: string, number: number): ManifestEntry | undefined {
-  const gnu = /^(\\?)(?<digest>[0-9a-f]{64}) [ *]?(?<name>.+)$/i.exec(line);
-  const bsd = /^(\\?)SHA256 \((?<name>.+)\) = (?<digest>[0-9a-f]{64})$/i.exec(line);
+  const gnu = /^(\\?)(?<digest>[0-9a-f]{64}) [ *]?(?<name>[^\r\n]+)$/i.exec(line);
+  const bsd = /^(\\?)SHA256 \((?<name>[^\r\n]+)\) = (?<digest>[0-9a-f]{64})$/i.exec(line);
   const match = gnu ?? bsd;
   const { name: written, digest } = match?.groups ?? {};
   if (written === undefined || digest === undefined) return undefined;

@@ -5,7 +5,7 @@ import { parseCommandLine } from '../../src/commands/command-line.ts';
 import { pull } from '../../src/commands/pull.ts';
 import { patience } from '../../src/commands/pull-arguments.ts';
 import { freePort, untilListening } from '../fixtures/daemon.ts';
-import { type Finished, finished, rdpull, startRdpull } from '../fixtures/executable.ts';
+import { type Finished, finished, finishedAfter, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
 import { startNginx } from '../fixtures/nginx.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
@@ -147,9 +147,9 @@ describe('a name', () => {
         ],
         { wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'] },
       );
-      await Bun.sleep(1000);
-      fs.writeFileSync(hosts, '127.0.0.1 moving.example\n');
-      const { status, stderr } = await finished(running);
+      const { status, stderr } = await finishedAfter(running, '; trying again in', () =>
+        fs.writeFileSync(hosts, '127.0.0.1 moving.example\n'),
+      );
       expect({ status, stderr }).toEqual({ status: 0, stderr });
       expect(stderr).toContain('; trying again in 0.');
     },

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Finished, rdpull } from '../fixtures/executable.ts';
+import {
+  type Finished,
+  finished,
+  finishedAfter,
+  type Running,
+  rdpull,
+  startRdpull,
+} from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
@@ -451,7 +458,10 @@ describe('a failure leaves nothing behind and says what to try', () => {
 
 describe('the boot origin', () => {
   /** Runs rdpull in a mount namespace whose EFI variables say that the UKI came from `url`. */
-  function bootedFrom(url: string | undefined, args: string[]): Promise<Finished> {
+  const bootedFrom = (url: string | undefined, args: string[]): Promise<Finished> =>
+    finished(startBootedFrom(url, args));
+
+  function startBootedFrom(url: string | undefined, args: string[]): Running {
     const efivars = '/sys/firmware/efi/efivars';
     const variable = 'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
     const value = Buffer.concat([Buffer.from([6, 0, 0, 0]), Buffer.from(`${url}\0`, 'utf16le')]).toString(
@@ -459,58 +469,59 @@ describe('the boot origin', () => {
     );
     const write = url === undefined ? '' : `echo ${value} | xxd -r -p > ${efivars}/${variable};`;
     const script = `mount -t tmpfs tmpfs /sys/firmware && mkdir -p ${efivars}; ${write} exec "$@"`;
-    return rdpull(args, { wrapper: ['unshare', '-m', 'sh', '-c', script, 'sh'] });
+    return startRdpull(args, { wrapper: ['unshare', '-m', 'sh', '-c', script, 'sh'] });
   }
 
   test('a named file beside the UKI', async () => {
     using target = new TemporaryDirectory();
     const expression = 'raw,machine,verify=no,bootorigin:root:image.raw.xz';
-    const finished = await bootedFrom(`${server.url}/uki.efi`, [
+    const run = await bootedFrom(`${server.url}/uki.efi`, [
       'pull',
       `--image-root=${target.path}`,
       expression,
     ]);
-    expect(finished.stdout).toBe(`${target.file('root.raw')}\n`);
+    expect(run.stdout).toBe(`${target.file('root.raw')}\n`);
   });
 
   test('no name: the first file called like the UKI', async () => {
     using target = new TemporaryDirectory();
     const before = server.requests.length;
-    const finished = await bootedFrom(`${server.url}/image.efi`, [
+    const run = await bootedFrom(`${server.url}/image.efi`, [
       'pull',
       `--image-root=${target.path}`,
       'raw,machine,verify=no,bootorigin::',
     ]);
-    expect(finished.stdout).toBe(`${target.file('image.raw')}\n`);
-    expect(server.requests[before]).toBe('GET /image.raw.xz');
+    expect(run.stdout).toBe(`${target.file('image.raw')}\n`);
+    expect(server.requests.slice(before, before + 2)).toEqual(['HEAD /image.raw.xz', 'GET /image.raw.xz']);
   });
 
   test('a server that cannot be reached yet is waited for', async () => {
     using target = new TemporaryDirectory();
     const port = Number(new URL(server.url).port);
     await server[Symbol.asyncDispose]();
-    const pulling = bootedFrom(`http://127.0.0.1:${port}/image.efi`, [
+    const pulling = startBootedFrom(`http://127.0.0.1:${port}/image.efi`, [
       'pull',
       '--patience=20',
       `--image-root=${target.path}`,
       'raw,machine,verify=no,bootorigin::',
     ]);
-    await Bun.sleep(700);
-    server = startWebServer(served.path, undefined, undefined, port);
-    const finished = await pulling;
-    expect(finished.stderr).toContain('the connection was refused; trying again in');
-    expect(finished.stdout).toBe(`${target.file('image.raw')}\n`);
+    const refused = 'the connection was refused; trying again in';
+    const { stderr, stdout } = await finishedAfter(pulling, refused, () => {
+      server = startWebServer(served.path, undefined, undefined, port);
+    });
+    expect(stderr).toContain(refused);
+    expect(stdout).toBe(`${target.file('image.raw')}\n`);
   });
 
   test('a machine that was not booted over HTTP has nothing to pull, which is no failure', async () => {
     using target = new TemporaryDirectory();
-    const finished = await bootedFrom(undefined, [
+    const run = await bootedFrom(undefined, [
       'pull',
       `--image-root=${target.path}`,
       'raw,machine,bootorigin:root:image.raw.xz',
     ]);
-    expect(finished.status).toBe(0);
-    expect(finished.stderr).toBe(
+    expect(run.status).toBe(0);
+    expect(run.stderr).toBe(
       'rdpull: this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull\n',
     );
     expect(target.names()).toEqual([]);

@@ -212,11 +212,18 @@ if getargbool 0 rd.neednet; then echo neednet=1 "$(getarg ip=)"; else echo needn
   });
 
   test('makes an initrd whose resolver asks the servers that networkd has learnt', () => {
-    const state =
-      'OPER_STATE=routable\nDNS=10.0.2.3 2001:db8::53#dns.example.com\nNTP=10.0.2.4\nDOMAINS=example.com lab\n';
-    const script = `mkdir -p /run/systemd/netif; printf '${state}' >/run/systemd/netif/state; /usr/lib/rdpull/resolv-conf; cat /etc/resolv.conf`;
-    expect(inInitrd('', script)).toBe(
-      'nameserver 10.0.2.3\nnameserver 2001:db8::53\nsearch example.com lab\n',
+    const states = [
+      'OPER_STATE=off',
+      'OPER_STATE=routable\\nDNS=10.0.2.3 2001:db8::53#dns.example.com\\nNTP=10.0.2.4\\nDOMAINS=example.com lab',
+      'OPER_STATE=routable\\nDNS=10.0.2.9',
+      'OPER_STATE=off',
+    ];
+    const steps = states.map(
+      (state) =>
+        `printf '${state}\\n' >/run/systemd/netif/state; /usr/lib/rdpull/resolv-conf; cat /etc/resolv.conf || echo none`,
+    );
+    expect(inInitrd('', `mkdir -p /run/systemd/netif; ${steps.join('; echo; ')}`)).toBe(
+      'none\n\nnameserver 10.0.2.3\nnameserver 2001:db8::53\nsearch example.com lab\n\nnameserver 10.0.2.9\n\n',
     );
   });
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
-import { tryLockFile } from '../../src/kernel/file-lock.ts';
+import { lockFile } from '../../src/kernel/file-lock.ts';
 import { attachedTo } from '../expose/scratch.ts';
 import { finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
@@ -205,7 +205,7 @@ describe('loop devices at the same time', () => {
       fs.copyFileSync(image, place.file('image.raw'));
       const control = fs.openSync('/dev/loop-control', 'r+');
       try {
-        expect(tryLockFile(control)).toBe(true);
+        expect(await lockFile(control, 20_000)).toBe(true);
         const child = startRdpull(['attach', place.file('image.raw')]);
         // Past the opening of the image, the first thing that can be seen of it.
         await Bun.sleep(700);

@@ -237,6 +237,11 @@ describe('refuses', () => {
       'partitions 1 and 5 overlap',
     ],
     [
+      'a usable area over the table itself',
+      () => forged((header) => header.writeBigUInt64LE(0n, 40)),
+      'the GPT lets partitions begin at sector 0, where it lies itself',
+    ],
+    [
       'a usable area beyond the end',
       () => forged((header) => header.writeBigUInt64LE(0xffffffffffffffffn, 48)),
       'the image has 16777216 bytes, its GPT needs at least 9444732965739290427392',

@@ -51,7 +51,7 @@ const input = fc
   );
 
 /** What a line of a unit file may be: nothing that comes from outside starts one of its own. */
-const LINE = /^(?:#.*|\[[A-Z][a-z]+\]|[A-Z][A-Za-z]+=\S.*|[A-Z][A-Za-z]+=)?$/;
+const LINE = /^(?:#.*|\[[A-Z][a-z]+\]|[A-Z][A-Za-z]+=\S.*|[A-Z][A-Za-z]+=)?$/s;
 
 test('any command line and credential make units, or are told of', () => {
   always(input, (each) => {

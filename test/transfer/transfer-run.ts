@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
+import { DEFAULT_MEMORY } from '../../src/transfer/pipeline/memory.ts';
 import type { Location } from '../../src/transfer/source/source.ts';
 import { runTransfer, type Transfer, type TransferResult } from '../../src/transfer/transfer.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -50,6 +51,7 @@ export async function transferOf(
         certificates: [],
         overcommit: false,
         limits: DEFAULT_LIMITS,
+        memory: DEFAULT_MEMORY,
         sideFiles: () => [],
         ...transfer,
       },

@@ -211,3 +211,9 @@ describe('an entry BEST-BEFORE-', () => {
     },
   );
 });
+
+test('a name may hold what Unicode, and not sha256sum, takes for the end of a line', () => {
+  const [name, digest] = ['image\u2028\u2029\u0085.raw', 'ab'.repeat(32)];
+  const manifest = parseManifest(Buffer.from(`${digest}  ${name}\n`), 'http://h/SHA256SUMS', new Date());
+  expect(entryOf(manifest, name).digest).toBe(digest);
+});

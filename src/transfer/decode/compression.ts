@@ -73,7 +73,7 @@ export function detectCompression(start: Uint8Array): Compression {
 export function openDecoder(compression: Compression, context: DecoderContext): Decoder {
   switch (compression) {
     case 'xz':
-      return openMemberDecoder(openXzCodec(), context);
+      return openMemberDecoder(openXzCodec(context.threadingMemory), context);
     case 'gzip':
       return openMemberDecoder(openGzipCodec(), context);
     case 'bzip2':

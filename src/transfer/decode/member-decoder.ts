@@ -33,24 +33,37 @@ export interface MemberCodec {
 
 /** Decodes every member of a file, and accepts nothing else before, between or behind them. */
 export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: DecoderContext): Decoder {
-  const output = new Uint8Array(OUTPUT_BYTES);
+  /** One of them is being filled while the other one is being written. */
+  const outputs = [new Uint8Array(OUTPUT_BYTES), new Uint8Array(OUTPUT_BYTES)] as const;
+  let filled: 0 | 1 = 0;
+  let writing: Promise<void> | undefined;
   const paddingUnit = codec.paddingUnit ?? 0;
   let insideMember = false;
   let members = 0;
   let padding = 0;
 
   /** Decodes until the library wants more input or the member ends; returns how much input it took. */
-  function decode(input: Uint8Array, last: boolean): number {
+  async function decode(input: Uint8Array, last: boolean): Promise<number> {
     let position = 0;
     while (insideMember && !cancelled()) {
+      const output = outputs[filled];
       const { consumed, produced, ended } = codec.step(input.subarray(position), output, last);
       position += consumed;
-      sink.write(output.subarray(0, produced));
+      if (produced > 0) await handOver(output.subarray(0, produced));
       insideMember = !ended;
       const starved = position === input.length && produced < OUTPUT_BYTES;
       if (starved && (!last || (consumed === 0 && produced === 0))) break;
     }
     return position;
+  }
+
+  /** Lets the sink have `decoded`, once it is through with what it had before. */
+  async function handOver(decoded: Uint8Array): Promise<void> {
+    await writing;
+    writing = sink.write(decoded);
+    // A failure is seen by whoever waits for it next.
+    writing?.catch(() => undefined);
+    filled = filled === 0 ? 1 : 0;
   }
 
   function skipPadding(input: Uint8Array, start: number): number {
@@ -60,7 +73,7 @@ export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: Decod
     return position;
   }
 
-  function write(input: Uint8Array): void {
+  async function write(input: Uint8Array): Promise<void> {
     let position = 0;
     while (position < input.length && !cancelled()) {
       if (!insideMember) {
@@ -75,12 +88,13 @@ export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: Decod
         insideMember = true;
         members++;
       }
-      position += decode(input.subarray(position), false);
+      position += await decode(input.subarray(position), false);
     }
   }
 
-  function finish(): void {
-    decode(new Uint8Array(0), true);
+  async function finish(): Promise<void> {
+    await decode(new Uint8Array(0), true);
+    await writing;
     if (cancelled()) return;
     if (insideMember) throw streamTruncated(codec.format);
     if (padding > 0 && padding % paddingUnit !== 0) throw streamTrailingData(codec.format);

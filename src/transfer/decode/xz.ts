@@ -26,19 +26,18 @@ const LZMA_FINISH = 3;
 const LZMA_TELL_UNSUPPORTED_CHECK = 0x02;
 
 const MIB = 1024 * 1024;
-/**
- * Memory for decoding blocks side by side: enough for the 12 MiB blocks of `xz -3` (what mkosi makes) on two cores,
- * little enough to keep the whole process below 150 MiB. Blocks too large for it are decoded one after the other.
- */
-const THREADING_BYTES = 48 * MIB;
 /** Memory for decoding at all: a dictionary of 128 MiB, twice that of `xz -9`. */
 const STOP_BYTES = 136 * MIB;
 
 /**
- * .xz by liblzma's threaded decoder: the blocks of `xz -T` files in parallel, other files in one thread.
+ * .xz by liblzma's threaded decoder: the blocks of `xz -T` files in parallel, as many at a time as the memory and the
+ * processors allow; one after the other when the memory does not hold two, or a block does not say how long it is.
  * Any number of streams, with padding of four zero bytes each (The .xz File Format 1.2.1, section 2.2).
+ *
+ * @param threadingMemory bytes for what is decoded side by side: of each block all that it is, packed and unpacked, and
+ *   its dictionary
  */
-export function openXzCodec(): MemberCodec {
+export function openXzCodec(threadingMemory: number): MemberCodec {
   const { lzma_stream_decoder_mt, lzma_code, lzma_end } = openEmbeddedLibrary(liblzma, {
     lzma_stream_decoder_mt: { args: ['ptr', 'ptr'], returns: 'u32' },
     lzma_code: { args: ['ptr', 'u32'], returns: 'u32' },
@@ -47,7 +46,7 @@ export function openXzCodec(): MemberCodec {
   const options = new DataView(new ArrayBuffer(LZMA_MT.size));
   options.setUint32(LZMA_MT.flags, LZMA_TELL_UNSUPPORTED_CHECK, true);
   options.setUint32(LZMA_MT.threads, os.availableParallelism(), true);
-  options.setBigUint64(LZMA_MT.memlimit_threading, BigInt(THREADING_BYTES), true);
+  options.setBigUint64(LZMA_MT.memlimit_threading, BigInt(threadingMemory), true);
   options.setBigUint64(LZMA_MT.memlimit_stop, BigInt(STOP_BYTES), true);
   const stream = new DataView(new ArrayBuffer(LZMA_STREAM.size));
 

@@ -13,7 +13,13 @@ export interface Destination {
 
 /** From the main thread to the worker. */
 export type ToWorker =
-  | { readonly kind: 'start'; readonly ring: Ring; readonly destination: Destination }
+  | {
+      readonly kind: 'start';
+      readonly ring: Ring;
+      readonly destination: Destination;
+      /** Bytes that decoding side by side may take. */
+      readonly threadingMemory: number;
+    }
   /** `length` bytes of the stream lie in `slot`, which is the worker's until it gives it back. */
   | { readonly kind: 'chunk'; readonly slot: number; readonly length: number }
   /** The stream is complete. */

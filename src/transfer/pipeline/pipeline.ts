@@ -1,9 +1,11 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { threadingMemory } from './memory.ts';
 import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
 
 /**
- * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them.
+ * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them. The worker
+ * thread comes up as soon as there is a pipeline, and is best given the time that the server takes to answer.
  * `await using` it: that waits until the worker has let go of every file, so that the caller may remove them.
  */
 export class Pipeline implements AsyncDisposable {
@@ -19,7 +21,8 @@ export class Pipeline implements AsyncDisposable {
   #slot: number | undefined;
   #filled = 0;
 
-  constructor(destination: Destination, warn: (text: string) => void) {
+  /** @param warn takes what is lost on the way */
+  constructor(warn: (text: string) => void) {
     this.#warn = warn;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
     this.#worker.onerror = (event) => {
@@ -28,7 +31,20 @@ export class Pipeline implements AsyncDisposable {
     };
     // Whoever writes next sees the failure first; an unread one is not an error of its own.
     this.#finished.promise.catch(() => undefined);
-    this.#send({ kind: 'start', ring: this.#ring, destination });
+  }
+
+  /**
+   * Says what is to be made of the bytes. Once, and before the first of them.
+   *
+   * @param memory bytes that the whole process may have resident, more or less
+   */
+  start(destination: Destination, memory: number): void {
+    this.#send({
+      kind: 'start',
+      ring: this.#ring,
+      destination,
+      threadingMemory: threadingMemory(memory),
+    });
   }
 
   /** Bytes that have come out of the decoder so far. */

@@ -1,11 +1,11 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../decode/compression.ts';
-import type { Decoder } from '../decode/decoder.ts';
+import type { Decoder, DecoderContext } from '../decode/decoder.ts';
 import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
 import type { Sink } from '../sink/sink.ts';
-import type { Destination, FromWorker, ToWorker } from './messages.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
 import { openControl, type Ring, slotBytes } from './ring.ts';
 
 /**
@@ -20,51 +20,66 @@ interface Open {
   readonly decoder: Decoder;
 }
 
-let started: { ring: Ring; sink: Sink; control: ReturnType<typeof openControl> } | undefined;
+let started:
+  | {
+      ring: Ring;
+      sink: Sink;
+      control: ReturnType<typeof openControl>;
+      threadingMemory: number;
+    }
+  | undefined;
 /** Bytes of the stream that the decoder was given. */
 let taken = 0;
 let open: Open | undefined;
 let failed = false;
 
+/** One message is worked on after the other. */
+let work = Promise.resolve();
+
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  if (data.kind === 'close') {
-    close();
+  work = work.then(() => receive(data));
+};
+
+async function receive(message: ToWorker): Promise<void> {
+  if (message.kind === 'close') {
+    await close();
     send({ kind: 'closed' });
     return;
   }
   if (failed) return;
   try {
-    handle(data);
+    await handle(message);
   } catch (error) {
     failed = true;
     send({ kind: 'failed', error: RdpullError.from(error).toRecord() });
   }
-};
+}
 
-function handle(message: Exclude<ToWorker, { kind: 'close' }>): void {
+async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<void> {
   if (message.kind === 'start') {
-    start(message.ring, message.destination);
+    start(message);
     return;
   }
   if (started === undefined) throw new Error('the worker was not started');
-  const { ring, sink, control } = started;
+  const { ring, sink, control, threadingMemory } = started;
   if (message.kind === 'chunk') {
     const bytes = slotBytes(ring, message.slot, message.length);
-    open ??= openFor(bytes, sink, control.cancelled);
+    open ??= openFor(bytes, { sink, cancelled: control.cancelled, threadingMemory });
     taken += bytes.length;
-    open.decoder.write(bytes);
+    await open.decoder.write(bytes);
     send({ kind: 'released', slot: message.slot });
     return;
   }
   if (open === undefined) {
     throw new RdpullError('stream-truncated', 'the file is empty', 'check the file on the server');
   }
-  open.decoder.finish();
+  await open.decoder.finish();
   if (control.cancelled()) return;
-  send({ kind: 'finished', result: { ...sink.finish(), compression: open.compression } });
+  send({ kind: 'finished', result: { ...(await sink.finish()), compression: open.compression } });
 }
 
-function start(ring: Ring, { kind, path, limits }: Destination): void {
+function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind: 'start' }>): void {
+  const { kind, path, limits } = destination;
   const control = openControl(ring);
   const sink =
     kind === 'raw-image'
@@ -74,27 +89,27 @@ function start(ring: Ring, { kind, path, limits }: Destination): void {
           limits,
         });
   const limited = limitedSink(sink, limits, () => taken);
-  started = { ring, control, sink: counted(limited, control.addDecodedBytes) };
+  started = { ring, control, sink: counted(limited, control.addDecodedBytes), threadingMemory };
 }
 
-function openFor(first: Uint8Array, sink: Sink, cancelled: () => boolean): Open {
+function openFor(first: Uint8Array, context: DecoderContext): Open {
   const compression = detectCompression(first.subarray(0, MAGIC_BYTES));
-  return { compression, decoder: openDecoder(compression, { sink, cancelled }) };
+  return { compression, decoder: openDecoder(compression, context) };
 }
 
 function counted(sink: Sink, count: (bytes: number) => void): Sink {
   return {
     ...sink,
-    write(chunk) {
-      sink.write(chunk);
+    async write(chunk) {
+      await sink.write(chunk);
       count(chunk.length);
     },
   };
 }
 
-function close(): void {
+async function close(): Promise<void> {
+  await started?.sink.close();
   open?.decoder.close();
-  started?.sink.close();
   open = undefined;
   started = undefined;
 }

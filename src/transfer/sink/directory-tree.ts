@@ -1,4 +1,4 @@
-import type { Sink, SinkResult } from './sink.ts';
+import type { SynchronousSink } from './sink.ts';
 import { TarExtractor } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
@@ -20,7 +20,7 @@ export interface DirectoryTreeOptions {
  *
  * @param path an existing, empty directory. It takes the attributes of the archive's own `./`, if there is one.
  */
-export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): Sink {
+export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): SynchronousSink {
   const { warn = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;
   const extractor = new TarExtractor(path, { warn, limits });
   const reader = new TarReader(extractor, { warn, limits });
@@ -34,13 +34,13 @@ export function openDirectoryTreeSink(path: string, options: DirectoryTreeOption
   }
 
   return {
-    write: (chunk: Uint8Array): void => explained(() => reader.write(chunk)),
-    finish: (): SinkResult =>
+    write: (chunk) => explained(() => void reader.write(chunk)),
+    finish: () =>
       explained(() => {
         reader.finish();
         extractor.finish();
         return { bytes: reader.bytes, entries: extractor.members };
       }),
-    close: (): void => extractor.close(),
+    close: () => void extractor.close(),
   };
 }

@@ -10,10 +10,10 @@ export function limitedSink(sink: Sink, limits: Pick<Limits, 'size' | 'ratio'>, 
   let bytes = 0;
   return {
     ...sink,
-    write(chunk) {
+    async write(chunk) {
       bytes += chunk.length;
       requireSize(bytes, served(), limits);
-      sink.write(chunk);
+      await sink.write(chunk);
     },
   };
 }

@@ -1,4 +1,6 @@
 import fs from 'node:fs';
+import { promisify } from 'node:util';
+import { startWriteback } from '../../kernel/writeback.ts';
 import type { Sink } from './sink.ts';
 import { storageError } from './storage-error.ts';
 
@@ -6,54 +8,90 @@ import { storageError } from './storage-error.ts';
 const BLOCK_BYTES = 4096;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
+/** How many bytes are written before the disk is told to begin with them. */
+const WRITEBACK_BYTES = 8 * 1024 * 1024;
+
+/** In the threads of the runtime's pool, so that the caller may decode meanwhile. */
+const writeAt = promisify(fs.write);
+const truncate = promisify(fs.ftruncate);
+const sync = promisify(fs.fsync);
+
 /** Writes a raw image to `path`, which must not exist yet. Blocks of zeros become holes; the length is exact. */
 export function openRawImageSink(path: string): Sink {
+  /** Where the next chunk goes. */
   let position = 0;
-  const fd = attempt(() => fs.openSync(path, 'wx', 0o600));
+  let written = 0;
+  let writebackStart = 0;
+  let writing = Promise.resolve();
+  const fd = openNew(path);
   let open = true;
 
-  function attempt<T>(action: () => T): T {
+  async function attempt<T>(action: () => Promise<T>): Promise<T> {
     try {
-      return action();
+      return await action();
     } catch (error) {
-      throw storageError(path, position, error);
+      throw storageError(path, written, error);
     }
   }
 
-  function writeData(chunk: Buffer, start: number, end: number): void {
-    for (let at = start; at < end; ) at += fs.writeSync(fd, chunk, at, end - at, position + at);
-  }
-
-  function write(bytes: Uint8Array): void {
-    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-    attempt(() => {
-      let dataStart = 0;
-      let at = 0;
-      while (at < chunk.length) {
-        const toBoundary = BLOCK_BYTES - ((position + at) % BLOCK_BYTES);
-        const end = Math.min(at + toBoundary, chunk.length);
-        if (isZero(chunk, at, end)) {
-          writeData(chunk, dataStart, at);
-          dataStart = end;
-        }
-        at = end;
+  async function writeChunk(chunk: Buffer, offset: number): Promise<void> {
+    for (const { start, end } of dataIn(chunk, offset)) {
+      for (let at = start; at < end; ) {
+        at += (await writeAt(fd, chunk, at, end - at, offset + at)).bytesWritten;
       }
-      writeData(chunk, dataStart, chunk.length);
-    });
+    }
+    written = offset + chunk.length;
+    if (written - writebackStart < WRITEBACK_BYTES) return;
+    startWriteback(fd, writebackStart, written - writebackStart);
+    writebackStart = written;
+  }
+
+  function write(bytes: Uint8Array): Promise<void> {
+    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    const offset = position;
     position += chunk.length;
+    writing = writing.then(() => attempt(() => writeChunk(chunk, offset)));
+    return writing;
   }
 
-  function finish() {
-    attempt(() => fs.ftruncateSync(fd, position));
-    return { bytes: position, entries: 1 };
-  }
+  return {
+    write,
+    finish: () =>
+      attempt(async () => {
+        await writing;
+        await truncate(fd, position);
+        await sync(fd);
+        return { bytes: position, entries: 1 };
+      }),
+    async close() {
+      // Another file may get the number of a closed descriptor. Whoever wrote knows of a failure.
+      await writing.catch(() => undefined);
+      if (open) fs.closeSync(fd);
+      open = false;
+    },
+  };
+}
 
-  function close(): void {
-    if (open) fs.closeSync(fd);
-    open = false;
+function openNew(path: string): number {
+  try {
+    return fs.openSync(path, 'wx', 0o600);
+  } catch (error) {
+    throw storageError(path, 0, error);
   }
+}
 
-  return { write, finish, close };
+/** The parts of `chunk` between its blocks of zeros. The blocks are those of the file, in which it begins at `offset`. */
+function* dataIn(chunk: Buffer, offset: number): Generator<{ readonly start: number; readonly end: number }> {
+  let start = 0;
+  for (let at = 0; at < chunk.length; ) {
+    const end = Math.min(at + BLOCK_BYTES - ((offset + at) % BLOCK_BYTES), chunk.length);
+    if (isZero(chunk, at, end)) {
+      if (start < at) yield { start, end: at };
+      start = end;
+    }
+    at = end;
+  }
+  if (start < chunk.length) yield { start, end: chunk.length };
 }
 
 function isZero(chunk: Buffer, start: number, end: number): boolean {

@@ -202,7 +202,7 @@ async function withoutFirst(
     skipped += known.length;
     if (known.length < chunk.length) rest = chunk.subarray(known.length);
     repeated(skipped);
-    collector.run();
+    collector.received(chunk.length);
     if (performance.now() - reported < REPORT_INTERVAL) continue;
     reported = performance.now();
     notify(`${shown}: ${shownSize(skipped)} of ${shownSize(received)} are compared`, 0);

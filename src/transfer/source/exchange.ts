@@ -16,7 +16,7 @@ const PROXY_AUTHENTICATION_REQUIRED = 407;
 /** What a request is sent with. */
 export type ExchangeOptions = Pick<
   SourceOptions,
-  'ca' | 'clientCertificate' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
+  'ca' | 'clientCertificate' | 'headOnly' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
 >;
 
 /** The answer to one request. */
@@ -33,7 +33,7 @@ export interface Exchange {
 }
 
 /**
- * Sends one GET request on a connection of its own, and waits for the head of the answer. The only file that knows
+ * Sends one GET or HEAD request on a connection of its own, and waits for the head of the answer. The only file that knows
  * the HTTP client.
  *
  * @throws RdpullError of the network family; the reason of `signal` when it was aborted
@@ -69,7 +69,7 @@ export async function exchange(
   try {
     const answer = await request.call(client, {
       path: proxy === undefined ? url.pathname + url.search : url.origin + url.pathname + url.search,
-      method: 'GET',
+      method: options.headOnly === true ? 'HEAD' : 'GET',
       signal: options.signal,
       headers: {
         ...headers,

@@ -29,6 +29,8 @@ export interface SourceOptions extends ServerIdentity {
   readonly warn?: (text: string) => void;
   /** How long to try to reach the server; without it, once. */
   readonly patience?: Patience;
+  /** Ask whether the file is there, and for nothing of it: the body is empty (RFC 9110, section 9.3.2). */
+  readonly headOnly?: boolean;
   /** How many redirects to follow; without it, ten. */
   readonly redirects?: number;
   /** How long a server may stay silent, in ms; without it, 30 s. */

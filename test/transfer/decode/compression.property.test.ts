@@ -5,7 +5,13 @@ import { detectCompression, openDecoder } from '../../../src/transfer/decode/com
 import { gzipHeaderLength } from '../../../src/transfer/decode/gzip-header.ts';
 import { xzSizes } from '../../../src/transfer/decode/xz-index.ts';
 import { zstdContentSize } from '../../../src/transfer/decode/zstd-frame-header.ts';
-import { always, alwaysAsync, mutatedBytes, unlessRefused } from '../../fixtures/property.ts';
+import {
+  always,
+  alwaysAsync,
+  mutatedBytes,
+  unlessRefused,
+  unlessRefusedAsync,
+} from '../../fixtures/property.ts';
 import { run } from '../../fixtures/run.ts';
 
 const CONTENT = Buffer.concat([
@@ -31,20 +37,27 @@ const SAMPLES = {
   ],
 };
 
+/** Room for the small blocks of these streams side by side. */
+const THREADING_MEMORY = 64 * 1024 * 1024;
+
 /** What comes out of the decoder; undefined when it refuses. */
-function decoded(stream: Uint8Array, chunkSize: number): string | undefined {
-  return unlessRefused(() => {
+function decoded(stream: Uint8Array, chunkSize: number): Promise<string | undefined> {
+  return unlessRefusedAsync(async () => {
     const digest = new Bun.CryptoHasher('sha256');
     const sink = {
       write: (chunk: Uint8Array) => void digest.update(chunk),
       finish: () => ({ bytes: 0, entries: 0 }),
       close: () => undefined,
     };
-    const decoder = openDecoder(detectCompression(stream.subarray(0, 32)), { sink, cancelled: () => false });
+    const decoder = openDecoder(detectCompression(stream.subarray(0, 32)), {
+      sink,
+      threadingMemory: THREADING_MEMORY,
+      cancelled: () => false,
+    });
     try {
       for (let at = 0; at < stream.length; at += chunkSize)
-        decoder.write(stream.subarray(at, at + chunkSize));
-      decoder.finish();
+        await decoder.write(stream.subarray(at, at + chunkSize));
+      await decoder.finish();
     } finally {
       decoder.close();
     }
@@ -56,11 +69,12 @@ function decoded(stream: Uint8Array, chunkSize: number): string | undefined {
 const SHARE = 0.25;
 
 describe('any bytes are decoded or refused, the same in pieces of any size:', () => {
-  test.each(Object.entries(SAMPLES))('%s', (_, samples) => {
+  test.each(Object.entries(SAMPLES))('%s', async (_, samples) => {
     const whole = fc.tuple(mutatedBytes(samples, 3), fc.integer({ min: 1, max: 3000 }));
-    always(
+    await alwaysAsync(
       whole,
-      ([stream, chunkSize]) => expect(decoded(stream, chunkSize)).toBe(decoded(stream, 1 << 20)),
+      async ([stream, chunkSize]) =>
+        expect(await decoded(stream, chunkSize)).toBe(await decoded(stream, 1 << 20)),
       SHARE,
     );
   });
@@ -141,15 +155,20 @@ describe('the sizes in an .xz file', () => {
         const sink = {
           write(chunk: Uint8Array) {
             bytes += chunk.length;
+            return undefined;
           },
           finish: () => ({ bytes, entries: 0 }),
           close: () => undefined,
         };
-        const decoder = openDecoder('xz', { sink, cancelled: () => false });
-        const complete = unlessRefused(() => {
+        const decoder = openDecoder('xz', {
+          sink,
+          threadingMemory: THREADING_MEMORY,
+          cancelled: () => false,
+        });
+        const complete = await unlessRefusedAsync(async () => {
           try {
-            decoder.write(file);
-            decoder.finish();
+            await decoder.write(file);
+            await decoder.finish();
             return file.length > 0;
           } finally {
             decoder.close();

@@ -5,27 +5,35 @@ import { detectCompression, openDecoder } from '../../../src/transfer/decode/com
 import { run } from '../../fixtures/run.ts';
 
 /** What `openDecoder` makes of `stream`, fed in chunks of `chunkBytes`. */
-function decode(stream: Uint8Array, chunkBytes = 65_536): Buffer {
+async function decode(
+  stream: Uint8Array,
+  chunkBytes = 65_536,
+  threadingMemory = 64 * 1024 * 1024,
+): Promise<Buffer> {
   const parts: Buffer[] = [];
   const sink = {
     write: (chunk: Uint8Array) => void parts.push(Buffer.from(chunk)),
     finish: () => ({ bytes: 0, entries: 0 }),
     close: () => undefined,
   };
-  const decoder = openDecoder(detectCompression(stream.subarray(0, 16)), { sink, cancelled: () => false });
+  const decoder = openDecoder(detectCompression(stream.subarray(0, 16)), {
+    sink,
+    threadingMemory,
+    cancelled: () => false,
+  });
   try {
     for (let at = 0; at < stream.length; at += chunkBytes)
-      decoder.write(stream.subarray(at, at + chunkBytes));
-    decoder.finish();
+      await decoder.write(stream.subarray(at, at + chunkBytes));
+    await decoder.finish();
   } finally {
     decoder.close();
   }
   return Buffer.concat(parts);
 }
 
-function errorOf(action: () => unknown): RdpullError {
+async function errorOf(action: () => unknown): Promise<RdpullError> {
   try {
-    action();
+    await action();
   } catch (error) {
     return error as RdpullError;
   }
@@ -46,6 +54,8 @@ const SMALL = Buffer.from('a small image\n'.repeat(40));
 const FORMATS = [
   { format: 'xz', compress: ['xz', '-c'] },
   { format: 'xz', compress: ['xz', '-c', '-T2', '--block-size=300000'] },
+  // Blocks whose headers do not say how long they are.
+  { format: 'xz', compress: ['xz', '-c', '-T1', '--block-size=300000'] },
   { format: 'xz', compress: ['xz', '-c', '-9e', '--check=none'] },
   { format: 'xz', compress: ['xz', '-c', '--check=crc32'] },
   { format: 'xz', compress: ['xz', '-c', '--check=crc64', '--x86', '--lzma2=preset=3'] },
@@ -62,68 +72,87 @@ const FORMATS = [
 describe.each(FORMATS)('$format made by $compress', ({ format, compress }) => {
   const one = run([...compress], { input: IMAGE });
 
-  test('is recognised by its first bytes and decodes to the same bytes', () => {
+  test('is recognised by its first bytes and decodes to the same bytes', async () => {
     expect(detectCompression(one)).toBe(format);
-    expect(sha256(decode(one))).toBe(IMAGE_SHA);
+    expect(sha256(await decode(one))).toBe(IMAGE_SHA);
   });
 
-  test('decodes every member of a concatenated file', () => {
+  test('decodes every member of a concatenated file', async () => {
     const two = run([...compress], { input: SMALL });
-    expect(decode(Buffer.concat([two, one, two])).equals(Buffer.concat([SMALL, IMAGE, SMALL]))).toBe(true);
+    expect((await decode(Buffer.concat([two, one, two]))).equals(Buffer.concat([SMALL, IMAGE, SMALL]))).toBe(
+      true,
+    );
   });
 
-  test('does not depend on how the network cuts the stream', () => {
+  test('does not depend on how the network cuts the stream', async () => {
     const small = run([...compress], { input: SMALL });
-    expect(decode(Buffer.concat([small, small]), 1).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
-    expect(sha256(decode(one, 4_099))).toBe(IMAGE_SHA);
+    expect((await decode(Buffer.concat([small, small]), 1)).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
+    expect(sha256(await decode(one, 4_099))).toBe(IMAGE_SHA);
   });
 
-  test('refuses a stream that ends early, wherever it ends', () => {
+  test('refuses a stream that ends early, wherever it ends', async () => {
     const last = one.length - 1;
     for (const length of [20, 1_000, one.length >> 1, last - 12, last - 3, last]) {
-      expect(errorOf(() => decode(one.subarray(0, length))).code).toBe('stream-truncated');
+      expect((await errorOf(() => decode(one.subarray(0, length)))).code).toBe('stream-truncated');
     }
   });
 
-  test('refuses a corrupted middle, or decodes to other bytes where the format carries no check', () => {
+  test('refuses a corrupted middle, or decodes to other bytes where the format carries no check', async () => {
     const bad = Buffer.from(one);
     bad.fill(0x5a, one.length >> 1, (one.length >> 1) + 64);
     const unchecked = compress.some((word) => word === '--check=none' || word === '--no-check');
     if (unchecked) {
       let decoded: Buffer | undefined;
       try {
-        decoded = decode(bad);
+        decoded = await decode(bad);
       } catch {}
       expect(decoded === undefined || sha256(decoded) !== IMAGE_SHA).toBe(true);
     } else {
-      expect(errorOf(() => decode(bad)).code).toBe('stream-corrupt');
+      expect((await errorOf(() => decode(bad))).code).toBe('stream-corrupt');
     }
   });
 
-  test('refuses garbage behind the stream', () => {
-    const error = errorOf(() => decode(Buffer.concat([one, Buffer.from('garbage')])));
+  test('refuses garbage behind the stream', async () => {
+    const error = await errorOf(() => decode(Buffer.concat([one, Buffer.from('garbage')])));
     expect(error.code).toBe('stream-trailing-data');
     expect(error.message).toBe(`something that is not ${format} follows the end of the ${format} stream`);
   });
 });
 
-test('xz: padding of four zero bytes each between and behind streams is part of the format', () => {
+test('xz: blocks side by side, or one after the other where there is no memory for two, are the same bytes', async () => {
+  const sized = run(['xz', '-c', '-T2', '--block-size=300000'], { input: IMAGE });
+  const unsized = run(['xz', '-c', '-T1', '--block-size=300000'], { input: IMAGE });
+  for (const threadingMemory of [0, 1_000_000, 64 * 1024 * 1024]) {
+    expect((await decode(sized, 65_536, threadingMemory)).equals(IMAGE)).toBe(true);
+    expect((await decode(unsized, 65_536, threadingMemory)).equals(IMAGE)).toBe(true);
+    const both = await decode(Buffer.concat([unsized, sized]), 65_536, threadingMemory);
+    expect(both.equals(Buffer.concat([IMAGE, IMAGE]))).toBe(true);
+  }
+});
+
+test('xz: padding of four zero bytes each between and behind streams is part of the format', async () => {
   const one = run(['xz', '-c'], { input: SMALL });
   const padded = Buffer.concat([one, Buffer.alloc(8), one, Buffer.alloc(512)]);
-  expect(decode(padded).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
-  expect(decode(padded, 3).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
+  expect((await decode(padded)).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
+  expect((await decode(padded, 3)).equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
 });
 
-test('xz: padding of another length is refused', () => {
+test('xz: padding of another length is refused', async () => {
   const one = run(['xz', '-c'], { input: SMALL });
-  expect(errorOf(() => decode(Buffer.concat([one, Buffer.alloc(3)]))).code).toBe('stream-trailing-data');
-  expect(errorOf(() => decode(Buffer.concat([one, Buffer.alloc(2), one]))).code).toBe('stream-trailing-data');
+  expect((await errorOf(() => decode(Buffer.concat([one, Buffer.alloc(3)])))).code).toBe(
+    'stream-trailing-data',
+  );
+  expect((await errorOf(() => decode(Buffer.concat([one, Buffer.alloc(2), one])))).code).toBe(
+    'stream-trailing-data',
+  );
 });
 
-test('gzip, zstd and bzip2: zero bytes behind the stream are garbage', () => {
+test('gzip, zstd and bzip2: zero bytes behind the stream are garbage', async () => {
   for (const tool of ['gzip', 'zstd', 'bzip2']) {
     const one = run([tool, '-c'], { input: SMALL });
-    expect(errorOf(() => decode(Buffer.concat([one, Buffer.alloc(4)]))).code).toBe('stream-trailing-data');
+    expect((await errorOf(() => decode(Buffer.concat([one, Buffer.alloc(4)])))).code).toBe(
+      'stream-trailing-data',
+    );
   }
 });
 
@@ -145,47 +174,47 @@ sys.stdout.buffer.write(head + body + struct.pack("<II", zlib.crc32(data), len(d
 
 test.each([0, 2, 4, 8, 16, 12, 14, 30])(
   'gzip: header flags %p, however the network cuts the header',
-  (flags) => {
+  async (flags) => {
     const stream = gzipMember(flags);
     for (const chunkBytes of [1, 7, 20, 1_000_000]) {
-      expect(decode(Buffer.concat([stream, stream]), chunkBytes).equals(Buffer.concat([SMALL, SMALL]))).toBe(
-        true,
-      );
+      expect(
+        (await decode(Buffer.concat([stream, stream]), chunkBytes)).equals(Buffer.concat([SMALL, SMALL])),
+      ).toBe(true);
     }
   },
 );
 
-test('gzip: a header whose own checksum is wrong is refused', () => {
+test('gzip: a header whose own checksum is wrong is refused', async () => {
   const stream = gzipMember(30);
   stream[5] = 9;
-  expect(errorOf(() => decode(stream)).message).toBe(
+  expect((await errorOf(() => decode(stream))).message).toBe(
     'the gzip stream is corrupt (the checksum of a member header does not match)',
   );
 });
 
-test('gzip: a wrong checksum or length behind the data is refused', () => {
+test('gzip: a wrong checksum or length behind the data is refused', async () => {
   for (const fromEnd of [8, 4]) {
     const stream = gzipMember(0);
     const at = stream.length - fromEnd;
     stream[at] = (stream[at] ?? 0) ^ 1;
-    expect(errorOf(() => decode(stream)).code).toBe('stream-corrupt');
+    expect((await errorOf(() => decode(stream))).code).toBe('stream-corrupt');
   }
 });
 
-test('zstd: skippable frames before and between frames are skipped', () => {
+test('zstd: skippable frames before and between frames are skipped', async () => {
   const one = run(['zstd', '-c'], { input: SMALL });
   const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
-  expect(decode(Buffer.concat([skippable, one, skippable, one])).equals(Buffer.concat([SMALL, SMALL]))).toBe(
-    true,
-  );
+  expect(
+    (await decode(Buffer.concat([skippable, one, skippable, one]))).equals(Buffer.concat([SMALL, SMALL])),
+  ).toBe(true);
 });
 
-test('zstd: a window of more than 128 MiB is refused with the remedy', () => {
+test('zstd: a window of more than 128 MiB is refused with the remedy', async () => {
   const stream = run(['zstd', '-c', '--ultra', '-22', '--long=28', '--no-content-size'], {
     input: Buffer.alloc(1_000),
   });
   // A stream of unknown size declares its window: 256 MiB.
-  const error = errorOf(() =>
+  const error = await errorOf(() =>
     decode(run(['sh', '-c', 'head -c 300000000 /dev/zero | zstd -c --long=28 -1'])),
   );
   expect(stream.length).toBeGreaterThan(0);
@@ -193,48 +222,53 @@ test('zstd: a window of more than 128 MiB is refused with the remedy', () => {
   expect(error.hint).toBe('compress the image with zstd --long=27 or less');
 });
 
-test('xz: a dictionary of more than 128 MiB is refused with the remedy', () => {
+test('xz: a dictionary of more than 128 MiB is refused with the remedy', async () => {
   const stream = run(['sh', '-c', 'head -c 1000 /dev/zero | xz -c --lzma2=dict=256MiB']);
-  const error = errorOf(() => decode(stream));
+  const error = await errorOf(() => decode(stream));
   expect(error.code).toBe('decoder-memory');
   expect(error.hint).toContain('xz -T0 -6');
 });
 
-test('a file that is not compressed passes unchanged, however short', () => {
+test('a file that is not compressed passes unchanged, however short', async () => {
   for (const bytes of [IMAGE, Buffer.from('x'), Buffer.alloc(0)])
-    expect(decode(bytes).equals(bytes)).toBe(true);
+    expect((await decode(bytes)).equals(bytes)).toBe(true);
 });
 
 test.each([
   ['an lz4 stream', Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x64, 0x40])],
   ['a qcow2 image', Buffer.from('QFI\xfb\0\0\0\x03', 'latin1')],
   ['a zip archive', Buffer.from('PK\x03\x04\x14\0', 'latin1')],
-])('%s is refused by name, not written as if it were an image', (name, start) => {
-  const error = errorOf(() => detectCompression(start));
+])('%s is refused by name, not written as if it were an image', async (name, start) => {
+  const error = await errorOf(() => detectCompression(start));
   expect(error.code).toBe('stream-unsupported');
   expect(error.message).toContain(name);
 });
 
 test.each(['<!DOCTYPE html><html>', '\n  <html lang="en">', '<HTML><HEAD>'])(
   'a web page is called a web page: %p',
-  (page) => {
-    expect(errorOf(() => detectCompression(Buffer.from(page))).code).toBe('http-web-page');
+  async (page) => {
+    expect((await errorOf(() => detectCompression(Buffer.from(page)))).code).toBe('http-web-page');
   },
 );
 
-test('cancelling stops a decoder between output buffers', () => {
+test('cancelling stops a decoder between output buffers', async () => {
   const bomb = run(['sh', '-c', 'head -c 200000000 /dev/zero | xz -c -1']);
   let written = 0;
   const sink = {
     write(chunk: Uint8Array) {
       written += chunk.length;
+      return undefined;
     },
     finish: () => ({ bytes: written, entries: 1 }),
     close: () => undefined,
   };
-  const decoder = openDecoder('xz', { sink, cancelled: () => written > 5_000_000 });
-  decoder.write(bomb);
-  decoder.finish();
+  const decoder = openDecoder('xz', {
+    sink,
+    threadingMemory: 0,
+    cancelled: () => written > 5_000_000,
+  });
+  await decoder.write(bomb);
+  await decoder.finish();
   decoder.close();
   expect(written).toBeLessThan(20_000_000);
 });

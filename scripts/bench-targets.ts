@@ -1,0 +1,21 @@
+import type { Format } from './bench-inputs.ts';
+import { PIPELINE, SYSTEMD_252, SYSTEMD_262 } from './bench-peers.ts';
+
+/** What rdpull's wall time is to be at most, as a part of a peer's: measured on two cores. */
+export const TARGETS: Readonly<Record<Format, Readonly<Record<string, number>>>> = {
+  'xz-single': { [SYSTEMD_262]: 0.9, [SYSTEMD_252]: 0.75, [PIPELINE]: 0.8 },
+  'xz-multi': { [SYSTEMD_262]: 0.45, [SYSTEMD_252]: 0.35, [PIPELINE]: 0.8 },
+  'xz-multi-6': { [SYSTEMD_262]: 0.45, [SYSTEMD_252]: 0.35, [PIPELINE]: 0.8 },
+  zstd: { [SYSTEMD_262]: 0.7, [PIPELINE]: 1 },
+  gzip: { [SYSTEMD_262]: 0.7, [PIPELINE]: 1 },
+  raw: { [SYSTEMD_262]: 1, [PIPELINE]: 1 },
+};
+
+/** Of the slowest thing that nobody can do without: downloading, hashing, decompressing. */
+export const LIMIT_TARGET = 1.15;
+
+/** Of GNU tar's, unpacking the same tarball from a local file. */
+export const TAR_TARGET = 1.2;
+
+/** Of an empty Bun executable's, for a pull of 1 KiB. */
+export const START_TARGET = 2;
