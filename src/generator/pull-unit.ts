@@ -26,6 +26,9 @@ const CONSUMERS: Partial<
   },
 };
 
+/** From here systemd removes at boot what a pull is still working on: `.#*`, in tmpfiles.d/systemd-nspawn.conf. */
+const SWEPT = '/var/lib/machines';
+
 /**
  * What rdpull can do without. Nothing here may give the service a mount namespace of its own (Private...=, most of
  * Protect...=): what it mounts would stay in there. MemoryDenyWriteExecute= would end a JIT, RestrictSUIDSGID= a
@@ -78,7 +81,8 @@ export function pullUnit(
     ...(blockdev ? ['modprobe@loop.service'] : []),
   ];
   if (wanted.length > 0) unit.push(['Wants', wanted.join(' ')]);
-  unit.push(['After', [...wanted, 'imports-pre.target'].join(' ')]);
+  const sweepers = object.directory === SWEPT ? ['systemd-tmpfiles-setup.service'] : [];
+  unit.push(['After', [...wanted, 'imports-pre.target', ...sweepers].join(' ')]);
   unit.push(['Before', ['imports.target', ...consumers, 'shutdown.target'].join(' ')]);
   unit.push(['Conflicts', 'shutdown.target']);
   if (mounts.length > 0) unit.push(['RequiresMountsFor', mounts.map(quoteArgument).join(' ')]);

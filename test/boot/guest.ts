@@ -175,7 +175,7 @@ export class Guest implements AsyncDisposable {
 function withoutControls(text: string): string {
   return text
     .replaceAll(
-      /\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\x1b[PX^_\]][^\x07\x1b]*(?:\x07|\x1b\\)/g,
+      /\x1b\[[0-9:;<=>?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>78cM]|\x1b[PX^_\]][^\x07\x1b]*(?:\x07|\x1b\\)/g,
       '',
     )
     .replaceAll(/[\r\x00-\x08\x0b-\x1f\x7f]/g, '');
