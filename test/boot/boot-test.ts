@@ -13,37 +13,62 @@ const COLUMNS: readonly Milestone[] = [
   'switch-root',
 ];
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    all: { type: 'boolean', default: false },
-    list: { type: 'boolean', default: false },
-    jobs: { type: 'string', default: '2' },
-  },
-});
+const USAGE = 'usage: scripts/boot-test [--jobs=N] [--all | --list | NAME ...]';
 
-if (values.list) {
-  for (const { name, title, core } of SCENARIOS)
-    console.log(`${name.padEnd(24)} ${core === true ? 'core ' : '     '}${title}`);
-} else {
-  const outcomes = await runAll(chosen(), Number(values.jobs));
+process.exitCode = await main();
+
+/** Returns the exit status. */
+async function main(): Promise<number> {
+  const wanted = commandLine();
+  if (typeof wanted === 'string') {
+    console.error(`${wanted}\n${USAGE}`);
+    return 2;
+  }
+  const { scenarios, list, jobs } = wanted;
+  if (list) {
+    for (const { name, title, core } of SCENARIOS)
+      console.log(`${core === true ? 'core' : '    '}  ${name.padEnd(22)}${title}`);
+    return 0;
+  }
+  const outcomes = await runAll(scenarios, jobs);
   printTable(outcomes);
   const failed = outcomes.filter(({ failure }) => failure !== undefined);
   for (const { scenario, failure, log } of failed)
     console.log(`\n${scenario.name}: ${failure}\nThe end of ${log}:\n${tail(log)}`);
   console.log(`\n${outcomes.length - failed.length} of ${outcomes.length} scenarios went as expected`);
-  process.exitCode = failed.length === 0 ? 0 : 1;
+  return failed.length === 0 ? 0 : 1;
 }
 
-function chosen(): readonly Scenario[] {
-  if (values.all) return SCENARIOS;
-  if (positionals.length === 0) return SCENARIOS.filter(({ core }) => core === true);
-  return positionals.map((name) => {
-    const scenario = SCENARIOS.find((candidate) => candidate.name === name);
-    if (scenario === undefined)
-      throw new Error(`there is no scenario "${name}"; scripts/boot-test --list shows all`);
-    return scenario;
-  });
+interface Wanted {
+  readonly scenarios: readonly Scenario[];
+  readonly list: boolean;
+  /** How many machines at a time. */
+  readonly jobs: number;
+}
+
+/** What is wanted, or what is wrong with the command line. */
+function commandLine(): Wanted | string {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        all: { type: 'boolean' },
+        list: { type: 'boolean' },
+        jobs: { type: 'string', default: '2' },
+      },
+    });
+    const { all = false, list = false } = values;
+    const jobs = Number(values.jobs);
+    if (!Number.isInteger(jobs) || jobs < 1) return `--jobs=${values.jobs} is no number of machines`;
+    const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
+    if (unknown !== undefined) return `there is no scenario "${unknown}"; --list shows all`;
+    const scenarios = SCENARIOS.filter(
+      ({ name, core }) => all || (positionals.length === 0 ? core === true : positionals.includes(name)),
+    );
+    return { scenarios, list, jobs };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 async function runAll(scenarios: readonly Scenario[], jobs: number): Promise<Outcome[]> {

@@ -1,7 +1,7 @@
+import type { Suite } from '../fixtures/suite-tree.ts';
 import type { Guest, Machine } from './guest.ts';
 import type { InitrdFile } from './initrd.ts';
 import type { Lab } from './lab.ts';
-import type { Suite } from './toolbox.ts';
 
 /** A boot without firmware: the fastest. */
 export interface DirectBoot extends Omit<Machine, 'boot'> {

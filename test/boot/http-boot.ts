@@ -1,9 +1,9 @@
+import type { Suite } from '../fixtures/suite-tree.ts';
 import { copyVariables, firmware } from './firmware.ts';
 import type { Guest } from './guest.ts';
 import type { ImageServer } from './image-server.ts';
 import type { Agent } from './initrd.ts';
 import { CONSOLE, type Lab } from './lab.ts';
-import type { Suite } from './toolbox.ts';
 import { makeUki } from './uki.ts';
 
 /** What is in a UKI besides its command line; by default rdpull and the newest systemd-stub. */

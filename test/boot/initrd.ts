@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Suite } from '../fixtures/suite-tree.ts';
 import { CHECKOUT, cached, contentHash, SCRATCH } from './scratch.ts';
 import { tool } from './tool.ts';
-import { inToolbox, kernel, type Suite } from './toolbox.ts';
+import { inToolbox, kernel } from './toolbox.ts';
 
 /** Whose import mechanism is in an initrd: rdpull's by its dracut module, or systemd's own. */
 export type Agent = 'rdpull' | 'systemd';

@@ -1,12 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Suite } from '../fixtures/suite-tree.ts';
 import { Guest, type Machine } from './guest.ts';
 import { ImageServer, type ServerOptions } from './image-server.ts';
 import { type Agent, type InitrdFile, initrd, withFiles } from './initrd.ts';
 import { milestones, type Times } from './milestones.ts';
 import type { RootTree } from './root-tree.ts';
 import { SCRATCH } from './scratch.ts';
-import { kernel, type Suite } from './toolbox.ts';
+import { kernel } from './toolbox.ts';
 
 /** The serial console is where everything is read from, and systemd says what it does. */
 export const CONSOLE = 'console=ttyS0 systemd.show_status=yes';

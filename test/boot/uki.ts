@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { inToolbox, kernel, type Suite, toolbox } from './toolbox.ts';
+import type { Suite } from '../fixtures/suite-tree.ts';
+import { inToolbox, kernel, toolbox } from './toolbox.ts';
 
 /** What a UKI is made of. */
 export interface Uki {

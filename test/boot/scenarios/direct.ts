@@ -1,3 +1,4 @@
+import type { Suite } from '../../fixtures/suite-tree.ts';
 import { directBoot } from '../direct-boot.ts';
 import {
   type FileSystem,
@@ -11,7 +12,6 @@ import {
 import { expectBooted } from '../lab.ts';
 import { makeRootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
-import type { Suite } from '../toolbox.ts';
 
 /** One image with an explicit URL. */
 interface Variant {

@@ -33,7 +33,8 @@ export const scenarios: readonly Scenario[] = [
     name: 'too-little-memory',
     title: 'an image that is larger than the RAM is refused before it is downloaded, with the figures',
     async run(lab) {
-      await tool(['truncate', '--size', '3G', `${lab.served}/root.raw`]);
+      // No zeros, which would be holes.
+      await tool(['sh', '-euc', 'yes rdpull | head -c 1536M >"$1"', 'sh', `${lab.served}/root.raw`]);
       const packed = await pack(`${lab.served}/root.raw`, 'xz');
       const server = await lab.serve();
       const guest = await directBoot(lab, {
@@ -42,10 +43,11 @@ export const scenarios: readonly Scenario[] = [
       });
       await guest.waitFor(/Entering emergency mode/, /rdpull-lab: booted|Kernel panic/);
       lab.report(guest);
-      expectConsole(guest, /rdpull\[\d+\]: error: .*3\.0+ GiB/);
+      expectConsole(guest, /rdpull\[\d+\]: error: .*1\.5 GiB after decompression.* RAM for /);
       const { size } = fs.statSync(packed);
       const sent = server.requests.reduce((bytes, request) => bytes + request.bytes, 0);
-      lab.notes.push(`${sent} of ${size} bytes were sent`);
+      lab.notes.push(`${sent} of ${size} bytes were sent, for the size`);
+      expectConsole(guest, /^(?![\s\S]*rdpull\[\d+\]: pulling )/);
     },
   },
 ];

@@ -123,7 +123,11 @@ async function pullInEmergency(lab: Lab, guest: Guest, server: ImageServer, tree
     await guest.waitFor(new RegExp(word), patient);
   };
   await guest.waitFor(/Press Enter for system maintenance/, patient);
-  guest.type('');
+  // sulogin throws away what was typed before it asks, and takes the first line after that for itself.
+  for (let attempt = 0; attempt < 20 && !/shell-is-there/.test(guest.text); attempt++) {
+    guest.type('echo shell-is""-there');
+    await Bun.sleep(3000);
+  }
   await shell(`rdpull pull ${expression(server)}`, 'pulled-by-hand');
   expectConsole(guest, /^\/dev\/loop0p1 /m);
   await shell('mount -o ro /dev/disk/by-loop-ref/root.raw-part1 /sysroot', 'mounted-by-hand');
