@@ -12,17 +12,27 @@ check() {
 }
 
 # Networking is that of an initrd which has some already, else systemd-networkd, else what dracut finds.
+# Images with dm-verity and encrypted credentials are systemd's: where the image has its tools for them, they come along.
 depends() {
     local handler network=network
+    echo base dracut-systemd udev-rules
+    # What these depend on themselves may be missing, and then rdpull would be left out with them.
+    ! available dm || ! available systemd-veritysetup || echo systemd-veritysetup
+    ! available tpm2-tss || ! available systemd-creds || echo tpm2-tss systemd-creds
     for handler in network-manager connman network-wicked network-legacy; do
         if dracut_module_included "$handler"; then
-            echo base dracut-systemd udev-rules network
+            echo network
             return 0
         fi
     done
-    module_check systemd-networkd >/dev/null 2>&1
-    [[ $? == 255 ]] && network=systemd-networkd
-    echo base dracut-systemd udev-rules kernel-network-modules $network
+    ! available systemd-networkd || network=systemd-networkd
+    echo kernel-network-modules $network
+}
+
+# Whether a module that comes on demand only has all that it needs.
+available() {
+    module_check "$1" >/dev/null 2>&1
+    [[ $? == 255 ]]
 }
 
 # Whatever the machine that builds the initrd uses: the image decides.
@@ -45,7 +55,8 @@ install() {
     # Of the same name as systemd's generator, in an earlier directory, and so in place of it.
     inst_dir /etc/systemd/system-generators
     ln_r /usr/bin/rdpull /etc/systemd/system-generators/systemd-import-generator
-    inst_multiple -o "$systemdsystemunitdir/modprobe@.service"
+    # For credentials that are bound to something else than a TPM.
+    inst_multiple -o "$systemdsystemunitdir/modprobe@.service" systemd-creds
     inst_rules 60-rdpull-loop-ref.rules
 
     # Whom to trust. These are what verification needs, so they are not left to --hostonly.

@@ -11,7 +11,7 @@ const TAGS: Readonly<Record<string, string>> = {
 };
 
 /** The images that systemd-gpt-auto-generator takes for the root disk when no boot loader names another (systemd 258). */
-const ROOT_DISK = 'rootdisk';
+export const ROOT_DISK = 'rootdisk';
 
 /** The device that a `root=` or `mount.usr=` waits for; undefined when it names none. */
 export function awaitedDevice(what: string): string | undefined {

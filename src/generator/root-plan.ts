@@ -1,8 +1,8 @@
-import { printable } from '../console/printable.ts';
+import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { isPersistent, type PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
-import { awaitedDevice, comesFrom, deviceUnit } from './root-device.ts';
+import { awaitedDevice, comesFrom, deviceUnit, ROOT_DISK } from './root-device.ts';
 import type { RootParameters } from './root-parameters.ts';
 import { sysrootMount } from './sysroot-mount.ts';
 import { settingDefect, unitText } from './unit-text.ts';
@@ -17,7 +17,8 @@ export interface RootPlan {
 
 /**
  * Decides which pull becomes /sysroot: the tar image that `root=bind:` names, or without any `root=` the only machine
- * image. With another `root=` systemd mounts it, and the device that it waits for is given the time that a pull takes.
+ * image. With another `root=`, and with rules for disk images that systemd alone can enforce, that is left to systemd,
+ * and the device that it waits for is given the time that a pull takes.
  *
  * @param warn takes a line about what cannot be done
  */
@@ -36,7 +37,7 @@ export function planRoot(
 }
 
 function chooseRoot(
-  { root, usr, hasVerity }: RootParameters,
+  { root, usr, hasVerity, imageRule }: RootParameters,
   pulls: readonly PlannedPull[],
   warn: (message: string) => void,
 ): PlannedPull | undefined {
@@ -50,6 +51,15 @@ function chooseRoot(
   const images = pulls.filter(({ request }) => request.imageClass === 'machine');
   const [only, ...others] = images;
   if (only === undefined) return undefined;
+  if (imageRule !== undefined) {
+    // What rdpull mounts is mounted without dm-verity, and without regard to any of this.
+    warn(
+      `${printable(only.object.path)} does not become the root file system: systemd alone obeys ${quoted(imageRule)}, ` +
+        'and mounts nothing without root=; pull a signed image with raw,machine,blockdev and the local name ' +
+        `${ROOT_DISK}, and say root=dissect (systemd 258 or later)`,
+    );
+    return undefined;
+  }
   if (others.length === 0) return canBeRoot(only, warn) ? only : undefined;
   warn(
     `there is no root= on the kernel command line, and ${images.length} machine images are pulled: none of them ` +

@@ -7,11 +7,13 @@ import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as unreliableNetwork } from './scenarios/unreliable-network.ts';
+import { scenarios as verity } from './scenarios/verity.ts';
 
 /** All there are. */
 export const SCENARIOS: readonly Scenario[] = [
   ...httpBoot,
   ...signature,
+  ...verity,
   ...direct,
   ...unreliableNetwork,
   ...memory,

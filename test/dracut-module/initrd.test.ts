@@ -211,6 +211,28 @@ if getargbool 0 rd.neednet; then echo neednet=1 "$(getarg ip=)"; else echo needn
     expect(inInitrd(commandLine, script)).toBe(`${loops}\n`);
   });
 
+  test('makes an initrd that can read encrypted credentials, and hands on those for servers', () => {
+    const script = `echo 0123456789abcdef0123456789abcdef >/etc/machine-id
+ENCRYPTED_CREDENTIALS_DIRECTORY=/run/credentials/@encrypted; export ENCRYPTED_CREDENTIALS_DIRECTORY
+mkdir -p $ENCRYPTED_CREDENTIALS_DIRECTORY /etc/credstore.encrypted
+encrypt() { systemd-creds encrypt --with-key=host "--name=\${1##*/}" - "$1" 2>/dev/null; }
+systemd-creds setup 2>/dev/null
+echo '${PULL}' | encrypt $ENCRYPTED_CREDENTIALS_DIRECTORY/import.pull
+echo secret | encrypt /etc/credstore.encrypted/rdpull.bearer
+${GENERATE}; grep ^LoadCredential /run/systemd/generator/rdpull@run-machines-root.raw.service`;
+    expect(inInitrd('quiet', script)).toBe('LoadCredentialEncrypted=rdpull.bearer\n');
+  });
+
+  test('makes an initrd that can set up dm-verity where the image has the tools', () => {
+    const tools = ['usr/lib/systemd/systemd-veritysetup', 'usr/lib/systemd/system/veritysetup.target'];
+    const libraries = fs.globSync('usr/lib/x86_64-linux-gnu/libcryptsetup.so.*', { cwd: inside() });
+    const modules = fs.globSync('usr/lib/modules/*/kernel/drivers/md/dm-verity.ko*', { cwd: inside() });
+    const present = tools.map((file) => fs.existsSync(inside(file)));
+    // trixie has them in a package of its own, which its tree lacks.
+    const all = suite !== 'trixie';
+    expect([...present, libraries.length > 0, modules.length > 0]).toEqual([all, all, all, all]);
+  });
+
   test('makes an initrd whose resolver asks the servers that networkd has learnt', () => {
     const states = [
       'OPER_STATE=off',

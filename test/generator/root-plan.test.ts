@@ -52,6 +52,8 @@ describe('the image does not become /sysroot', () => {
     ['when root= says where the root is', `${ONE} root=/dev/sda2`],
     ['when /usr comes from elsewhere', `${ONE} mount.usr=/dev/sda2`],
     ['when a verity hash finds the root', `${ONE} roothash=abc`],
+    ['when a verity hash finds /usr', `${ONE} usrhash=abc`],
+    ['when systemd dissects it', `${ONE} root=dissect systemd.image_policy=root=signed`],
     [
       'when root=bind: names another directory',
       `rd.systemd.pull=tar,machine:r:http://h/r root=bind:/run/machines/x`,
@@ -82,6 +84,22 @@ describe('the image does not become /sysroot', () => {
     expect(names).not.toContain(SYSROOT);
     expect(warnings).toEqual([
       'there is no root= on the kernel command line, and 2 machine images are pulled: none of them becomes the root file system; name one with root=bind:/run/machines/NAME (tar) or root=/dev/disk/by-loop-ref/NAME.raw-partN (raw, with blockdev)',
+    ]);
+  });
+
+  test.each([
+    ['systemd.image_policy=root=signed', 'raw'],
+    ['systemd.image-policy=', 'raw'],
+    ['systemd.image_policy', 'raw'],
+    ['systemd.image_filter=root=trusted_*', 'raw'],
+    // A tree has no protection at all.
+    ['systemd.image_policy=root=signed', 'tar'],
+  ])('when %s forbids what only systemd can judge (%s), and says what to do', (rule, type) => {
+    const { names, warnings } = generated(`rd.systemd.pull=${type},machine:r:http://h/r ${rule}`);
+    expect(names).not.toContain(SYSROOT);
+    expect(names.join()).not.toContain('50-root-device.conf');
+    expect(warnings).toEqual([
+      `/run/machines/r${type === 'raw' ? '.raw' : ''} does not become the root file system: systemd alone obeys "${rule}", and mounts nothing without root=; pull a signed image with raw,machine,blockdev and the local name rootdisk, and say root=dissect (systemd 258 or later)`,
     ]);
   });
 
@@ -163,6 +181,15 @@ describe('the device that root= waits for', () => {
       'rdpull@run-machines-a.raw.service',
       'rdpull@run-machines-b.raw.service',
     ]);
+  });
+
+  test('starts its time-out after the pull when systemd dissects the image', () => {
+    const { names, text } = generated(
+      'root=dissect systemd.image_policy=root=signed rd.systemd.pull=raw,machine,blockdev:rootdisk:http://h/r',
+    );
+    expect(names).not.toContain(SYSROOT);
+    const dropIn = text('normal/dev-disk-by\\x2ddesignator-root.device.d/40-rdpull.conf');
+    expect(settings(dropIn, 'Requires')).toEqual(['rdpull@run-machines-rootdisk.raw.service']);
   });
 
   test('is left alone when no image becomes a device, and when its name fits no unit', () => {
