@@ -5,8 +5,7 @@ import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request
 import type { PullRequest } from '../request/pull-request.ts';
 import { splitZone } from '../transfer/source/link-local.ts';
 import { splitLogin } from '../transfer/source/login.ts';
-import type { Patience } from '../transfer/source/patience.ts';
-import type { Location } from '../transfer/source/source.ts';
+import type { Location, Patience } from '../transfer/source/source.ts';
 import type { Identity, ServerAccess } from './server-access.ts';
 
 export interface FindOptions extends ServerAccess {

@@ -28,6 +28,7 @@ import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
+import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 import { vouched } from './vouched.ts';
 
 export const pull: Command = {
@@ -66,18 +67,7 @@ here override what it says.`,
       value: 'MODE',
       help: 'signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
     },
-    {
-      name: 'keyring',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not those of the system',
-    },
-    {
-      name: 'certificate',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
-    },
+    ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
     {
       name: 'mirror',
@@ -190,8 +180,7 @@ async function pullImage(
         type,
         target,
         verify,
-        keyrings: line.values('keyring'),
-        certificates: line.values('certificate'),
+        ...trusted(line),
         readOnly,
         force: line.has('force'),
         sideFiles: sideFilesOf,

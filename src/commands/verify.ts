@@ -6,6 +6,7 @@ import type { Command } from './command.ts';
 import { isUrl, requireUrl, verifyMode } from './pull-arguments.ts';
 import { withIdentity } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
+import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 import { vouched } from './vouched.ts';
 
 export const verify: Command = {
@@ -16,18 +17,7 @@ export const verify: Command = {
 of that, and says each step: what was found, which line, which key, and what is accepted or refused. Nothing is kept.`,
   options: [
     { name: 'verify', value: 'MODE', help: 'signature (default), checksum, or sha256:HEX' },
-    {
-      name: 'keyring',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the OpenPGP keys in FILE, and not those of the system',
-    },
-    {
-      name: 'certificate',
-      value: 'FILE',
-      repeatable: true,
-      help: 'trust the X.509 certificates (PEM) in FILE to sign images, and not those of the system',
-    },
+    ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
   ],
   async run(line, { reporter, signal }) {
@@ -37,7 +27,7 @@ of that, and says each step: what was found, which line, which key, and what is 
     const { checkFile } = await import('../transfer/promise.ts');
     const { promised, sha256, bytes } = await checkFile(
       location.url,
-      { verify: mode, keyrings: line.values('keyring'), certificates: line.values('certificate') },
+      { verify: mode, ...trusted(line) },
       { ...location, ca, proxy, warn: reporter.warn, signal },
       reporter.info,
     );

@@ -4,7 +4,7 @@ import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { HttpStatusError } from './http-status.ts';
 import { isPassing } from './passing.ts';
-import type { Patience } from './patience.ts';
+import type { Patience } from './source.ts';
 
 /** Pauses between attempts, in ms. */
 const FIRST_PAUSE = 500;

@@ -1,7 +1,18 @@
 import type { ClientCertificate } from './client-certificate.ts';
 import type { Login } from './login.ts';
-import type { Patience } from './patience.ts';
 import type { ProxyRules } from './proxy.ts';
+
+/** For a server that cannot be reached, or that fails. */
+export interface Patience {
+  /** How long to go on without any progress; 0: everything is tried once. */
+  readonly milliseconds: number;
+  /**
+   * Takes a line about what went wrong and what is done about it.
+   *
+   * @param pause how long nothing happens next, in ms
+   */
+  readonly notify: (text: string, pause: number) => void;
+}
 
 /** What one server is shown, and how it is reached. */
 export interface ServerIdentity {
