@@ -293,7 +293,9 @@ describe('on a disk', () => {
       'mount -t tmpfs -o size=4m tmpfs "$run" && truncate -s 32M "$run/img" && mkfs.ext4 -q "$run/img" && mount -o loop "$run/img" "$run"';
     const { status, stderr, files } = await onSmallMachine({ ...INITRD, mount: thin }, pull('noise.raw'));
     expect(status).toBe(14);
-    expect(stderr).toMatch(/reports that it is full, although [12]\d\.\d MiB of 2\d\.\d MiB are free(?:; the image is .*)?$/m);
+    expect(stderr).toMatch(
+      /reports that it is full, although [12]\d\.\d MiB of 2\d\.\d MiB are free(?:; the image is .*)?$/m,
+    );
     expect(files).toEqual([]);
   });
 
