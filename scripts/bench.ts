@@ -14,6 +14,7 @@ import { quantity, table, verdict } from './bench-table.ts';
 import { makeTarInputs, tarEntries } from './bench-tar.ts';
 import { START_TARGET, TARGETS } from './bench-targets.ts';
 import { measure } from './bench-usage.ts';
+import { verificationEntries } from './bench-verification.ts';
 
 const METHOD = `Medians. wall: until the image is on the disk (fsync) and verified as said. CPU: user and system time of all
 processes. RSS: peak of the largest process; of all: sum of the peaks of a pipeline's stages. The ratios are rdpull's
@@ -36,7 +37,7 @@ Options:
   --size=MIB         size of the files in the image (default: 256)
   --rounds=N         runs of each, of which the median counts (default: 5)
   --formats=LIST     of ${PACKINGS.map(({ format }) => format).join(',')} (default: all)
-  --only=LIST        of pull,tar,start,generator (default: all)
+  --only=LIST        of pull,tar,verification,start,generator (default: all)
   --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
   --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
   --rdpull=FILE      the executable to measure (default: dist/rdpull)
@@ -46,7 +47,7 @@ Options:
 /** A start is short, so that its noise is large and more of them are cheap. */
 const LEAST_START_ROUNDS = 20;
 
-const PARTS = ['pull', 'tar', 'start', 'generator'] as const;
+const PARTS = ['pull', 'tar', 'verification', 'start', 'generator'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -174,6 +175,10 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
     await run(title, tarEntries(rdpull, inputs, site), rounds);
   }
   const startRounds = Math.max(rounds, LEAST_START_ROUNDS);
+  if (parts.has('verification')) {
+    const entries = verificationEntries(rdpull, site);
+    await run(`verification (raw: 1 KiB, ${startRounds} rounds)`, entries, startRounds);
+  }
   const nothing = await compileNothing(site.scratch);
   if (parts.has('start')) {
     const starts: Entry[] = await pullEntries(
