@@ -161,6 +161,9 @@ async function pullImage(
     `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
   );
   if (line.has('keep') && fs.existsSync(target)) {
+    // A pull that was killed when its image had just got its name has left the rest behind.
+    const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
+    removeStaleStaging(path.dirname(target), warn);
     const kept = `${printable(target)} exists already and is kept`;
     reporter.info(kept);
     const exposed = await exposeImage(target, exposure, { warn, signal });

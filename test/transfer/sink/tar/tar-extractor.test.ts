@@ -507,7 +507,8 @@ describe('limits', () => {
     const members = Array.from({ length: 1500 }, (_, i) => file(`d${i}/e/f`));
     const before = fs.readdirSync('/proc/self/fd').length;
     unpack(tarArchive(...members), target);
-    expect(fs.readdirSync('/proc/self/fd').length).toBe(before);
+    // The runtime may open one or two of its own meanwhile.
+    expect(fs.readdirSync('/proc/self/fd').length).toBeLessThan(before + 5);
     expect(fs.readdirSync(target).length).toBe(1500);
   });
 });
