@@ -23,7 +23,7 @@ export interface ConsoleLine {
 
 /** How a boot went wrong that waits for ever otherwise. */
 const FAILURE =
-  /Kernel panic|Failed to start rdpull@|Entering emergency mode|You are in emergency mode|Oops: int3|BdsDxe: No bootable option/;
+  /Kernel panic|Failed to start rdpull@|Entering emergency mode|You are in emergency mode|Oops: int3|Switch root target contains no usable init|BdsDxe: No bootable option/;
 
 /** Under software emulation a kernel is now and then hit while it patches its own code. Nobody here can help that. */
 export const EMULATION_FAULT = /Oops: int3|IO-APIC \+ timer doesn't work/;

@@ -108,7 +108,7 @@ async function boot(
 
 async function expectRefused(lab: Lab, guest: Guest): Promise<void> {
   await guest.waitFor(
-    /Entering emergency mode|You are in emergency mode|Kernel panic/,
+    /Entering emergency mode|You are in emergency mode|Kernel panic|Switch root target contains no usable init/,
     /rdpull-lab: booted|Oops: int3|Failed to start rdpull@/,
   );
   lab.report(guest);
