@@ -61,7 +61,8 @@ test('pulls in a row leave nothing behind', async () => {
 
 test('transfers in one process open nothing that stays open, and keep no memory', async () => {
   const samples = await transferAgainAndAgain(`${server.url}/image.raw.xz`, work.path, 24);
-  expect(growth(samples, 'descriptors')).toBeLessThan(1);
+  // One that stayed open each time would be twelve; a connection may just be closing.
+  expect(growth(samples, 'descriptors')).toBeLessThan(4);
   expect(growth(samples, 'resident')).toBeLessThan(32 * MIB);
 });
 
