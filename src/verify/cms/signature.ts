@@ -4,7 +4,7 @@ import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { CLOCK_TOLERANCE, type SignedFile } from '../signed-file.ts';
 import type { Signer } from '../signer.ts';
-import { bytesOf, readSignedData } from './signed-data.ts';
+import { bytesOf, ID_DATA, readSignedData } from './signed-data.ts';
 import type { TrustedCertificates } from './trusted-certificates.ts';
 
 /** Digests strong enough, by their object identifiers (RFC 5754, section 2; NIST CSOR). */
@@ -27,11 +27,10 @@ const SIGNATURE_ALGORITHMS = new Set([
   '1.2.840.10045.4.3.4',
 ]);
 
-/** Attributes (RFC 5652, section 11), and the type of content that is just bytes (section 4). */
+/** Attributes (RFC 5652, section 11). */
 const CONTENT_TYPE = '1.2.840.113549.1.9.3';
 const MESSAGE_DIGEST = '1.2.840.113549.1.9.4';
 const SIGNING_TIME = '1.2.840.113549.1.9.5';
-const ID_DATA = '1.2.840.113549.1.7.1';
 /** RFC 5280, section 4.2.1.3: the extension, and its first bit. */
 const KEY_USAGE = '2.5.29.15';
 const DIGITAL_SIGNATURE = 0x80;

@@ -8,8 +8,8 @@ const SIGNATURE_MAX = 256 * 1024;
 /** How many signatures of one file are tried: each one costs a public-key operation. */
 const SIGNATURES_MAX = 16;
 
-/** RFC 5652, sections 4 and 5: content types. */
-const ID_DATA = '1.2.840.113549.1.7.1';
+/** RFC 5652, sections 4 and 5: content types; the first is just bytes. */
+export const ID_DATA = '1.2.840.113549.1.7.1';
 const ID_SIGNED_DATA = '1.2.840.113549.1.7.2';
 /** What DER begins with: a SEQUENCE (X.690, section 8.9). */
 const SEQUENCE = 0x30;
