@@ -1,10 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
-import { createProgress, type Progress } from '../console/progress.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { imagePath } from '../request/image-class.ts';
@@ -12,7 +10,7 @@ import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { silenceWithin } from '../transfer/source/silence.ts';
-import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
+import type { TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
   type Exposure,
@@ -25,6 +23,7 @@ import {
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
+import { createDisplay } from './pull-display.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -249,45 +248,6 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   const { local, path: usual } = resolveRequest(request, url, inInitrd());
   const root = imageRoot(line);
   return root === undefined ? usual : imagePath(root, request.type, local);
-}
-
-/** What a person and the service manager see of a pull. */
-interface Display {
-  /** A server fails: `text` says what is done about it, after `pause` ms. */
-  notify(text: string, pause: number): void;
-  observe(target: string): TransferObserver;
-  /** Removes what is left of the progress. */
-  end(): void;
-}
-
-function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
-  let progress: Progress | undefined;
-  const end = () => progress?.end();
-  return {
-    end,
-    notify(text, pause) {
-      end();
-      reporter.info(text);
-      service.waiting(text, pause);
-    },
-    observe(target) {
-      const name = path.basename(target);
-      return {
-        started({ url, size: total }) {
-          end();
-          reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
-          service.started(name, total);
-          if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
-        },
-        progress({ received }) {
-          service.progress(received);
-          progress?.update(received);
-        },
-        warn: reporter.warn,
-        explain: reporter.detail,
-      };
-    },
-  };
 }
 
 function summary(
