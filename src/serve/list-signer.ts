@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+
+/** Signs checksum files. */
+export interface ListSigner {
+  /** Who, for a person. */
+  readonly name: string;
+  /** Upper-case digits. */
+  readonly fingerprint: string;
+  /** A detached OpenPGP signature by every key of the file, without armor. */
+  sign(content: string): Promise<Uint8Array>;
+}
+
+/**
+ * Reads a secret key as gpg --export-secret-keys writes it, with or without armor, and tries it.
+ *
+ * @param passphraseFile holds its passphrase, in the first line
+ * @throws RdpullError credential-unusable
+ */
+export async function readListSigner(file: string, passphraseFile: string | undefined): Promise<ListSigner> {
+  const passphrase =
+    passphraseFile === undefined ? undefined : read(passphraseFile).toString().split(/\r?\n/)[0];
+  const content = read(file);
+  const openpgp = await import('openpgp');
+  try {
+    // A packet begins with its highest bit set (RFC 9580, section 4.2), armor with a letter or a dash.
+    const keys =
+      (content[0] ?? 0) & 0x80
+        ? await openpgp.readPrivateKeys({ binaryKeys: content })
+        : await openpgp.readPrivateKeys({ armoredKeys: content.toString() });
+    const [key] = keys;
+    if (key === undefined) throw new Error('there is no secret key in it');
+    const signingKeys =
+      passphrase === undefined
+        ? keys
+        : await Promise.all(keys.map((privateKey) => openpgp.decryptKey({ privateKey, passphrase })));
+    const signer: ListSigner = {
+      name: key.getUserIDs()[0] ?? 'a key without a name',
+      fingerprint: key.getFingerprint().toUpperCase(),
+      async sign(text) {
+        const message = await openpgp.createMessage({ binary: Buffer.from(text) });
+        return openpgp.sign({ message, signingKeys, detached: true, format: 'binary' });
+      },
+    };
+    await signer.sign('');
+    return signer;
+  } catch (error) {
+    throw new RdpullError(
+      'credential-unusable',
+      `the secret key in ${printable(file)} cannot sign: ${printable(reasonOf(error))}`,
+      passphrase === undefined
+        ? 'write it with gpg --export-secret-keys KEY; if it has a passphrase, give it with --passphrase=FILE'
+        : 'check the passphrase, and that the key is neither expired nor revoked',
+      { cause: error },
+    );
+  }
+}
+
+function read(file: string): Buffer {
+  try {
+    return fs.readFileSync(file);
+  } catch (error) {
+    throw new RdpullError(
+      'credential-unusable',
+      `${printable(file)} cannot be read: ${reasonOf(error)}`,
+      'check the name of the file and its mode',
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,110 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { isSystemError } from '../kernel/system-error.ts';
+import { type FileState, fileState } from './file-state.ts';
+
+/** An open file that may be served. Whoever has it closes it. */
+export interface ServedFile extends Disposable {
+  readonly kind: 'file';
+  readonly fd: number;
+  readonly state: FileState;
+}
+
+/** What lies at a path. `refused` says, for a log, why what is there is not served. */
+export type Found =
+  | ServedFile
+  | { readonly kind: 'directory' }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'refused'; readonly why: string };
+
+/** A file that is served, in a list. */
+export interface Entry {
+  readonly name: string;
+  readonly kind: 'file' | 'directory';
+  /** Of a file. */
+  readonly state: FileState;
+}
+
+/**
+ * A directory of which every file is served, but for hidden ones and those that are withheld. Nothing outside of it is,
+ * whatever the path is made of and wherever symbolic links lead.
+ */
+export class ServedDirectory {
+  readonly #root: string;
+  readonly #withheld: ReadonlySet<string>;
+
+  /**
+   * @param withheld files that are served under no name, such as secret keys
+   * @throws Error of the file system
+   */
+  constructor(
+    readonly directory: string,
+    withheld: readonly string[],
+  ) {
+    this.#root = fs.realpathSync(directory);
+    this.#withheld = new Set(withheld.map((file) => fileState(fs.statSync(file, { bigint: true })).identity));
+  }
+
+  /**
+   * Opens what lies at `names`, one below the other, none of which holds a slash.
+   *
+   * @throws Error of the file system for what is no matter of the path, such as EMFILE
+   */
+  open(names: readonly string[]): Found {
+    if (names.some((name) => name.startsWith('.'))) return { kind: 'missing' };
+    let fd: number;
+    try {
+      const real = fs.realpathSync(path.join(this.#root, ...names));
+      const why = this.#refusal(real);
+      if (why !== undefined) return { kind: 'refused', why };
+      // Not to wait for the other end of a fifo.
+      fd = fs.openSync(real, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOCTTY);
+    } catch (error) {
+      if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return { kind: 'missing' };
+      if (isSystemError(error, 'EACCES', 'EPERM')) return { kind: 'refused', why: 'it may not be read' };
+      if (isSystemError(error, 'ENXIO')) return { kind: 'refused', why: 'it is no regular file' };
+      throw error;
+    }
+    const found = this.#judge(fd);
+    if (found.kind !== 'file') fs.closeSync(fd);
+    return found;
+  }
+
+  /** What is served in the directory `names`, sorted by name; undefined when there is no such directory. */
+  list(names: readonly string[]): Entry[] | undefined {
+    if (this.open(names).kind !== 'directory') return undefined;
+    return fs
+      .readdirSync(path.join(this.#root, ...names))
+      .sort()
+      .flatMap((name): Entry[] => {
+        using found = disposable(this.open([...names, name]));
+        if (found.kind === 'file') return [{ name, kind: 'file', state: found.state }];
+        if (found.kind !== 'directory') return [];
+        const state = fileState(fs.statSync(path.join(this.#root, ...names, name), { bigint: true }));
+        return [{ name, kind: 'directory', state }];
+      });
+  }
+
+  /** What is open now may be another file than the one whose path was judged. */
+  #judge(fd: number): Found {
+    const why = this.#refusal(fs.readlinkSync(`/proc/self/fd/${fd}`));
+    if (why !== undefined) return { kind: 'refused', why };
+    const stats = fs.fstatSync(fd, { bigint: true });
+    if (stats.isDirectory()) return { kind: 'directory' };
+    if (!stats.isFile()) return { kind: 'refused', why: 'it is no regular file' };
+    const state = fileState(stats);
+    if (this.#withheld.has(state.identity)) return { kind: 'refused', why: 'it is a secret' };
+    return { kind: 'file', fd, state, [Symbol.dispose]: () => fs.closeSync(fd) };
+  }
+
+  #refusal(real: string): string | undefined {
+    const relative = path.relative(this.#root, real);
+    if (relative === '..' || relative.startsWith('../')) return 'a symbolic link leads out of the directory';
+    return relative.split('/').some((name) => name.startsWith('.')) ? 'it is hidden' : undefined;
+  }
+}
+
+/** A found thing that ends with its block, also where it holds nothing. */
+export function disposable(found: Found): Found & Disposable {
+  return found.kind === 'file' ? found : { ...found, [Symbol.dispose]: () => undefined };
+}
