@@ -89,7 +89,7 @@ function commandLines({ name, options, operand, operands }: CompletedCommand): s
 }
 
 function optionLine(command: string, { name, value, isRepeatable, description }: CompletedOption): string {
-  const takes = value === undefined ? '' : ` --require-parameter ${offer(value.completes)}`;
+  const takes = value === undefined ? '' : ` --require-parameter ${offer(value.completes) || '--no-files'}`;
   const once = isRepeatable ? '' : ` ${name}${value === undefined ? '' : ' value'}`;
   const asked = `__rdpull_option ${command === '' ? '""' : command}${once}`;
   return line(asked, `--long-option ${name}${takes}`.trimEnd(), description);
@@ -105,11 +105,11 @@ function offer(completes: Completion): string {
     case 'file':
       return '--force-files';
     case 'directory':
-      return `--arguments '(__fish_complete_directories)'`;
+      return `--no-files --arguments '(__fish_complete_directories)'`;
     case 'loop-device':
       return "--force-files --arguments '(__rdpull_loop_devices)'";
   }
-  return completes.length === 0 ? '' : `--arguments ${quoted(completes.join(' '))}`;
+  return completes.length === 0 ? '' : `--no-files --arguments ${quoted(completes.join(' '))}`;
 }
 
 function quoted(text: string): string {

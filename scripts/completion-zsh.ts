@@ -25,7 +25,8 @@ _rdpull_words() {
 
 _rdpull_loop_devices() {
   local -a devices=(/sys/block/loop*/loop(N:h:t))
-  _alternative "devices:loop device:(\${devices/#//dev/})" 'files:image:_files'
+  devices=(/dev/\${^devices})
+  _alternative "devices:loop device:($devices)" 'files:image:_files'
 }
 
 _rdpull() {
@@ -35,7 +36,8 @@ _rdpull() {
   local -a commands=(
 ${commands.map((command) => `    ${command}\n`).join('')}  )
 
-  _arguments -C \\
+  # What stands behind the command is for the command.
+  _arguments -C -A '-*' \\
 ${LEADING_OPTIONS.map((option) => `    ${optionSpec(option)} \\\n`).join('')}    '1: :->command' \\
     '*:: :->rest' && ret=0
 
@@ -79,7 +81,7 @@ function action(completes: Completion): string {
     case 'file':
       return '_files';
     case 'directory':
-      return '_files -/';
+      return '_path_files -/';
     case 'loop-device':
       return '_rdpull_loop_devices';
   }

@@ -35,8 +35,13 @@ lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpul
 -rw-r--r-- usr/lib/dracut/modules.d/90rdpull/wait-online.conf
 -rw-r--r-- usr/lib/dracut/modules.d/90rdpull/zzzz-rdpull.network
 -rw-r--r-- usr/lib/udev/rules.d/60-rdpull-loop-ref.rules
+-rw-r--r-- usr/share/bash-completion/completions/rdpull
 -rw-r--r-- usr/share/doc/rdpull/copyright
--rw-r--r-- usr/share/man/man7/rdpull.pull.7`;
+-rw-r--r-- usr/share/fish/vendor_completions.d/rdpull.fish
+-rw-r--r-- usr/share/man/man1/rdpull.1
+-rw-r--r-- usr/share/man/man7/rdpull.pull.7
+-rw-r--r-- usr/share/man/man8/rdpull-generator.8
+-rw-r--r-- usr/share/zsh/vendor-completions/_rdpull`;
 
 test('everything is installed where its readers look for it, and once more over itself', () => {
   const root = directory.file('usr-merged');
@@ -47,10 +52,13 @@ test('everything is installed where its readers look for it, and once more over 
   expect(run(['unshare', '-m', `${root}/usr/bin/rdpull`, '--version']).toString()).toMatch(/^rdpull /);
 });
 
-test('PREFIX moves the executable, its pages and its licence, and where the generator points to', () => {
+test('PREFIX moves the executable, its pages, completions and licence, and where the generator points to', () => {
   const root = directory.file('local');
   run([INSTALL, `DESTDIR=${root}`, 'PREFIX=/usr/local/']);
-  const moved = INSTALLED.replaceAll('usr/bin', 'usr/local/bin').replaceAll('usr/share', 'usr/local/share');
+  const moved = INSTALLED.replaceAll('usr/bin', 'usr/local/bin')
+    .replaceAll('usr/share', 'usr/local/share')
+    // Where any zsh looks; the other directory is Debian's own, for packages.
+    .replace('zsh/vendor-completions', 'zsh/site-functions');
   expect(listing(root).split('\n').sort()).toEqual(moved.split('\n').sort());
 });
 
