@@ -20,7 +20,7 @@ ${command.options.map(optionEntry).join('\n')}`,
 ${heading(GENERATE)}
 ${sentence(GENERATE.summary)} See **rdpull-generator**(8).
 
-## Options of every command
+### Options of every command
 
 ${COMMON_OPTIONS.map(optionEntry).join('\n')}
 **--version**
@@ -29,7 +29,7 @@ ${COMMON_OPTIONS.map(optionEntry).join('\n')}
 }
 
 function heading({ name, operand, operandIsOptional }: CommandSummary): string {
-  return `## rdpull ${name} ${escaped(operandIsOptional === true ? `[${operand}]` : operand)}\n`;
+  return `### rdpull ${name} ${escaped(operandIsOptional === true ? `[${operand}]` : operand)}\n`;
 }
 
 function optionEntry({ name, value, repeatable, help }: OptionSpec): string {
