@@ -21,7 +21,7 @@ const home = new TemporaryDirectory();
 beforeAll(() => {
   run([`${ROOT}/scripts/completions`]);
   home.write('my key.pgp', '');
-  home.write('image.raw', '');
+  home.write('image.raw', new Uint8Array(1 << 20));
   fs.mkdirSync(home.file('a dir'));
 });
 afterAll(() => home[Symbol.dispose]());
@@ -170,6 +170,21 @@ describe.each([
       '--json',
       'image.raw',
     ]);
+  });
+
+  test('offers the loop devices that are in use', async () => {
+    const device = run(['losetup', '--find', '--show', home.file('image.raw')])
+      .toString()
+      .trim();
+    try {
+      const offered = await shell.offers('rdpull detach ');
+      expect(offered).toContain(device);
+      expect(offered).toContain('image.raw');
+      expect(await shell.completes(`rdpull detach ${device}`)).toEqual(['rdpull', 'detach', device]);
+    } finally {
+      run(['losetup', '--detach', device]);
+    }
+    expect(await shell.offers('rdpull detach ')).not.toContain(device);
   });
 
   test('knows how a URL begins, whose colon is no end of a word', async () => {
