@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { run } from '../fixtures/run.ts';
@@ -60,6 +60,34 @@ test('PREFIX moves the executable, its pages, completions and licence, and where
     // Where any zsh looks; the other directory is Debian's own, for packages.
     .replace('zsh/vendor-completions', 'zsh/site-functions');
   expect(listing(root).split('\n').sort()).toEqual(moved.split('\n').sort());
+});
+
+describe('installed, the completion is found', () => {
+  const root = directory.file('found');
+  const share = `${root}/usr/share`;
+  const env = { PATH: process.env['PATH'], HOME: directory.path, LC_ALL: 'C.UTF-8' };
+  beforeAll(() => void run([INSTALL, `DESTDIR=${root}`]));
+
+  test('by bash, with the package bash-completion', () => {
+    const script =
+      '. /usr/share/bash-completion/bash_completion; _completion_loader rdpull; complete -p rdpull';
+    const found = run(['bash', '--norc', '-c', script], { env: { ...env, XDG_DATA_HOME: share } });
+    expect(found.toString()).toBe('complete -F _rdpull rdpull\n');
+  });
+
+  test('by zsh, in directories that it looks into for packages and for /usr/local', () => {
+    const [, ...fpath] = run(['zsh', '-fc', "print -l '' $fpath"], { env }).toString().split('\n');
+    expect(fpath).toContain('/usr/share/zsh/vendor-completions');
+    expect(fpath).toContain('/usr/local/share/zsh/site-functions');
+  });
+
+  test('by fish', () => {
+    const script = "complete -C 'rdpull pu'";
+    // fish looks for the completion only of what it could start.
+    const path = `${root}/usr/bin:${env.PATH}`;
+    const found = run(['fish', '-c', script], { env: { ...env, PATH: path, XDG_DATA_DIRS: share } });
+    expect(found.toString()).toStartWith('pull\t');
+  });
 });
 
 test('a generator that an administrator has masked stays masked', () => {
