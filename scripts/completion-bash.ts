@@ -1,8 +1,8 @@
 import type { Completion } from '../src/commands/command.ts';
-import { COMPLETED_COMMANDS, type CompletedCommand, LEADING_OPTIONS } from './completion-words.ts';
+import { type CompletedCommand, LEADING_OPTIONS } from './completion-words.ts';
 
 /** The script for bash 4.4 and later; it needs nothing of the package bash-completion. */
-export function bashCompletion(): string {
+export function bashCompletion(completed: readonly CompletedCommand[]): string {
   return `# Completion of rdpull for bash, made by scripts/completions from the tables of its options.
 # shellcheck shell=bash
 
@@ -13,9 +13,9 @@ _rdpull_table() { # COMMAND [OPTION]
   case $1 in
     '')
       options='${LEADING_OPTIONS.map(spelling).join(' ')}'
-      operands=1 choices='${words(COMPLETED_COMMANDS.map(({ name }) => name))}'
+      operands=1 choices='${words(completed.map(({ name }) => name))}'
       ;;
-${COMPLETED_COMMANDS.map(commandCase).join('')}  esac
+${completed.map(commandCase).join('')}  esac
 }
 
 _rdpull() {

@@ -1,19 +1,14 @@
 import type { Completion } from '../src/commands/command.ts';
-import {
-  COMPLETED_COMMANDS,
-  type CompletedCommand,
-  type CompletedOption,
-  LEADING_OPTIONS,
-} from './completion-words.ts';
+import { type CompletedCommand, type CompletedOption, LEADING_OPTIONS } from './completion-words.ts';
 
 /** The script for fish 3. */
-export function fishCompletion(): string {
+export function fishCompletion(completed: readonly CompletedCommand[]): string {
   return `# Completion of rdpull for fish, made by scripts/completions from the tables of its options.
 
 # The options of a command whose value may be a word of its own.
 function __rdpull_options_with_value --argument-names command
     switch "$command"
-${COMPLETED_COMMANDS.map(valueCase).join('')}    end
+${completed.map(valueCase).join('')}    end
 end
 
 # The command, and its operands so far, a line each; the words behind an option are its value.
@@ -71,10 +66,10 @@ end
 
 complete --command rdpull --no-files
 ${LEADING_OPTIONS.map((option) => optionLine('', option)).join('')}
-${COMPLETED_COMMANDS.map(({ name, description }) =>
-  line('__rdpull_lacks_command', `--arguments ${name}`, description),
-).join('')}
-${COMPLETED_COMMANDS.map(commandLines).join('\n')}`;
+${completed
+  .map(({ name, description }) => line('__rdpull_lacks_command', `--arguments ${name}`, description))
+  .join('')}
+${completed.map(commandLines).join('\n')}`;
 }
 
 function valueCase({ name, options }: CompletedCommand): string {

@@ -1,16 +1,9 @@
 import type { Completion } from '../src/commands/command.ts';
-import {
-  COMPLETED_COMMANDS,
-  type CompletedCommand,
-  type CompletedOption,
-  LEADING_OPTIONS,
-} from './completion-words.ts';
+import { type CompletedCommand, type CompletedOption, LEADING_OPTIONS } from './completion-words.ts';
 
 /** The function for zsh: a file called _rdpull in one of the directories of $fpath. */
-export function zshCompletion(): string {
-  const commands = COMPLETED_COMMANDS.map(({ name, description }) =>
-    quoted(`${name}:${withoutColons(description)}`),
-  );
+export function zshCompletion(completed: readonly CompletedCommand[]): string {
+  const commands = completed.map(({ name, description }) => quoted(`${name}:${withoutColons(description)}`));
   return `#compdef rdpull
 # Completion of rdpull for zsh, made by scripts/completions from the tables of its options.
 
@@ -48,7 +41,7 @@ ${LEADING_OPTIONS.map((option) => `    ${optionSpec(option)} \\\n`).join('')}   
     rest)
       curcontext=\${curcontext%:*:*}:rdpull-$words[1]:
       case $words[1] in
-${COMPLETED_COMMANDS.map(commandCase).join('')}      esac
+${completed.map(commandCase).join('')}      esac
       ;;
   esac
   return ret

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
-import { COMPLETED_COMMANDS } from '../../scripts/completion-words.ts';
+import { bashCompletion } from '../../scripts/completion-bash.ts';
+import { fishCompletion } from '../../scripts/completion-fish.ts';
+import { COMPLETED_COMMANDS, type CompletedCommand } from '../../scripts/completion-words.ts';
+import { zshCompletion } from '../../scripts/completion-zsh.ts';
 import { InteractiveShell, PROMPT } from '../fixtures/interactive-shell.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -48,21 +51,20 @@ probe() { _rdpull "$@"; printf '%s\\n' "\${COMPREPLY[@]}" >${reply}; }`;
   };
 }
 
-function zsh(): Shell {
-  home.write(
-    '.zshrc',
-    `fpath=(${COMPLETIONS} $fpath)
+/** @param completions the directory with the function */
+function zshSettings(completions: string): string {
+  return `fpath=(${completions} $fpath)
 autoload -Uz compinit
 compinit -u -D
 PROMPT='${PROMPT}'
 LISTMAX=10000
 unset zle_bracketed_paste
 bindkey '^D' list-choices
-# One word a line.
-zstyle ':completion:*' verbose yes
-zstyle ':completion:*' list-packed no
-`,
-  );
+`;
+}
+
+function zsh(): Shell {
+  home.write('.zshrc', zshSettings(COMPLETIONS));
   const shell = new InteractiveShell(['zsh', '-d', '-i'], home.path, { ZDOTDIR: home.path });
   return {
     async offers(line) {
@@ -222,6 +224,58 @@ test('fish and zsh show what an option is for', () => {
   expect(fs.readFileSync(`${COMPLETIONS}/_rdpull`, 'utf8')).toContain(
     "'--verify=[what has to vouch for it]:MODE:_rdpull_words -- no checksum signature yes sha256\\:'",
   );
+});
+
+describe('what a help text holds is shown, and never run', () => {
+  const help = `it's "so" \`touch oops\` $(touch oops) $HOME [a] b:c \\ <d> %s ~ *`;
+  const commands: readonly CompletedCommand[] = [
+    {
+      name: 'odd',
+      description: help,
+      options: [
+        { name: 'one', value: undefined, isRepeatable: false, description: help },
+        {
+          name: 'two',
+          value: { name: `A:B[']`, completes: ['x:'] },
+          isRepeatable: true,
+          description: help,
+        },
+      ],
+      operand: { name: `'C:D`, completes: 'file' },
+      operands: 1,
+    },
+  ];
+  const directory = new TemporaryDirectory();
+  afterAll(() => directory[Symbol.dispose]());
+  const env = { PATH: process.env['PATH'], HOME: directory.path, LC_ALL: 'C.UTF-8' };
+
+  test('by fish', () => {
+    const script = directory.write('rdpull.fish', fishCompletion(commands));
+    const ask = `source ${script}; complete -C 'rdpull '; complete -C 'rdpull odd --o'; complete -C 'rdpull odd --two='`;
+    const shown = run(['fish', '--no-config', '-c', ask], { cwd: directory.path, env }).toString();
+    expect(shown).toBe(`odd\t${help}\n--one\t${help}\n--two=x:\t${help}\n`);
+    expect(directory.names()).not.toContain('oops');
+  });
+
+  test('by zsh', async () => {
+    directory.write('_rdpull', zshCompletion(commands));
+    directory.write('.zshrc', zshSettings(directory.path));
+    await using shell = new InteractiveShell(['zsh', '-d', '-i'], directory.path, {
+      ZDOTDIR: directory.path,
+    });
+    expect(await shell.type('rdpull odd --\x04')).toContain(`--one  -- ${help}`);
+    expect(await shell.complete('rdpull odd --two=')).toEqual(['rdpull', 'odd', '--two=x:']);
+    expect(directory.names()).not.toContain('oops');
+  });
+
+  test('by bash, which shows none, and takes no word that it would expand', () => {
+    expect(bashCompletion(commands)).not.toContain('oops');
+    const expanded = commands.map((command) => ({
+      ...command,
+      operand: { name: 'X', completes: ['$(touch oops)'] },
+    }));
+    expect(() => bashCompletion(expanded)).toThrow('would not take "$(touch oops)"');
+  });
 });
 
 test('the scripts are without a fault', () => {
