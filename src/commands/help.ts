@@ -18,10 +18,11 @@ ${rows.join('\n')}
 
 Examples:
   rdpull pull --blockdev http://10.0.0.1:8081/image.raw.xz
-  rdpull pull --verify=no --bind=/sysroot http://10.0.0.1:8081/image.tar.zst
+  rdpull pull --bind=/sysroot http://10.0.0.1:8081/image.tar.zst
   rdpull verify --keyring=builder.pgp image.raw.xz
 
-rdpull COMMAND --help says more about each, and so do rdpull(1) and rdpull.pull(7). rdpull --version prints the version.
+rdpull COMMAND --help says more about each, and so do rdpull(1) and rdpull.pull(7).
+rdpull --version prints the version.
 
 Exit status: 0 when all that was asked for holds; 2 wrong usage, 10 network, 11 HTTP, 12 damaged data,
 13 verification, 14 files and disks, 15 devices and mounts, 1 a defect of rdpull.

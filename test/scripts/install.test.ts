@@ -7,8 +7,11 @@ import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 const INSTALL = path.resolve(import.meta.dir, '../../scripts/install');
 
 const directory = new TemporaryDirectory();
-// Other tests may have left pages of other branches there.
-beforeAll(() => fs.rmSync(path.resolve(INSTALL, '../../dist/man'), { recursive: true, force: true }));
+beforeAll(() => {
+  // Other tests may have left pages of other branches there.
+  fs.rmSync(path.resolve(INSTALL, '../../dist/man'), { recursive: true, force: true });
+  run([path.resolve(INSTALL, '../completions')]);
+});
 afterAll(() => directory[Symbol.dispose]());
 
 /** Every file and link below a directory: mode, name, target. */
@@ -88,6 +91,19 @@ describe('installed, the completion is found', () => {
     const found = run(['fish', '-c', script], { env: { ...env, PATH: path, XDG_DATA_DIRS: share } });
     expect(found.toString()).toStartWith('pull\t');
   });
+});
+
+test('the executable and what the initrd needs are enough: pages and completions need not be there', () => {
+  const [checkout, root] = [directory.file('checkout'), directory.file('bare')];
+  run(['mkdir', '-p', `${checkout}/dist`]);
+  const sources = ['scripts', 'units', 'dracut-module', 'LICENSE'].map((name) =>
+    path.resolve(INSTALL, '../..', name),
+  );
+  run(['cp', '--recursive', ...sources, checkout]);
+  run(['ln', '--symbolic', path.resolve(INSTALL, '../../dist/rdpull'), `${checkout}/dist/rdpull`]);
+  run([`${checkout}/scripts/install`, `DESTDIR=${root}`]);
+  const needed = INSTALLED.split('\n').filter((line) => !/share\/(?!doc)/.test(line));
+  expect(listing(root)).toBe(needed.join('\n'));
 });
 
 test('a generator that an administrator has masked stays masked', () => {
