@@ -168,7 +168,7 @@ function secure(
       silence,
     );
     const aborted = () => fail(signal.reason);
-    const closed = () => fail(Object.assign(new Error('closed'), { code: 'UND_ERR_SOCKET' }));
+    const closed = () => fail(Object.assign(new Error('closed'), { code: 'RDPULL_CLOSED' }));
     function settle(): void {
       clearTimeout(limit);
       signal.removeEventListener('abort', aborted);
