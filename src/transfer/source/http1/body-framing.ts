@@ -1,4 +1,4 @@
-import { printable } from '../../../console/printable.ts';
+import { printable, quoted } from '../../../console/printable.ts';
 import { notHttp } from './http-fault.ts';
 import type { ResponseHead } from './response-head.ts';
 
@@ -36,6 +36,6 @@ function contentLength(lengths: readonly string[]): number | undefined {
   if (length === undefined) return undefined;
   if (said.size > 1) throw notHttp(`its Content-Length is ${printable([...said].join(' and '))}`);
   // Beyond 2^53 bytes a number is not exact, and nothing is as long.
-  if (!/^\d{1,15}$/.test(length)) throw notHttp(`its Content-Length is ${JSON.stringify(printable(length))}`);
+  if (!/^\d{1,15}$/.test(length)) throw notHttp(`its Content-Length is ${quoted(length)}`);
   return Number(length);
 }

@@ -1,4 +1,4 @@
-import { printable } from '../../../console/printable.ts';
+import { quoted } from '../../../console/printable.ts';
 import { notHttp } from './http-fault.ts';
 import { createLineReader, type LineReader } from './line-reader.ts';
 import { parseField } from './response-head.ts';
@@ -80,7 +80,6 @@ const trailerLines = (): LineReader =>
 function chunkSize(line: string): number {
   // 52 bits, which a number holds exactly.
   const size = /^([0-9A-Fa-f]{1,13})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/.exec(line)?.[1];
-  if (size === undefined)
-    throw notHttp(`the size of a chunk is ${JSON.stringify(printable(line.slice(0, 40)))}`);
+  if (size === undefined) throw notHttp(`the size of a chunk is ${quoted(line.slice(0, 40))}`);
   return Number.parseInt(size, 16);
 }

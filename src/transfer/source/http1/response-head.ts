@@ -1,4 +1,4 @@
-import { printable } from '../../../console/printable.ts';
+import { quoted } from '../../../console/printable.ts';
 import { HttpFault, notHttp } from './http-fault.ts';
 import { createLineReader } from './line-reader.ts';
 
@@ -88,7 +88,7 @@ type StatusLine = Omit<ResponseHead, 'values'>;
 function requireHttp(begun: string): void {
   const name = 'HTTP/';
   if (begun.slice(0, name.length) === name.slice(0, begun.length)) return;
-  throw notHttp(`it begins with ${JSON.stringify(printable(begun.slice(0, 40)))}`);
+  throw notHttp(`it begins with ${quoted(begun.slice(0, 40))}`);
 }
 
 /** RFC 9112, section 4. The space behind the status is left out by many, and may be. */
@@ -98,7 +98,7 @@ function parseStatusLine(line: string): StatusLine {
     throw notHttp(`it is of version ${version[1]}.${version[2]}, and 1.1 was asked for`);
   }
   const match = /^HTTP\/1\.(\d) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/.exec(line);
-  if (match === null) throw notHttp(`its first line is ${JSON.stringify(printable(line.slice(0, 80)))}`);
+  if (match === null) throw notHttp(`its first line is ${quoted(line.slice(0, 80))}`);
   const [, minor, status, reason = ''] = match;
   return { minorVersion: Number(minor), status: Number(status), reason: reason.trim() };
 }
@@ -129,7 +129,7 @@ function takeField(line: string, fields: Map<string, string[]>, last: string[] |
 /** One field line that begins with its name: no space before the colon, and no controls (RFC 9112, section 5.1). */
 export function parseField(line: string): { readonly name: string; readonly value: string } {
   const match = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)$/.exec(line);
-  if (match === null) throw notHttp(`one of its headers is ${JSON.stringify(printable(line.slice(0, 80)))}`);
+  if (match === null) throw notHttp(`one of its headers is ${quoted(line.slice(0, 80))}`);
   const [, name = '', value = ''] = match;
   return { name: name.toLowerCase(), value: withoutSpace(value) };
 }
