@@ -210,11 +210,11 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
 
   test('bytes that are no letters are shown as such in the words of a server', async () => {
     const { message } = await failureOf(readAll(urlOf('HTTP/1.1 404 \x9b2J\r\nContent-Length: 0\r\n\r\n')));
-    expect(message).toEndWith(': the server answers 404 \\xc2\\x9b2J'.replace('\\xc2', 'Â'));
+    expect(message).toEndWith(': the server answers 404 Â\\x9b2J');
   });
 });
 
-    expect(message).toEndWith(': the server answers 404 Â\\x9b2J');
+describe.concurrent('an answer that ends too early is a lost connection:', () => {
   test.each([
     ['before it begins', ''],
     ['in the first line', 'HTTP/1.1 200'],
