@@ -11,7 +11,8 @@ export interface Segments {
   /**
    * Resolves when there may be another segment.
    *
-   * @returns whether there may; if not, the other side has closed the connection in order, and all was taken
+   * @returns whether there may; if not, the other side has closed the connection in order, and all was taken. Over TLS it
+   * may also have been cut: Bun does not say whether a close_notify came.
    * @throws Error with a code of the network; HttpFault for silence; the reason of the signal
    */
   arrival(): Promise<boolean>;
