@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import { createProgress, type Progress } from '../console/progress.ts';
 import { size } from '../console/quantity.ts';
 import type { Reporter } from '../console/reporter.ts';
@@ -23,7 +24,7 @@ export function createDisplay(reporter: Reporter, service: ServiceNotifier): Dis
     end,
     notify(text, pause) {
       end();
-      reporter.info(text);
+      reporter.info(text, { event: 'server-awaited', milliseconds: Math.round(pause) });
       service.waiting(text, pause);
     },
     observe(target) {
@@ -31,7 +32,13 @@ export function createDisplay(reporter: Reporter, service: ServiceNotifier): Dis
       return {
         started({ url, size: total }) {
           end();
-          reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
+          const subject = { url: shownUrl(url), target: printable(target) };
+          reporter.about(subject);
+          reporter.info(`pulling ${subject.url} (${total === undefined ? 'length unknown' : size(total)})`, {
+            event: 'pull-started',
+            ...subject,
+            size: total,
+          });
           service.started(name, total);
           if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
         },

@@ -1,18 +1,22 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { JournalEvent } from '../console/journal-events.ts';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import type { Promised } from '../transfer/promise.ts';
 import { silenceWithin } from '../transfer/source/silence.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
+  type Exposed,
   type Exposure,
   exposedJson,
   exposedLines,
@@ -146,7 +150,7 @@ async function pullImage(
   if (first === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
-    reporter.info(skipped);
+    reporter.info(skipped, { event: 'nothing-to-pull' });
     reporter.result([], { skipped: 'no boot URL' });
     return skipped;
   }
@@ -156,6 +160,7 @@ async function pullImage(
     );
   }
   const target = targetPath(line, request, first.url);
+  reporter.about({ url: shownUrl(first.url), target: printable(target) });
   reporter.detail(
     `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
   );
@@ -164,8 +169,9 @@ async function pullImage(
     const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
     removeStaleStaging(path.dirname(target), warn);
     const kept = `${printable(target)} exists already and is kept`;
-    reporter.info(kept);
+    reporter.info(kept, { event: 'image-kept', target: printable(target) });
     const exposed = await exposeImage(target, exposure, { warn, signal });
+    tellExposed(reporter, target, exposed);
     reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
     return kept;
   }
@@ -198,12 +204,13 @@ async function pullImage(
   }
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
-  reporter.info(done);
+  reporter.info(done, finishedEvent(result, elapsed));
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
   const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
+  tellExposed(reporter, target, exposed);
   reporter.result([target, ...exposedLines(exposed)], {
     ...result,
     milliseconds: elapsed,
@@ -256,6 +263,47 @@ function summary(
 ): string {
   const packed = compression === 'none' ? '' : ` of ${compression}`;
   return `${target}: ${size(received)}${packed} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** What the journal has of a pull that came to its end. */
+function finishedEvent(
+  { url, target, received, decoded, sha256, promised }: TransferResult,
+  milliseconds: number,
+): JournalEvent {
+  const manifestUrl = promised?.manifestUrl;
+  const signer = promised?.signedBy;
+  return {
+    event: 'pull-finished',
+    url: shownUrl(url),
+    target: printable(target),
+    received,
+    written: decoded,
+    milliseconds,
+    sha256,
+    verifiedBy: verifiedBy(promised),
+    manifestUrl: manifestUrl === undefined ? undefined : shownUrl(manifestUrl),
+    signedBy: signer?.fingerprint,
+  };
+}
+
+function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
+  if (promised === undefined) return 'nothing';
+  if (promised.manifestUrl === undefined) return 'sha256';
+  return promised.signedBy === undefined ? 'checksum' : 'signature';
+}
+
+/** The journal hears where an image was attached or mounted; a person sees it as the result. */
+function tellExposed(reporter: Reporter, target: string, { device, root, mount }: Exposed): void {
+  const where = device?.device ?? mount;
+  if (where === undefined) return;
+  const shown = printable(target);
+  reporter.detail(`${shown} is ready at ${printable(where)}`, {
+    event: 'image-exposed',
+    target: shown,
+    loop: device?.device,
+    root,
+    mount: mount === undefined ? undefined : printable(mount),
+  });
 }
 
 /** The image is good and stays, so that nobody has to download it again. */

@@ -10,6 +10,7 @@ import type { Command, CommandSummary } from './command.ts';
 import { parseCommandLine } from './command-line.ts';
 import { detach } from './detach.ts';
 import { commandHelp, overview } from './help.ts';
+import { connectJournal } from './journal.ts';
 import { origin } from './origin.ts';
 import { pull } from './pull.ts';
 import { verify } from './verify.ts';
@@ -34,11 +35,14 @@ const SWITCHES: ReadonlySet<string> = new Set(['--json', '--quiet', '--verbose']
 export async function runCommandLine(first: string | undefined, rest: readonly string[]): Promise<number> {
   const { name, args } = commandBehindSwitches(first, rest);
   // How to speak is known before the options are checked, so that a complaint about them is in the right form.
-  const reporter = createReporter({
-    json: args.includes('--json'),
-    quiet: args.includes('--quiet'),
-    verbose: args.includes('--verbose'),
-  });
+  const reporter = createReporter(
+    {
+      json: args.includes('--json'),
+      quiet: args.includes('--quiet'),
+      verbose: args.includes('--verbose'),
+    },
+    await connectJournal(),
+  );
   try {
     if (name === '--version') {
       writeResult(`rdpull ${version}\n`);
@@ -60,7 +64,10 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
     } catch (error) {
       const received = interruption.received;
       if (received === undefined) throw error;
-      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`);
+      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`, {
+        event: 'interrupted',
+        signal: received,
+      });
       interruption.dieOf(received);
     }
     return 0;
