@@ -1,0 +1,67 @@
+/** Prints the source of rdpull-errors(7) from the table of error codes: scripts/man writes it. */
+import { ERROR_REMEDIES } from '../src/console/error-remedies.ts';
+import { ERROR_CODES, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
+
+/** What each family has in common. */
+const FAMILIES: Readonly<Record<ErrorFamily, string>> = {
+  usage: 'What was asked for makes no sense. Nothing was started.',
+  network: 'No usable answer came over the network. A pull has tried for as long as **--patience=** says.',
+  http: 'The server answered, but not with the file.',
+  decode: 'The bytes arrived, but are not what their format says, or more than the limits allow.',
+  verify: 'The bytes are not the ones that were promised, or nobody who is trusted has promised them.',
+  storage: 'The files on this machine.',
+  device: 'The devices and mounts of the kernel.',
+  internal: 'A defect.',
+};
+
+export function errorsPage(): string {
+  return `# rdpull-errors 7 "" "rdpull" "System boot"
+
+# NAME
+
+rdpull-errors - what can go wrong with rdpull, and what to try
+
+# DESCRIPTION
+
+A command of **rdpull**(1) that fails says in its message what failed and why, and behind **try:** what to do in this
+case. The kind of failure is the exit status. The code is in the journal (**RDPULL_ERROR=**) and, with **--json**, in
+**error.code**. Whatever fails, nothing unfinished is left behind, and nothing unverified gets the name of the image.
+
+This list holds every code. To see the failures of this boot with all fields, where the error comes from among them:
+
+    journalctl -b -o verbose MESSAGE_ID=0a2da8b67dda499ab5c34d735b02403a
+
+${Object.keys(FAMILIES).filter(isFamily).map(familySection).join('\n')}
+# SEE ALSO
+
+**rdpull**(1), **rdpull.pull**(7), **rdpull-json**(7), **journalctl**(1)
+`;
+}
+
+const isFamily = (name: string): name is ErrorFamily => name in FAMILIES;
+const isCode = (name: string): name is ErrorCode => name in ERROR_CODES;
+
+function familySection(family: ErrorFamily): string {
+  const codes = Object.keys(ERROR_CODES)
+    .filter(isCode)
+    .filter((code) => ERROR_CODES[code] === family);
+  return `# EXIT STATUS ${EXIT_STATUS[family]}: ${family.toUpperCase()}
+
+${FAMILIES[family]}
+
+${codes.map(codeEntry).join('\n')}`;
+}
+
+function codeEntry(code: ErrorCode): string {
+  const { cause, remedy } = ERROR_REMEDIES[code];
+  return `**${code}**
+: ${escaped(cause)} _Try:_ ${escaped(remedy)}
+`;
+}
+
+/** Markdown takes some signs for its own. */
+function escaped(text: string): string {
+  return text.replaceAll(/[<>*_`]/g, '\\$&');
+}
+
+if (import.meta.main) process.stdout.write(errorsPage());
