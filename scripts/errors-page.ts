@@ -1,5 +1,6 @@
 /** Prints the source of rdpull-errors(7) from the table of error codes: scripts/man writes it. */
 import { ERROR_REMEDIES } from '../src/console/error-remedies.ts';
+import { JOURNAL_EVENTS, JOURNAL_FIELDS } from '../src/console/journal-events.ts';
 import { ERROR_CODES, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
 
 /** What each family has in common. */
@@ -29,9 +30,18 @@ case. The kind of failure is the exit status. The code is in the journal (**RDPU
 
 This list holds every code. To see the failures of this boot with all fields, where the error comes from among them:
 
-    journalctl -b -o verbose MESSAGE_ID=0a2da8b67dda499ab5c34d735b02403a
+    journalctl -b -o verbose MESSAGE_ID=${JOURNAL_EVENTS.failed.id}
 
 ${Object.keys(FAMILIES).filter(isFamily).map(familySection).join('\n')}
+# JOURNAL
+
+As a service, rdpull tells the journal what happens with fields beside the text. **RDPULL_URL=** and **RDPULL_TARGET=** are
+in all entries from the time on when they are known, **PRIORITY=7** has each step. These can be looked for by
+**MESSAGE_ID=**, and always have the fields behind it:
+
+${Object.entries(JOURNAL_EVENTS).map(eventEntry).join('\n')}
+Some have others as well: **journalctl -o verbose** shows them, **journalctl -x** explains the event.
+
 # SEE ALSO
 
 **rdpull**(1), **rdpull.pull**(7), **rdpull-json**(7), **journalctl**(1)
@@ -57,6 +67,14 @@ function codeEntry(code: ErrorCode): string {
   return `**${code}**
 : ${escaped(cause)} _Try:_ ${escaped(remedy)}
 `;
+}
+
+function eventEntry([name, { id, fields }]: [
+  string,
+  (typeof JOURNAL_EVENTS)[keyof typeof JOURNAL_EVENTS],
+]): string {
+  const named = fields.map((field) => `**${JOURNAL_FIELDS[field]}=**`);
+  return `**${id}** (${name})\n: ${named.length === 0 ? 'none' : named.join(', ')}\n`;
 }
 
 /** Markdown takes some signs for its own. */

@@ -24,6 +24,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import type { KeptJson, PulledJson, SkippedJson } from './json-results.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
@@ -151,7 +152,7 @@ async function pullImage(
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
     reporter.info(skipped, { event: 'nothing-to-pull' });
-    reporter.result([], { skipped: 'no boot URL' });
+    reporter.result([], { skipped: 'no boot URL' } satisfies SkippedJson);
     return skipped;
   }
   if (request.verify.kind === 'no' && locations.some(({ url }) => url.startsWith('http:'))) {
@@ -172,7 +173,8 @@ async function pullImage(
     reporter.info(kept, { event: 'image-kept', target: printable(target) });
     const exposed = await exposeImage(target, exposure, { warn, signal });
     tellExposed(reporter, target, exposed);
-    reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
+    const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
+    reporter.result([target, ...exposedLines(exposed)], json);
     return kept;
   }
   const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
@@ -211,11 +213,13 @@ async function pullImage(
     throw withCompleteImage(error, target);
   });
   tellExposed(reporter, target, exposed);
-  reporter.result([target, ...exposedLines(exposed)], {
-    ...result,
+  const { url, received, decoded, entries, compression, sha256, promised } = result;
+  const json: PulledJson = {
+    ...{ target, url, received, decoded, entries, compression, sha256, promised },
     milliseconds: elapsed,
     ...exposedJson(exposed),
-  });
+  };
+  reporter.result([target, ...exposedLines(exposed)], json);
   return done;
 }
 
