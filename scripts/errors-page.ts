@@ -1,4 +1,4 @@
-/** Prints the source of rdpull-errors(7) from the table of error codes: scripts/man writes it. */
+/** Prints the source of rdpull-errors(7) from the code: bun scripts/errors-page.ts >src/console/rdpull-errors.7.md. A test compares. */
 import { ERROR_REMEDIES } from '../src/console/error-remedies.ts';
 import { JOURNAL_EVENTS, JOURNAL_FIELDS } from '../src/console/journal-events.ts';
 import { ERROR_CODES, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
