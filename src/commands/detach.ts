@@ -5,6 +5,7 @@ import type { DetachedJson } from './json-results.ts';
 export const detach: Command = {
   name: 'detach',
   operand: 'FILE|DEVICE',
+  completes: 'loop-device',
   summary: 'detach the loop device of an image',
   description: `Detaches a loop device, named by itself (/dev/loop3) or by the image behind it. When an image is attached
 more than once, the device with the highest number goes first.`,

@@ -7,7 +7,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { imagePath } from '../request/image-class.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
@@ -27,7 +27,7 @@ import {
 import type { KeptJson, PulledJson, SkippedJson } from './json-results.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
-import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
+import { imageRoot, patience, pullRequest, URL_BEGINNINGS, VERIFY_WORDS } from './pull-arguments.ts';
 import { createDisplay } from './pull-display.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
@@ -38,6 +38,7 @@ import { vouched } from './vouched.ts';
 export const pull: Command = {
   name: 'pull',
   operand: 'URL|EXPRESSION',
+  completes: [...URL_BEGINNINGS, ...IMAGE_TYPES.map((type) => `${type},`)],
   summary: 'download an image, verify it, and attach it or mount it if asked to',
   description: `Downloads an image, checks it, and gives it its final name only when everything holds. A failure leaves
 nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, whatever the file is called.
@@ -48,13 +49,15 @@ here override what it says.`,
   options: [
     {
       name: 'type',
-      value: 'raw|tar',
+      value: IMAGE_TYPES.join('|'),
+      completes: IMAGE_TYPES,
       help: 'what the file is: a disk image, or a tarball of a root file system (default: by its name)',
     },
     {
       name: 'class',
       value: 'CLASS',
-      help: 'machine, portable, sysext or confext: decides the directory (default: machine)',
+      completes: IMAGE_CLASSES,
+      help: 'what it is for, which decides the directory: machine (default), portable, sysext or confext',
     },
     {
       name: 'local',
@@ -69,13 +72,15 @@ here override what it says.`,
     {
       name: 'verify',
       value: 'MODE',
-      help: 'signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
+      completes: VERIFY_WORDS,
+      help: 'what has to vouch for it: signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
     },
     ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
     {
       name: 'mirror',
       value: 'URL',
+      completes: URL_BEGINNINGS,
       repeatable: true,
       help: 'where the same file lies as well: asked when the server before it fails',
     },
@@ -89,7 +94,8 @@ here override what it says.`,
     {
       name: 'root-link',
       value: 'LINK',
-      help: 'with --blockdev: make LINK a link to the root partition, told by its type, or to the device of a bare file system',
+      completes: 'file',
+      help: 'make LINK a link to the root partition, told by its type, or to the device of a bare file system (with --blockdev)',
     },
     {
       name: 'patience',

@@ -15,12 +15,14 @@ import { origin } from './origin.ts';
 import { pull } from './pull.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: readonly Command[] = [pull, attach, detach, verify, origin];
+/** What a person can ask for. */
+export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, origin];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
-const GENERATE: CommandSummary = {
+export const GENERATE: CommandSummary = {
   name: 'generate',
   operand: 'NORMAL [EARLY LATE]',
+  completes: 'directory',
   summary: 'write the units for the pull expressions of the kernel command line, as systemd asks at boot',
 };
 
