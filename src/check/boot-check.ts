@@ -103,7 +103,8 @@ interface BootedUki {
 export async function checkBoot(check: BootCheck): Promise<CheckResult> {
   const findings = createFindings();
   const { signal } = check.access;
-  const boot = await found(findings, 'uki', signal, () => readBoot(check, findings));
+  const stage = check.subject.kind === 'uki' ? 'uki' : 'command line';
+  const boot = await found(findings, stage, signal, () => readBoot(check, findings));
   const pulls: CheckedPull[] = [];
   if (boot === undefined) return { findings: findings.all, pulls };
   using scratch = new ScratchDirectory();
@@ -258,7 +259,11 @@ function trustOf(
   findings: Findings,
 ): Trust {
   const named = { keyrings, certificates, ca: access.ca };
-  if (uki?.initrd === undefined) return { ...named, root: undefined };
+  if (uki?.initrd === undefined) {
+    if (uki !== undefined)
+      findings.warn('initrd', 'what follows is checked with the keys and certificates of this machine');
+    return { ...named, root: undefined };
+  }
   uki.initrd.unpackTrust(scratch);
   for (const [option, files] of Object.entries({
     keyring: keyrings,
@@ -446,7 +451,7 @@ async function checkPull(
       (text) => check.detail(root === undefined ? text : text.replaceAll(root, '')),
     ),
   );
-  if (demand !== undefined) sayPromise(request, demand.promised, locations, findings);
+  if (demand !== undefined) sayPromise(request, demand.promised, locations, root !== undefined, findings);
   if (demand?.promised !== undefined && request.type === 'raw')
     saySideFiles(first.url, demand.digestOf, findings);
   let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
@@ -482,6 +487,7 @@ function sayPromise(
   { verify }: PullRequest,
   promised: Promised | undefined,
   locations: readonly Location[],
+  trustsInitrd: boolean,
   findings: Findings,
 ): void {
   if (promised === undefined) {
@@ -505,7 +511,10 @@ function sayPromise(
     );
   } else {
     findings.ok('checksum', `${manifestUrl} lists the SHA-256 ${digest}`);
-    findings.ok('checksum', `signed ${describeSigner(signedBy)}`);
+    findings.ok(
+      'checksum',
+      `signed ${describeSigner(signedBy)}${trustsInitrd ? ', whom the initrd trusts' : ''}`,
+    );
   }
 }
 
