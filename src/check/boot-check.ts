@@ -19,13 +19,13 @@ import { inspectFileSystem } from '../transfer/room/file-system.ts';
 import type { Location, SourceOptions } from '../transfer/source/source.ts';
 import { openUki } from '../uki/uki.ts';
 import { describeSigner } from '../verify/signer.ts';
-import { type BootMemory, checkMemory } from './boot-memory.ts';
-import { createFindings, type Finding, type Findings, found } from './finding.ts';
+import { checkMemory } from './boot-memory.ts';
+import { createFindings, type Finding, type Findings, found, foundAtOne } from './finding.ts';
 import { type InitrdContent, readInitrdContent, ScratchDirectory } from './initrd-content.ts';
 import { checkOwnKernel } from './running-kernel.ts';
 import { checkCertificate, checkImage, checkServedUki } from './server.ts';
 import { asksForPull, type Subject } from './subject.ts';
-import { authoritiesBelow, checkProgram, checkSurroundings } from './uki-content.ts';
+import { authoritiesBelow, checkFileSystem, checkProgram, checkSurroundings } from './uki-content.ts';
 
 /** The longest command line that the kernel keeps, in bytes: COMMAND_LINE_SIZE of x86 and ARM64, less its NUL. */
 const COMMAND_LINE_MAX = 2047;
@@ -107,15 +107,31 @@ export async function checkBoot(check: BootCheck): Promise<CheckResult> {
   const boot = await found(findings, stage, signal, () => readBoot(check, findings));
   const pulls: CheckedPull[] = [];
   if (boot === undefined) return { findings: findings.all, pulls };
-  using scratch = new ScratchDirectory();
-  const trust = trustOf(check, boot, scratch.path, findings);
+  // Only what a UKI holds has to lie somewhere to be used.
+  using scratch =
+    boot.uki?.initrd === undefined
+      ? undefined
+      : await found(findings, 'initrd', signal, async () => new ScratchDirectory());
+  const trust = await found(findings, 'initrd', signal, async () =>
+    trustOf(check, boot, scratch?.path, findings),
+  );
+  if (trust === undefined || (boot.uki?.initrd !== undefined && scratch === undefined)) {
+    return { findings: findings.all, pulls };
+  }
   for (const inInitrd of [true, false]) {
     const planned = plan(boot, inInitrd, findings);
     if (planned.length === 0) continue;
     const requests = planned.map(({ request }) => request);
     if (inInitrd) checkNeeds(boot, requests, findings);
     if (requests.some(({ remote }) => remote.kind === 'bootorigin')) await checkOrigin(check, boot, findings);
-    for (const pull of planned) pulls.push(await checkPull(check, boot, pull, trust, findings));
+    for (const pull of planned) {
+      const others = pulls.reduce(
+        (bytes, { target, uncompressed, size }) =>
+          bytes + (target.startsWith('/run/') ? (uncompressed ?? size ?? 0) : 0),
+        0,
+      );
+      pulls.push(await checkPull(check, boot, pull, trust, others, findings));
+    }
   }
   return { findings: findings.all.map((each) => withoutRoot(each, trust.root)), pulls };
 }
@@ -255,12 +271,12 @@ interface Trust {
 function trustOf(
   { keyrings, certificates, access }: BootCheck,
   { uki }: Boot,
-  scratch: string,
+  scratch: string | undefined,
   findings: Findings,
 ): Trust {
   const named = { keyrings, certificates, ca: access.ca };
-  if (uki?.initrd === undefined) {
-    if (uki !== undefined)
+  if (uki?.initrd === undefined || scratch === undefined) {
+    if (uki !== undefined && uki.initrd === undefined)
       findings.warn('initrd', 'what follows is checked with the keys and certificates of this machine');
     return { ...named, root: undefined };
   }
@@ -398,6 +414,7 @@ async function checkPull(
   { uki }: Boot,
   pull: PlannedPull,
   { root, ...trust }: Trust,
+  others: number,
   findings: Findings,
 ): Promise<CheckedPull> {
   const { request, object, unit, isRoot } = pull;
@@ -435,9 +452,9 @@ async function checkPull(
     );
     return resolved;
   }
-  for (const location of asked) {
-    await found(findings, 'tls', signal, () => checkCertificate(findings, location, access));
-  }
+  await foundAtOne(findings, 'tls', signal, asked, (location) =>
+    checkCertificate(findings, location, access),
+  );
   const demand = await found(findings, 'checksum', signal, () =>
     findPromise(
       locations,
@@ -455,20 +472,25 @@ async function checkPull(
   if (demand?.promised !== undefined && request.type === 'raw')
     saySideFiles(first.url, demand.digestOf, findings);
   let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
-  for (const location of locations) {
-    const offered = await found(findings, 'server', signal, () => checkImage(findings, location, access));
-    if (offered === undefined || location !== first) continue;
-    const { expected } = offered;
-    result = { ...result, size: offered.size ?? null, uncompressed: expected.uncompressed || null };
-    const { overcommit } = request;
-    const tree = request.type === 'tar';
-    if (object.path.startsWith('/run/')) {
-      const { ram, isOwnRam: isOwn } = check;
-      const memory: BootMemory = { ram, isOwn, initrd: uki?.initrd?.unpacked };
-      checkMemory(findings, memory, expected, { tree, overcommit });
-    } else {
-      checkDisk(object.directory, expected.occupied, findings);
-    }
+  const [offered] = await foundAtOne(findings, 'server', signal, locations, (location) =>
+    checkImage(findings, location, access, { type: request.type, isRoot, blockdev: request.blockdev }),
+  );
+  if (offered === undefined) return result;
+  const { expected, fileSystem } = offered;
+  if (fileSystem !== undefined && uki?.initrd !== undefined) {
+    checkFileSystem(findings, uki.initrd, fileSystem, uki.release);
+  }
+  result = { ...result, size: offered.size ?? null, uncompressed: expected.uncompressed || null };
+  const { overcommit } = request;
+  const tree = request.type === 'tar';
+  if (object.path.startsWith('/run/')) {
+    const { ram, isOwnRam: isOwn } = check;
+    checkMemory(findings, { ram, isOwn, initrd: uki?.initrd?.unpacked, others }, expected, {
+      tree,
+      overcommit,
+    });
+  } else {
+    checkDisk(object.directory, expected.occupied, findings);
   }
   return result;
 }

@@ -24,6 +24,8 @@ export interface BootMemory {
   readonly isOwn: boolean;
   /** Its initrd after decompression, which lies in RAM; undefined when it is not known. */
   readonly initrd: number | undefined;
+  /** What the images take that are pulled beside it. */
+  readonly others: number;
 }
 
 /** The RAM of this machine, in bytes (proc_meminfo(5)). */
@@ -33,8 +35,8 @@ export function ownMemory(): number {
 }
 
 /** Bytes that an image in /run may have in the initrd: an estimate, because nobody knows what else lies there. */
-export function roomAtBoot({ ram, initrd }: BootMemory, tree: boolean): number {
-  const available = ram * (1 - PAGE_SHARE) - KERNEL_BYTES - (initrd ?? INITRD_BYTES);
+function roomAtBoot({ ram, initrd, others }: BootMemory, tree: boolean): number {
+  const available = ram * (1 - PAGE_SHARE) - KERNEL_BYTES - (initrd ?? INITRD_BYTES) - others;
   return roomInMemory(Math.max(0, available), tree);
 }
 
@@ -47,7 +49,8 @@ export function checkMemory(
 ): void {
   const room = roomAtBoot(memory, tree);
   const whose = memory.isOwn ? 'the RAM of this machine' : 'RAM';
-  const rest = `${size(memory.ram)}, of which the kernel, the initrd and the system leave about ${size(room)}`;
+  const takers = memory.others === 0 ? 'the initrd' : 'the initrd, the other images';
+  const rest = `${size(memory.ram)}, of which the kernel, ${takers} and the system leave about ${size(room)}`;
   const { uncompressed, occupied: amount } = expected;
   const elsewhere = memory.isOwn ? '; if another machine is to boot, say how much it has: --ram=SIZE' : '';
   if (amount > room) {

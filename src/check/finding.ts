@@ -53,6 +53,33 @@ export function createFindings(): Findings {
 }
 
 /**
+ * What `action` comes to at each of several places, of which one that works is enough: that others do not is a warning then.
+ *
+ * @throws as {@link found}
+ */
+export async function foundAtOne<Place, T>(
+  findings: Findings,
+  stage: Stage,
+  signal: AbortSignal,
+  places: readonly Place[],
+  action: (place: Place) => Promise<T>,
+): Promise<readonly T[]> {
+  const results: T[] = [];
+  const errors: RdpullError[] = [];
+  for (const place of places) {
+    const trial = createFindings();
+    const result = await found(trial, stage, signal, async () => ({ value: await action(place) }));
+    if (result !== undefined) results.push(result.value);
+    errors.push(...trial.all.flatMap(({ error }) => error ?? []));
+  }
+  for (const error of errors) {
+    if (results.length === 0) findings.fail(stage, error);
+    else findings.warn(stage, `${error.message}; another mirror has it`, error.hint);
+  }
+  return results;
+}
+
+/**
  * What `action` comes to; undefined when it fails with an error that is a finding.
  *
  * @throws whatever is no RdpullError, and the reason of `signal`

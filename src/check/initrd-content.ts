@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import type { CpioMember, CpioVisitor } from '../uki/cpio-archive.ts';
 import { readInitrd } from '../uki/initrd-archives.ts';
 import { malformedUki } from '../uki/malformed-uki.ts';
@@ -47,7 +49,11 @@ export interface InitrdContent {
   hasModule(module: string, release: string): boolean | undefined;
   /** The releases of the kernels for which it has modules. */
   readonly releases: readonly string[];
-  /** Writes what says whom the boot trusts below a directory that stands for `/`. */
+  /**
+   * Writes what says whom the boot trusts below a directory that stands for `/`.
+   *
+   * @throws RdpullError uki-malformed
+   */
   unpackTrust(directory: string): void;
 }
 
@@ -132,17 +138,24 @@ export async function readInitrdContent(
     unpackTrust(directory) {
       for (const [name, entry] of entries) {
         if (!TRUST.test(name) && !AUTHORITIES.test(name)) continue;
-        const file = path.join(directory, name);
-        fs.mkdirSync(path.dirname(file), { recursive: true });
-        const bytes = content(name);
-        if (entry.kind === 'link' && path.posix.normalize(entry.target) === '/dev/null') {
-          fs.symlinkSync('/dev/null', file);
-        } else if (bytes !== undefined && isFaithful(name, entry)) {
-          fs.writeFileSync(file, bytes, { flag: 'wx' });
+        try {
+          unpack(name, entry, path.join(directory, name));
+        } catch (error) {
+          throw malformedUki(`the keys in its initrd cannot be unpacked: ${printable(reasonOf(error))}`);
         }
       }
     },
   };
+
+  function unpack(name: string, entry: Entry, file: string): void {
+    fs.mkdirSync(path.dirname(file), { recursive: true });
+    const bytes = content(name);
+    if (entry.kind === 'link' && path.posix.normalize(entry.target) === '/dev/null') {
+      fs.symlinkSync('/dev/null', file);
+    } else if (bytes !== undefined && isFaithful(name, entry)) {
+      fs.writeFileSync(file, bytes, { flag: 'wx' });
+    }
+  }
 
   /** In the directories of VOA a link counts only when it has the name of what it leads to (UAPI.11, "Symlinking"). */
   function isFaithful(name: string, entry: Entry): boolean {
@@ -153,7 +166,21 @@ export async function readInitrdContent(
 
 /** A directory that only this user reads, and that is gone when it is disposed of. */
 export class ScratchDirectory implements Disposable {
-  readonly path = fs.mkdtempSync(path.join(os.tmpdir(), 'rdpull-check-'));
+  readonly path: string;
+
+  /** @throws RdpullError target-unwritable */
+  constructor() {
+    try {
+      this.path = fs.mkdtempSync(path.join(os.tmpdir(), 'rdpull-check-'));
+    } catch (error) {
+      throw new RdpullError(
+        'target-unwritable',
+        `no temporary directory can be made: ${printable(reasonOf(error))}`,
+        'name another place for it: TMPDIR=DIR rdpull check ...',
+        { cause: error },
+      );
+    }
+  }
 
   [Symbol.dispose](): void {
     fs.rmSync(this.path, { recursive: true, force: true });

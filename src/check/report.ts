@@ -29,7 +29,7 @@ function verdict(findings: readonly Finding[], pulls: number, paint: ReturnType<
   const failures = count('failure');
   return failures === 0
     ? `${paint('ok', 'this would boot')}: ${some(pulls, 'image')}${warnings}`
-    : `${paint('failure', 'this would not boot')}: ${some(failures, 'failure')}${warnings}`;
+    : `${paint('failure', 'this would fail')}: ${some(failures, 'failure')}${warnings}`;
 }
 
 /** What is printed with `--json`. */

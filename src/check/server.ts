@@ -3,7 +3,6 @@ import tls from 'node:tls';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { detectCompression } from '../transfer/decode/compression.ts';
 import { type ExpectedSize, expectSize, START_BYTES } from '../transfer/expected-size.ts';
 import { DEFAULT_LIMITS, requireDownload, requireSize } from '../transfer/limits.ts';
 import { connect } from '../transfer/source/connection.ts';
@@ -12,6 +11,7 @@ import { peek } from '../transfer/source/peek.ts';
 import { readPart } from '../transfer/source/read-part.ts';
 import type { Location, SourceOptions } from '../transfer/source/source.ts';
 import type { Findings } from './finding.ts';
+import { checkImageStart, type ImageUse, LOOKED_AT } from './image-start.ts';
 
 /** How long the server may take for the handshake, in ms. */
 const SILENCE = 30_000;
@@ -27,6 +27,8 @@ export interface OfferedImage {
   /** Bytes as served. */
   readonly size: number | undefined;
   readonly expected: ExpectedSize;
+  /** The file system of an image that is one and nothing else, as far as it was told. */
+  readonly fileSystem: string | undefined;
 }
 
 /**
@@ -54,7 +56,7 @@ export async function checkCertificate(
 }
 
 /**
- * Asks for the first bytes of an image, and for the end of one whose format says there how large it is.
+ * Asks for the first bytes of an image, looks what they are, and for the end of one whose format says there how large it is.
  *
  * @throws RdpullError of the network, http, storage or decode family
  */
@@ -62,11 +64,12 @@ export async function checkImage(
   findings: Findings,
   { url, ...server }: Location,
   options: SourceOptions,
+  use: Omit<ImageUse, 'shown'>,
 ): Promise<OfferedImage> {
   const asked = { ...options, ...server };
-  const source = await openSource(url, asked, { from: 0, to: START_BYTES - 1 });
+  const source = await openSource(url, asked, { from: 0, to: LOOKED_AT - 1 });
   try {
-    const { start } = await peek(source.body, START_BYTES);
+    const { start } = await peek(source.body, LOOKED_AT);
     const from = source.url === url ? '' : `, redirected to ${shownUrl(source.url)}`;
     const length = source.size === undefined ? 'of unknown length' : size(source.size);
     findings.ok('server', `${shownUrl(url)}: ${length}${from}`);
@@ -76,14 +79,15 @@ export async function checkImage(
     }
     requireDownload(source.size ?? 0, DEFAULT_LIMITS);
     const expected = await expectSize({
-      start: new Uint8Array(start),
+      start: start.subarray(0, START_BYTES),
       size: source.size,
       readAt: source.acceptsRanges ? (at, count) => readPart(source, asked, at, count) : undefined,
       enough: 0,
     });
     requireSize(expected.uncompressed, source.size, DEFAULT_LIMITS);
-    findings.ok('image', described(expected, detectCompression(start)));
-    return { url: source.url, size: source.size, expected };
+    findings.ok('image', described(expected));
+    const fileSystem = checkImageStart(findings, start, expected, { ...use, shown: shownUrl(url) });
+    return { url: source.url, size: source.size, expected, fileSystem };
   } finally {
     source.close();
   }
@@ -112,8 +116,9 @@ function checkResumption(
   }
 }
 
-function described({ uncompressed, exact }: ExpectedSize, compression: string): string {
-  const packed = compression === 'none' ? 'not compressed' : `compressed with ${compression}`;
+function described({ compression, uncompressed, exact }: ExpectedSize): string {
+  if (compression === 'none') return 'not compressed';
+  const packed = `compressed with ${compression}`;
   if (uncompressed === 0) return `${packed}; its format does not say how large it is after decompression`;
   return `${packed}, ${exact ? '' : 'at least '}${size(uncompressed)} after decompression`;
 }

@@ -18,8 +18,19 @@ const NETWORKS: readonly (readonly [program: string, name: string])[] = [
   ['wickedd', 'wicked'],
   ['dhclient', "dracut's network-legacy"],
 ];
-/** Where systemd has what becomes of loop devices itself since 257, the rule is not needed. */
+/** The links to a loop device and its partitions, which systemd makes itself since 257. */
 const RULE = '60-rdpull-loop-ref.rules';
+
+/** The modules of the file systems that can be told by their first bytes, as far as they are usual. */
+const FILE_SYSTEMS: ReadonlyMap<string, string> = new Map([
+  ['ext2', 'ext4'],
+  ['ext3', 'ext4'],
+  ['ext4', 'ext4'],
+  ['erofs', 'erofs'],
+  ['squashfs', 'squashfs'],
+  ['btrfs', 'btrfs'],
+  ['xfs', 'xfs'],
+]);
 
 const AUTHORITIES = [
   'etc/ssl/certs/ca-certificates.crt',
@@ -35,7 +46,7 @@ export interface BootedKernel {
   readonly release: string | undefined;
 }
 
-/** The first pull that needs something: rdpull itself, and how it is started. */
+/** Whether rdpull is there, and started. */
 export function checkProgram(findings: Findings, initrd: InitrdContent): void {
   const { packed, unpacked } = initrd;
   const what = `${size(unpacked)} after decompression (${packed.join(' + ') || 'empty'})`;
@@ -49,7 +60,7 @@ export function checkProgram(findings: Findings, initrd: InitrdContent): void {
   findings.ok('initrd', `${what}, with /${printable(executable)} as the generator`);
 }
 
-/** The devices, links and certificates that the pulls of an initrd need. */
+/** The devices, links and the network that the pulls of an initrd need. */
 export function checkSurroundings(
   findings: Findings,
   initrd: InitrdContent,
@@ -69,6 +80,17 @@ export function checkSurroundings(
   if (requests.some(({ remote }) => remote.kind !== 'url' || !isFileUrl(remote.url))) {
     checkNetwork(findings, initrd);
   }
+}
+
+/** The module for the file system of an image; ext2 and ext3 are ext4's as well. */
+export function checkFileSystem(
+  findings: Findings,
+  initrd: InitrdContent,
+  fileSystem: string,
+  release: string | undefined,
+): void {
+  if (FILE_SYSTEMS.has(fileSystem))
+    checkModule(findings, initrd, FILE_SYSTEMS.get(fileSystem) ?? '', release);
 }
 
 function checkModule(
@@ -100,7 +122,7 @@ function checkModule(
     findings.fail(
       'kernel',
       new RdpullError(
-        'loop-missing',
+        module === 'loop' ? 'loop-missing' : 'boot-incomplete',
         `Linux ${shown} has no module ${module} in the initrd, and none built in${instead}`,
         `build the initrd for this kernel, with dracut --add-drivers ${module} or KernelModules= of mkosi`,
       ),

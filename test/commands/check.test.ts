@@ -29,6 +29,7 @@ beforeAll(async () => {
   fs.copyFileSync(image, served.file('plain.raw'));
   served.write('image.tar', run(['tar', '--create', '--file=-', '-C', directory.path, 'image.raw']));
   run(['truncate', '-s', '3G', served.file('huge.raw')]);
+  run(['mkfs.ext4', '-q', served.file('huge.raw')]);
   const names = ['image.raw.xz', 'plain.raw', 'image.tar'];
   served.write('SHA256SUMS', run(['sha256sum', ...names], { cwd: served.path }));
   key = gpg.generateKey('Image Builder <builder@example.com>');
@@ -150,6 +151,26 @@ describe('a UKI', () => {
     expect((await checkUki(uki(masked))).status).toBe(13);
   });
 
+  test('whose initrd would put a key where a key is already', async () => {
+    const archive = makeArchive(directory, { 'etc/voa/a/b': 'x' });
+    const initrd = Buffer.concat([makeArchive(directory, { ...COMPLETE, 'etc/voa/a': 'x' }), archive]);
+    const file = makeUki(directory, 'conflict.efi', [
+      ['.cmdline', COMMAND_LINE],
+      ['.linux', 'a kernel'],
+      ['.initrd', initrd],
+    ]);
+    const result = await checkUki(file);
+    expect(lines(result, 'failure')[0]).toContain('the keys in its initrd cannot be unpacked');
+    expect(result.status).toBe(12);
+  });
+
+  test('where there is no directory for temporary files', async () => {
+    const file = uki({ ...COMPLETE, ...keys });
+    const result = await rdpull(['check', file], { env: { TMPDIR: '/proc/nowhere' } });
+    expect(lines(result, 'failure')[0]).toContain('no temporary directory can be made');
+    expect(result.status).toBe(14);
+  });
+
   test('that is not the one on its server', async () => {
     const file = uki({ ...COMPLETE, ...keys });
     const copy = directory.file('image.efi');
@@ -236,6 +257,56 @@ describe('an expression', () => {
     expect(result.status).toBe(14);
     const anyway = await check(`raw,machine,verify=no,overcommit:root:${server.url}/huge.raw`, '--ram=2G');
     expect(anyway.status).toBe(0);
+  });
+
+  test('that says raw of a tarball, or tar of a disk image', async () => {
+    const raw = await check(`raw,machine,verify=no:root:${server.url}/image.tar`, '--ram=2G');
+    expect(lines(raw, 'failure')[0]).toContain('is a tarball, not a disk image');
+    expect(raw.status).toBe(15);
+    const tar = await check(`tar,machine,verify=no:root:${server.url}/image.raw.xz`, '--ram=2G');
+    expect(lines(tar, 'failure')[0]).toContain('does not begin like a tarball');
+    expect((await check(`tar,machine,verify=no:root:${server.url}/image.tar`)).status).toBe(0);
+  });
+
+  test.each(['none', 'xz', 'gzip', 'zstd'])('whose image has no root partition (%s)', async (compression) => {
+    const disk = directory.file('disk.raw');
+    fs.rmSync(disk, { force: true });
+    run(['truncate', '-s', '16M', disk]);
+    const table = (type: string) =>
+      run(['sfdisk', '--quiet', disk], { input: Buffer.from(`label: gpt\n${type}\n`) });
+    const publish = () =>
+      served.write(
+        'disk.raw',
+        compression === 'none' ? fs.readFileSync(disk) : run([compression, '-c', disk]),
+      );
+    const expression = `raw,machine,verify=no:root:${server.url}/disk.raw`;
+    table('type=U');
+    publish();
+    const bad = await check(expression, '--ram=2G');
+    expect(lines(bad, 'failure')[0]).toContain("none of the image's partitions is a root partition");
+    expect(bad.status).toBe(15);
+    table('type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709');
+    publish();
+    const good = await check(expression, '--ram=2G');
+    expect(good.stdout).toContain('it has a GPT with 1 partition, of which number 1 is the root');
+    expect(good.status).toBe(0);
+  });
+
+  test('whose second mirror has what the first one has not', async () => {
+    const operand = `raw,machine,verify=no,mirror=${server.url}/plain.raw:root:${server.url}/gone.raw`;
+    const result = await check(operand, '--ram=2G');
+    expect(lines(result, 'warning').join('\n')).toContain(
+      'gone.raw: the server answers 404 Not Found; another mirror has it',
+    );
+    expect(result.status).toBe(0);
+  });
+
+  test('beside another one: both share the RAM', async () => {
+    const each = (name: string) => `rd.systemd.pull=raw,sysext,verify=no:${name}:${server.url}/huge.raw`;
+    const result = await check(`${each('a')} ${each('b')}`, '--ram=5G');
+    expect(lines(result, 'failure')).toHaveLength(1);
+    expect(lines(result, 'failure')[0]).toContain('the other images');
+    expect(result.status).toBe(14);
   });
 
   test('whose server sends no parts is warned about', async () => {
