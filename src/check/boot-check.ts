@@ -9,8 +9,9 @@ import type { PlannedPull } from '../generator/planned-pull.ts';
 import { awaitedDevice, comesFrom } from '../generator/root-device.ts';
 import { rootParameters } from '../generator/root-parameters.ts';
 import { type GeneratorInput, planPulls } from '../generator/unit-plan.ts';
+import { ARCHITECTURES } from '../origin/machine-identity.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
-import { PLACEHOLDERS, placeholdersIn } from '../request/placeholder.ts';
+import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
@@ -51,8 +52,16 @@ export interface BootCheck {
   readonly certificates: readonly string[];
   /** How servers are asked: once. */
   readonly access: SourceOptions;
-  /** Finds the places that a request means, asking the server where it has to. */
-  locate(request: PullRequest, access: SourceOptions): Promise<readonly Location[]>;
+  /**
+   * Finds the places that a request means, asking the server where it has to.
+   *
+   * @param known what stands for placeholders on the machine that boots, as far as that is known
+   */
+  locate(
+    request: PullRequest,
+    access: SourceOptions,
+    known: ReadonlyMap<Placeholder, string>,
+  ): Promise<readonly Location[]>;
   /** A URL, and what its server is shown. */
   identify(url: string): Promise<Location>;
   /** Takes lines for `--verbose`. */
@@ -91,6 +100,7 @@ interface BootedUki {
   readonly file: string;
   readonly size: number;
   readonly release: string | undefined;
+  readonly architecture: 'x64' | 'arm64' | undefined;
   /** undefined when it could not be read, or is not there. */
   readonly initrd: InitrdContent | undefined;
 }
@@ -223,7 +233,13 @@ async function readUki(file: string, findings: Findings): Promise<Boot> {
   return {
     commandLine,
     credential: undefined,
-    uki: { file, size: uki.size, release, initrd: await readUkiInitrd(uki, findings) },
+    uki: {
+      file,
+      size: uki.size,
+      release,
+      architecture: uki.architecture,
+      initrd: await readUkiInitrd(uki, findings),
+    },
   };
 }
 
@@ -433,8 +449,8 @@ async function checkPull(
     promised: null,
   };
   if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
-  sayPlaceholders(request, findings);
-  const locations = await found(findings, 'url', signal, () => check.locate(request, access));
+  sayPlaceholders(request, uki, findings);
+  const locations = await found(findings, 'url', signal, () => check.locate(request, access, knownOf(uki)));
   const [first] = locations ?? [];
   if (locations === undefined || first === undefined) return begun;
   findings.ok('url', locations.map(({ url }) => shownUrl(url)).join(', '));
@@ -473,7 +489,12 @@ async function checkPull(
     saySideFiles(first.url, demand.digestOf, findings);
   let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
   const [offered] = await foundAtOne(findings, 'server', signal, locations, (location) =>
-    checkImage(findings, location, access, { type: request.type, isRoot, blockdev: request.blockdev }),
+    checkImage(findings, location, access, {
+      type: request.type,
+      isRoot,
+      blockdev: request.blockdev,
+      architecture: uki?.architecture ?? process.arch,
+    }),
   );
   if (offered === undefined) return result;
   const { expected, fileSystem } = offered;
@@ -495,9 +516,22 @@ async function checkPull(
   return result;
 }
 
-function sayPlaceholders({ remote, mirrors }: PullRequest, findings: Findings): void {
+/** What a UKI says of the machine that boots it. */
+function knownOf(uki: BootedUki | undefined): ReadonlyMap<Placeholder, string> {
+  const known = new Map<Placeholder, string>();
+  const architecture = ARCHITECTURES[uki?.architecture ?? ''];
+  if (architecture !== undefined) known.set('arch', architecture);
+  if (uki?.release !== undefined) known.set('kernel', uki.release);
+  return known;
+}
+
+function sayPlaceholders(
+  { remote, mirrors }: PullRequest,
+  uki: BootedUki | undefined,
+  findings: Findings,
+): void {
   const text = [remote.kind === 'url' ? remote.url : (remote.name ?? ''), ...mirrors].join(' ');
-  const used = PLACEHOLDERS.filter((each) => placeholdersIn(text).has(each));
+  const used = PLACEHOLDERS.filter((each) => placeholdersIn(text).has(each) && !knownOf(uki).has(each));
   if (used.length === 0) return;
   findings.ok(
     'url',

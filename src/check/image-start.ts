@@ -28,6 +28,8 @@ export interface ImageUse {
   readonly type: ImageType;
   readonly isRoot: boolean;
   readonly blockdev: boolean;
+  /** Of the machine that boots. */
+  readonly architecture: NodeJS.Architecture;
   /** The image, for messages. */
   readonly shown: string;
 }
@@ -43,7 +45,7 @@ export function checkImageStart(
   findings: Findings,
   served: Uint8Array,
   { compression, uncompressed, exact }: ExpectedSize,
-  { type, isRoot, blockdev, shown }: ImageUse,
+  { type, isRoot, blockdev, architecture, shown }: ImageUse,
 ): string | undefined {
   const start = Buffer.from(decodedStart(served, compression));
   const { offset, bytes } = TAR_MAGIC;
@@ -88,7 +90,7 @@ export function checkImageStart(
     if (!isRoot) {
       findings.ok('image', `it has ${table}`);
     } else {
-      const root = rootDevice({ device: '', kind: layout.kind, partitions });
+      const root = rootDevice({ device: '', kind: layout.kind, partitions }, architecture);
       findings.ok('image', `it has ${table}, of which number ${root} is the root`);
     }
   } catch (error) {

@@ -54,7 +54,11 @@ export function checkProgram(findings: Findings, initrd: InitrdContent): void {
   const executable = initrd.resolve('usr/bin/rdpull') ?? initrd.named('rdpull')[0];
   if (executable === undefined || generator === undefined) {
     const missing = executable === undefined ? 'rdpull' : `/${GENERATOR}, the link to rdpull,`;
-    findings.fail('initrd', missingInInitrd(missing, 'nothing would be pulled'));
+    const others = initrd.named('systemd-import-generator').some((each) => each !== GENERATOR);
+    const consequence = others
+      ? "systemd's own generator would do what it can in its place"
+      : 'nothing would be pulled';
+    findings.fail('initrd', missingInInitrd(missing, consequence));
     return;
   }
   findings.ok('initrd', `${what}, with /${printable(executable)} as the generator`);
@@ -70,6 +74,9 @@ export function checkSurroundings(
 ): void {
   const blockdev = requests.some((request) => request.blockdev);
   if (blockdev) checkModule(findings, initrd, 'loop', release);
+  if (requests.some(({ remote }) => remote.kind === 'bootorigin')) {
+    checkModule(findings, initrd, 'efivarfs', release);
+  }
   if (blockdev && commandLine.includes('by-loop-ref') && initrd.named(RULE).length === 0) {
     findings.warn(
       'initrd',

@@ -65,8 +65,15 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       isOwnRam: ram === undefined,
       ...trusted(line),
       access,
-      locate: (request, { ca: authorities }) =>
-        findLocations(request, { ...access, ca: authorities, identity, detail, bootUrl: url, placeholders }),
+      locate: (request, { ca: authorities }, known) =>
+        findLocations(request, {
+          ...access,
+          ca: authorities,
+          identity,
+          detail,
+          bootUrl: url,
+          placeholders: new Map([...known, ...placeholders]),
+        }),
       identify: (text) => withIdentity(text, identity, warn),
       detail,
     });

@@ -14,6 +14,12 @@ const DOS_MAGIC = 0x5a4d;
 const PE_MAGIC = 0x0000_4550;
 const COFF = { bytes: 24, machine: 4, sections: 6, optionalBytes: 20 } as const;
 
+/** Section "Machine Types". */
+const ARCHITECTURES: ReadonlyMap<number, 'x64' | 'arm64'> = new Map([
+  [0x8664, 'x64'],
+  [0xaa64, 'arm64'],
+]);
+
 /** The first field of the optional header, which every executable has: PE32 and PE32+. */
 const OPTIONAL_MAGICS: readonly number[] = [0x10b, 0x20b];
 
@@ -38,13 +44,21 @@ export function startsLikeExecutable(start: Uint8Array): boolean {
   return start[0] === (DOS_MAGIC & 0xff) && start[1] === DOS_MAGIC >> 8;
 }
 
+/** An executable for EFI. */
+export interface Executable {
+  /** undefined for one that rdpull does not run on. */
+  readonly architecture: 'x64' | 'arm64' | undefined;
+  /** In the order of their table. */
+  readonly sections: readonly Section[];
+}
+
 /**
- * The sections of a PE executable, in the order of their table.
+ * What a PE executable is for, and its sections.
  *
  * @param fileSize in bytes
  * @throws RdpullError uki-malformed
  */
-export function readSections(read: ReadExactly, fileSize: number): Section[] {
+export function readExecutable(read: ReadExactly, fileSize: number): Executable {
   const view = (offset: number, length: number, what: string) => {
     if (offset + length > fileSize) throw malformedUki(`it ends in the middle of ${what}`);
     const bytes = read(offset, length);
@@ -76,7 +90,7 @@ export function readSections(read: ReadExactly, fileSize: number): Section[] {
     // What memory has more of it than the file are zeros.
     sections.push({ name, offset, size: Math.min(virtualSize, rawSize) });
   }
-  return sections;
+  return { architecture: ARCHITECTURES.get(coff.getUint16(COFF.machine, true)), sections };
 }
 
 function nameAt(table: DataView, at: number): string {

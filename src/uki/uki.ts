@@ -3,7 +3,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { malformedUki } from './malformed-uki.ts';
-import { readSections, type Section } from './portable-executable.ts';
+import { type Executable, readExecutable, type Section } from './portable-executable.ts';
 
 /** Bytes of a section of text that are read. */
 const TEXT_MAX = 64 * 1024;
@@ -17,6 +17,7 @@ const PROFILE = '.profile';
 export interface Uki extends Disposable {
   /** Bytes of the file. */
   readonly size: number;
+  readonly architecture: Executable['architecture'];
   /** How many profiles it has; 0 when it has no more than itself. */
   readonly profiles: number;
   /**
@@ -43,9 +44,11 @@ export function openUki(path: string): Uki {
       throw new RdpullError('file-unreadable', `${printable(path)} is not a regular file`, 'name a UKI');
     }
     const read = (offset: number, length: number) => readExactly(fd, path, offset, length);
-    const { sections, profiles } = defaultSections(readSections(read, stat.size));
+    const executable = readExecutable(read, stat.size);
+    const { sections, profiles } = defaultSections(executable.sections);
     return {
       size: stat.size,
+      architecture: executable.architecture,
       profiles,
       text(name) {
         const section = sections.get(name);

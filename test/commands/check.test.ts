@@ -171,6 +171,16 @@ describe('a UKI', () => {
     expect(result.status).toBe(14);
   });
 
+  test('says itself what {kernel} and {arch} stand for', async () => {
+    const commandLine = `rd.systemd.pull=raw,machine,verify=no:root:${server.url}/{arch}-{kernel}.raw`;
+    const file = uki({ ...COMPLETE, ...keys }, { commandLine });
+    fs.copyFileSync(served.file('plain.raw'), served.file(`x86-64-${RELEASE}.raw`));
+    const result = await checkUki(file);
+    expect(result.stdout).toContain(`/x86-64-${RELEASE}.raw: 8.0 MiB`);
+    expect(result.stdout).not.toContain('of this machine');
+    expect(result.status).toBe(0);
+  });
+
   test('that is not the one on its server', async () => {
     const file = uki({ ...COMPLETE, ...keys });
     const copy = directory.file('image.efi');

@@ -1,5 +1,5 @@
 import { test } from 'bun:test';
-import { readSections } from '../../src/uki/portable-executable.ts';
+import { readExecutable } from '../../src/uki/portable-executable.ts';
 import { always, mutatedBytes, unlessRefused } from '../fixtures/property.ts';
 
 /** The head of an executable with two sections: what a linker would write, and nothing else. */
@@ -30,7 +30,7 @@ test('whatever the headers say, no section reaches out of the file', () => {
       if (offset < 0 || length < 0 || offset + length > bytes.length) throw new Error('read out of the file');
       return bytes.subarray(offset, offset + length);
     };
-    const sections = unlessRefused(() => readSections(read, bytes.length));
-    for (const { offset, size } of sections ?? []) if (size > 0) read(offset, size);
+    const executable = unlessRefused(() => readExecutable(read, bytes.length));
+    for (const { offset, size } of executable?.sections ?? []) if (size > 0) read(offset, size);
   });
 });
