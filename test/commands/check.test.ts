@@ -11,7 +11,10 @@ import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { COMPLETE, type InitrdEntry, makeArchive, makeUki, RELEASE } from '../fixtures/uki.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
 
-/** What is printed, word for word, but for what differs from run to run. */
+/**
+ * What is printed, word for word, but for what differs from run to run. With RDPULL_WRITE_GOLDEN=1 the files are written anew:
+ * look at the difference as a user would.
+ */
 const GOLDEN = path.join(import.meta.dir, 'check');
 
 const COMMAND_LINE = 'quiet rd.systemd.pull=raw,machine,bootorigin::';
@@ -171,7 +174,21 @@ describe('a UKI', () => {
     expect(result.status).toBe(14);
   });
 
-  test('says itself what {kernel} and {arch} stand for', async () => {
+  test('whose initrd nobody here can read is checked with the keys of this machine', async () => {
+    const file = makeUki(served, 'image.efi', [
+      ['.cmdline', COMMAND_LINE],
+      ['.linux', 'a kernel'],
+      ['.initrd', Buffer.from([0x02, 0x21, 0x4c, 0x18, 0, 0, 0, 0])],
+    ]);
+    const result = await checkUki(file, `--keyring=${directory.write('own.pgp', gpg.exportKeys([key]))}`);
+    expect(lines(result, 'warning').slice(0, 2)).toEqual([
+      'warning | initrd | it is packed with lz4, which check does not read: what is in it is not known',
+      'warning | initrd | what follows is checked with the keys and certificates of this machine',
+    ]);
+    expect(result.status).toBe(0);
+  });
+
+  test('that says itself what {kernel} and {arch} stand for', async () => {
     const commandLine = `rd.systemd.pull=raw,machine,verify=no:root:${server.url}/{arch}-{kernel}.raw`;
     const file = uki({ ...COMPLETE, ...keys }, { commandLine });
     fs.copyFileSync(served.file('plain.raw'), served.file(`x86-64-${RELEASE}.raw`));
