@@ -188,6 +188,31 @@ describe('a UKI', () => {
     expect(result.status).toBe(0);
   });
 
+  test('of two profiles, and with more words than the kernel keeps', async () => {
+    const file = makeUki(served, 'image.efi', [
+      ['.linux', 'a kernel'],
+      ['.initrd', makeArchive(directory, { ...COMPLETE, ...keys })],
+      ['.profile', 'ID=main'],
+      ['.cmdline', `${COMMAND_LINE} ${'x'.repeat(2048)}`],
+      ['.profile', 'ID=other'],
+      ['.cmdline', 'quiet'],
+    ]);
+    const result = await checkUki(file);
+    expect(lines(result, 'warning')).toEqual([
+      'warning | uki | it has 2 profiles: the first one is checked, which is booted when nobody chooses',
+      'warning | command line | it is 2095 bytes long, and the kernel keeps 2047',
+    ]);
+    expect(result.status).toBe(0);
+  });
+
+  test('is read without being root', async () => {
+    const file = uki({ ...COMPLETE, ...keys });
+    fs.chmodSync(served.path, 0o755);
+    const result = await rdpull(['check', file, `--boot-url=${server.url}/image.efi`], { user: 'nobody' });
+    expect(result.stdout).toContain('this would boot');
+    expect(result.status).toBe(0);
+  });
+
   test('that says itself what {kernel} and {arch} stand for', async () => {
     const commandLine = `rd.systemd.pull=raw,machine,verify=no:root:${server.url}/{arch}-{kernel}.raw`;
     const file = uki({ ...COMPLETE, ...keys }, { commandLine });
