@@ -4,6 +4,9 @@ import type { BootCheck } from './check-request.ts';
 import type { Finding, Findings } from './finding.ts';
 import { authoritiesBelow } from './uki-content.ts';
 
+const BUNDLE_HINT =
+  'https needs certificates to check the server against: put the ca-certificates bundle into the initrd';
+
 /** Whom the boot trusts. */
 export interface Trust {
   readonly keyrings: readonly string[];
@@ -40,8 +43,7 @@ export function trustOf(
       `leave out --${option}=, to check with what the boot uses`,
     );
   }
-  const bundle = authoritiesBelow(scratch);
-  return { ...own, ca: access.ca.length > 0 || bundle === undefined ? access.ca : [bundle], root: scratch };
+  return { ...own, ca: own.ca.length > 0 ? own.ca : [authoritiesBelow(scratch)], root: scratch };
 }
 
 /** What this machine trusts, or what was named on the command line. */
@@ -57,11 +59,13 @@ export function hostTrust({
 export function withoutRoot(finding: Finding, root: string | undefined): Finding {
   if (root === undefined) return finding;
   const plain = (text: string) => text.replaceAll(root, '');
-  const { text, hint, error } = finding;
+  const { text, error } = finding;
+  const isBundle = error?.code === 'ca-unusable' && text.includes(root);
+  const hint = isBundle ? BUNDLE_HINT : finding.hint && plain(finding.hint);
   return {
     ...finding,
     text: plain(text),
-    hint: hint === undefined ? undefined : plain(hint),
-    error: error && new RdpullError(error.code, plain(error.message), plain(error.hint), { cause: error }),
+    hint,
+    error: error && new RdpullError(error.code, plain(error.message), hint ?? '', { cause: error }),
   };
 }

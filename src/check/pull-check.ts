@@ -79,20 +79,11 @@ export async function checkPull(
   const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };
 
   const asked = locations.filter((location) => location.url.startsWith('https:'));
-  if (asked.length > 0 && root !== undefined && access.ca.length === 0) {
-    findings.fail(
-      'tls',
-      new RdpullError(
-        'ca-unusable',
-        'https needs certificates to check the server against, and there is no bundle of them in the initrd',
-        'put the ca-certificates bundle into the initrd, as /etc/ssl/certs/ca-certificates.crt',
-      ),
-    );
-    return resolved;
-  }
-  await foundAtOne(findings, 'tls', signal, asked, (location) =>
+  const trusted = await foundAtOne(findings, 'tls', signal, asked, (location) =>
     checkCertificate(findings, location, access),
   );
+  // Nobody is left who could be asked.
+  if (trusted.length === 0 && asked.length === locations.length) return resolved;
   const demand = await found(findings, 'checksum', signal, () =>
     findPromise(
       locations,

@@ -32,7 +32,7 @@ const FILE_SYSTEMS: ReadonlyMap<string, string> = new Map([
   ['xfs', 'xfs'],
 ]);
 
-const AUTHORITIES = [
+const AUTHORITIES: readonly [string, ...string[]] = [
   'etc/ssl/certs/ca-certificates.crt',
   'etc/pki/tls/certs/ca-bundle.crt',
   'etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
@@ -157,7 +157,8 @@ function missingInInitrd(what: string, consequence: string): RdpullError {
   );
 }
 
-/** The bundle that https servers are checked against, as it was unpacked below `root`; undefined when there is none. */
-export function authoritiesBelow(root: string): string | undefined {
-  return AUTHORITIES.map((name) => path.join(root, name)).find((file) => fs.existsSync(file));
+/** The bundle that https servers are checked against, as it was unpacked below `root`; where it should be if there is none. */
+export function authoritiesBelow(root: string): string {
+  const [usual] = AUTHORITIES;
+  return path.join(root, AUTHORITIES.find((name) => fs.existsSync(path.join(root, name))) ?? usual);
 }

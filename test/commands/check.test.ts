@@ -262,12 +262,27 @@ describe('a UKI', () => {
     );
     expect(good.status).toBe(0);
     const bare = await checkUki(uki({ ...COMPLETE, ...keys }, { commandLine }));
-    expect(lines(bare, 'failure')[0]).toContain('there is no bundle of them in the initrd');
+    expect(lines(bare, 'failure')).toHaveLength(1);
+    expect(lines(bare, 'failure')[0]).toContain(
+      'the certificates in /etc/ssl/certs/ca-certificates.crt cannot be read',
+    );
+    expect(bare.stdout).toContain(
+      'try: https needs certificates to check the server against: put the ca-certificates',
+    );
     expect(bare.status).toBe(10);
     using stranger = CertificateAuthority.root();
     const wrong = { 'etc/ssl/certs/ca-certificates.crt': fs.readFileSync(stranger.cert) };
     const untrusted = await checkUki(uki({ ...COMPLETE, ...keys, ...wrong }, { commandLine }));
+    expect(lines(untrusted, 'failure')).toHaveLength(1);
     expect(lines(untrusted, 'failure')[0]).toContain('the server cannot be trusted');
+    await using redirecting = startWebServer(served.path, (request) =>
+      Response.redirect(`${secure.url.replace('127.0.0.1', 'localhost')}${new URL(request.url).pathname}`),
+    );
+    const redirected = uki(
+      { ...COMPLETE, ...keys },
+      { commandLine: `rd.systemd.pull=raw,machine:root:${redirecting.url}/image.raw.xz` },
+    );
+    expect((await checkUki(redirected)).status).not.toBe(0);
     expect(untrusted.status).toBe(10);
   });
 });
@@ -342,6 +357,18 @@ describe('an expression', () => {
     const good = await check(expression, '--ram=2G');
     expect(good.stdout).toContain('it has a GPT with 1 partition, of which number 1 is the root');
     expect(good.status).toBe(0);
+  });
+
+  test.each(['--verbose', '--json'])('with a login is reported without it (%s)', async (how) => {
+    const secret = (name: string) => `${server.url.replace('//', '//user:geheim@')}/${name}`;
+    const operand = `raw,machine,mirror=${secret('gone.raw')}:root:${secret('image.raw.xz')}`;
+    const results = [
+      await check(keyring(), operand, how),
+      await check(keyring(), `quiet rd.systemd.pull=rawx,machine::${secret('a.raw')}`, how),
+      await check(keyring(), 'raw,machine,bootorigin::', `--boot-url=${secret('image.efi')}`, how),
+    ];
+    expect(results.map(({ status }) => status)).toEqual([0, 2, 0]);
+    for (const { stdout, stderr } of results) expect(stdout + stderr).not.toContain('geheim');
   });
 
   test('whose second mirror has what the first one has not', async () => {
