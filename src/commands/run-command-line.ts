@@ -6,6 +6,7 @@ import { writeResult } from '../console/standard-streams.ts';
 import { nearest } from '../request/nearest.ts';
 import { version } from '../version.ts';
 import { attach } from './attach.ts';
+import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { parseCommandLine } from './command-line.ts';
 import { detach } from './detach.ts';
@@ -16,7 +17,7 @@ import { pull } from './pull.ts';
 import { verify } from './verify.ts';
 
 /** What a person can ask for. */
-export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, origin];
+export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, origin];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
 export const GENERATE: CommandSummary = {
@@ -61,8 +62,12 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
     }
     const line = parseCommandLine(command, args);
     using interruption = new Interruption();
+    let status = 0;
+    const exitLike = ({ exitStatus }: RdpullError) => {
+      status = exitStatus;
+    };
     try {
-      await command.run(line, { reporter, signal: interruption.signal });
+      await command.run(line, { reporter, signal: interruption.signal, exitLike });
     } catch (error) {
       const received = interruption.received;
       if (received === undefined) throw error;
@@ -72,7 +77,7 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
       });
       interruption.dieOf(received);
     }
-    return 0;
+    return status;
   } catch (error) {
     const failure = RdpullError.from(error);
     reporter.failure(failure);
