@@ -5,6 +5,7 @@ import { size } from '../console/quantity.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { Recorder } from '../record/recorder.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
 
 /** What a person and the service manager see of a pull. */
@@ -16,8 +17,8 @@ export interface Display {
   end(): void;
 }
 
-/** Shows a pull to both. */
-export function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
+/** Shows a pull to both, and keeps its record. */
+export function createDisplay(reporter: Reporter, service: ServiceNotifier, recorder: Recorder): Display {
   let progress: Progress | undefined;
   const end = () => progress?.end();
   return {
@@ -26,6 +27,7 @@ export function createDisplay(reporter: Reporter, service: ServiceNotifier): Dis
       end();
       reporter.info(text, { event: 'server-awaited', milliseconds: Math.round(pause) });
       service.waiting(text, pause);
+      recorder.waiting(text);
     },
     observe(target) {
       const name = path.basename(target);
@@ -40,10 +42,12 @@ export function createDisplay(reporter: Reporter, service: ServiceNotifier): Dis
             size: total,
           });
           service.started(name, total);
+          recorder.started(url, total);
           if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
         },
-        progress({ received }) {
+        progress({ received, decoded }) {
           service.progress(received);
+          recorder.progress(received, decoded);
           progress?.update(received);
         },
         warn: reporter.warn,

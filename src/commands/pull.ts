@@ -7,8 +7,11 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { Recorder } from '../record/recorder.ts';
+import type { TransferRecord } from '../record/transfer-record.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
+import { placeholdersIn } from '../request/placeholder.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import type { Promised } from '../transfer/promise.ts';
@@ -116,9 +119,12 @@ here override what it says.`,
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
+    const { Recorder } = await import('../record/recorder.ts');
+    const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
     try {
-      service.ready(await pullImage(line, context, service));
+      service.ready(await pullImage(line, context, service, recorder));
     } catch (error) {
+      recorder.failed(error, context.signal.aborted);
       if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
       throw error;
     }
@@ -130,18 +136,22 @@ async function pullImage(
   line: CommandLine,
   { reporter, signal }: CommandContext,
   service: ServiceNotifier,
+  recorder: Recorder,
 ): Promise<string> {
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
   const allowedMemory = memory(line);
   const exposure = requestedExposure(line, request);
+  const verify = formatVerifyMode(request.verify);
+  const planned = plannedTarget(line, request);
+  if (planned !== undefined) recorder.about(planned, verify);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const display = createDisplay(reporter, service);
+  const display = createDisplay(reporter, service, recorder);
   const warn = eachOnce(reporter.warn);
   const access = {
     ca,
@@ -158,6 +168,7 @@ async function pullImage(
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
     reporter.info(skipped, { event: 'nothing-to-pull' });
+    recorder.ended('skipped', { note: skipped });
     reporter.result([], { skipped: 'no boot URL' } satisfies SkippedJson);
     return skipped;
   }
@@ -168,8 +179,9 @@ async function pullImage(
   }
   const target = targetPath(line, request, first.url);
   reporter.about({ url: shownUrl(first.url), target: printable(target) });
+  recorder.about(target, verify, first.url);
   reporter.detail(
-    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
+    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${verify}`,
   );
   if (line.has('keep') && fs.existsSync(target)) {
     // A pull that was killed when its image had just got its name has left the rest behind.
@@ -179,6 +191,7 @@ async function pullImage(
     reporter.info(kept, { event: 'image-kept', target: printable(target) });
     const exposed = await exposeImage(target, exposure, { warn, signal });
     tellExposed(reporter, target, exposed);
+    recorder.ended('kept', places(exposed));
     const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
     reporter.result([target, ...exposedLines(exposed)], json);
     return kept;
@@ -189,13 +202,13 @@ async function pullImage(
   ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly, overcommit } = request;
+    const { type, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
         type,
         target,
-        verify,
+        verify: request.verify,
         ...trusted(line),
         readOnly,
         force: line.has('force'),
@@ -212,6 +225,7 @@ async function pullImage(
   }
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
+  recorder.transferred(result);
   reporter.info(done, finishedEvent(result, elapsed));
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
@@ -219,6 +233,7 @@ async function pullImage(
     throw withCompleteImage(error, target);
   });
   tellExposed(reporter, target, exposed);
+  recorder.ended('done', places(exposed));
   const { url, received, decoded, entries, compression, sha256, promised } = result;
   const json: PulledJson = {
     ...{ target, url, received, decoded, entries, compression, sha256, promised },
@@ -267,6 +282,13 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   return root === undefined ? usual : imagePath(root, request.type, local);
 }
 
+/** The target, where it is known before any server has been asked: what goes wrong then is told of it. */
+function plannedTarget(line: CommandLine, request: PullRequest): string | undefined {
+  const { local, remote } = request;
+  const url = remote.kind === 'url' && placeholdersIn(remote.url).size === 0 ? remote.url : undefined;
+  return local === undefined && url === undefined ? undefined : targetPath(line, request, url ?? '');
+}
+
 function summary(
   { target, received, decoded, compression, promised }: TransferResult,
   milliseconds: number,
@@ -300,6 +322,15 @@ function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'che
   if (promised === undefined) return 'nothing';
   if (promised.manifestUrl === undefined) return 'sha256';
   return promised.signedBy === undefined ? 'checksum' : 'signature';
+}
+
+/** Where an image is to be found, for the record. */
+function places({ device, root, mount }: Exposed): Pick<TransferRecord, 'device' | 'root' | 'mount'> {
+  return {
+    ...(device !== undefined && { device: device.device }),
+    ...(root !== undefined && { root }),
+    ...(mount !== undefined && { mount }),
+  };
 }
 
 /** The journal hears where an image was attached or mounted; a person sees it as the result. */

@@ -281,6 +281,16 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The tree cannot be mounted or unmounted, or one of the two paths is no directory.',
     remedy: 'Make the directory (mkdir -p), and look at findmnt and the kernel log (dmesg).',
   },
+  'uki-malformed': {
+    cause:
+      'The UKI is truncated or damaged, or the file is no UKI with a kernel, an initrd and a command line.',
+    remedy: 'Look at it with file and objdump -h, or ukify inspect; make or copy it anew.',
+  },
+  'boot-incomplete': {
+    cause:
+      'A boot needs something that rdpull check has not found, or a pull of this boot was stopped before its end.',
+    remedy: 'Do what stands behind each line that rdpull check or rdpull status has marked.',
+  },
   internal: {
     cause: 'rdpull itself has a defect.',
     remedy: 'Run the command again with --verbose, and report what it prints.',
