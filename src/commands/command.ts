@@ -1,3 +1,4 @@
+import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 
 /**
@@ -60,4 +61,6 @@ export interface CommandContext {
   readonly reporter: Reporter;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** The command has done its work and said everything, and its exit status is to be that of this error. */
+  exitLike(found: RdpullError): void;
 }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Command } from './command.ts';
+import type { DetachedJson } from './json-results.ts';
 
 export const detach: Command = {
   name: 'detach',
@@ -15,6 +16,6 @@ more than once, the device with the highest number goes first.`,
     const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand), { signal });
     removeLoopRefFile(backingFile);
     reporter.info(`${device} (${backingFile}) is detached`);
-    reporter.result([], { device, backingFile });
+    reporter.result([], { device, backingFile } satisfies DetachedJson);
   },
 };

@@ -73,7 +73,7 @@ export function requireUrl(url: string): void {
   );
 }
 
-function requestForUrl(url: string): PullRequest {
+export function requestForUrl(url: string): PullRequest {
   requireUrl(url);
   const remote: Remote = { kind: 'url', url };
   const unfillable = placeholderDefect(remote);

@@ -1,18 +1,25 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { JournalEvent } from '../console/journal-events.ts';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { Recorder } from '../record/recorder.ts';
+import type { TransferRecord } from '../record/transfer-record.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
+import { placeholdersIn } from '../request/placeholder.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import type { Promised } from '../transfer/promise.ts';
 import { silenceWithin } from '../transfer/source/silence.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
+  type Exposed,
   type Exposure,
   exposedJson,
   exposedLines,
@@ -20,6 +27,7 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import type { KeptJson, PulledJson, SkippedJson } from './json-results.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest, URL_BEGINNINGS, VERIFY_WORDS } from './pull-arguments.ts';
@@ -111,9 +119,12 @@ here override what it says.`,
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
+    const { Recorder } = await import('../record/recorder.ts');
+    const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
     try {
-      service.ready(await pullImage(line, context, service));
+      service.ready(await pullImage(line, context, service, recorder));
     } catch (error) {
+      recorder.failed(error, context.signal.aborted);
       if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
       throw error;
     }
@@ -125,18 +136,22 @@ async function pullImage(
   line: CommandLine,
   { reporter, signal }: CommandContext,
   service: ServiceNotifier,
+  recorder: Recorder,
 ): Promise<string> {
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
   const allowedMemory = memory(line);
   const exposure = requestedExposure(line, request);
+  const verify = formatVerifyMode(request.verify);
+  const planned = plannedTarget(line, request);
+  if (planned !== undefined) recorder.about(planned, verify);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const display = createDisplay(reporter, service);
+  const display = createDisplay(reporter, service, recorder);
   const warn = eachOnce(reporter.warn);
   const access = {
     ca,
@@ -152,8 +167,9 @@ async function pullImage(
   if (first === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
-    reporter.info(skipped);
-    reporter.result([], { skipped: 'no boot URL' });
+    reporter.info(skipped, { event: 'nothing-to-pull' });
+    recorder.ended('skipped', { note: skipped });
+    reporter.result([], { skipped: 'no boot URL' } satisfies SkippedJson);
     return skipped;
   }
   if (request.verify.kind === 'no' && locations.some(({ url }) => url.startsWith('http:'))) {
@@ -162,17 +178,22 @@ async function pullImage(
     );
   }
   const target = targetPath(line, request, first.url);
+  reporter.about({ url: shownUrl(first.url), target: printable(target) });
+  recorder.about(target, verify, first.url);
   reporter.detail(
-    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
+    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${verify}`,
   );
   if (line.has('keep') && fs.existsSync(target)) {
     // A pull that was killed when its image had just got its name has left the rest behind.
     const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
     removeStaleStaging(path.dirname(target), warn);
     const kept = `${printable(target)} exists already and is kept`;
-    reporter.info(kept);
+    reporter.info(kept, { event: 'image-kept', target: printable(target) });
     const exposed = await exposeImage(target, exposure, { warn, signal });
-    reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
+    tellExposed(reporter, target, exposed);
+    recorder.ended('kept', places(exposed));
+    const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
+    reporter.result([target, ...exposedLines(exposed)], json);
     return kept;
   }
   const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
@@ -181,13 +202,13 @@ async function pullImage(
   ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly, overcommit } = request;
+    const { type, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
         type,
         target,
-        verify,
+        verify: request.verify,
         ...trusted(line),
         readOnly,
         force: line.has('force'),
@@ -204,17 +225,22 @@ async function pullImage(
   }
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
-  reporter.info(done);
+  recorder.transferred(result);
+  reporter.info(done, finishedEvent(result, elapsed));
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
   const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
-  reporter.result([target, ...exposedLines(exposed)], {
-    ...result,
+  tellExposed(reporter, target, exposed);
+  recorder.ended('done', places(exposed));
+  const { url, received, decoded, entries, compression, sha256, promised } = result;
+  const json: PulledJson = {
+    ...{ target, url, received, decoded, entries, compression, sha256, promised },
     milliseconds: elapsed,
     ...exposedJson(exposed),
-  });
+  };
+  reporter.result([target, ...exposedLines(exposed)], json);
   return done;
 }
 
@@ -256,12 +282,69 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   return root === undefined ? usual : imagePath(root, request.type, local);
 }
 
+/** The target, where it is known before any server has been asked: what goes wrong then is told of it. */
+function plannedTarget(line: CommandLine, request: PullRequest): string | undefined {
+  const { local, remote } = request;
+  const url = remote.kind === 'url' && placeholdersIn(remote.url).size === 0 ? remote.url : undefined;
+  return local === undefined && url === undefined ? undefined : targetPath(line, request, url ?? '');
+}
+
 function summary(
   { target, received, decoded, compression, promised }: TransferResult,
   milliseconds: number,
 ): string {
   const packed = compression === 'none' ? '' : ` of ${compression}`;
   return `${target}: ${size(received)}${packed} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** What the journal has of a pull that came to its end. */
+function finishedEvent(
+  { url, target, received, decoded, sha256, promised }: TransferResult,
+  milliseconds: number,
+): JournalEvent {
+  const manifestUrl = promised?.manifestUrl;
+  const signer = promised?.signedBy;
+  return {
+    event: 'pull-finished',
+    url: shownUrl(url),
+    target: printable(target),
+    received,
+    written: decoded,
+    milliseconds,
+    sha256,
+    verifiedBy: verifiedBy(promised),
+    manifestUrl: manifestUrl === undefined ? undefined : shownUrl(manifestUrl),
+    signedBy: signer?.fingerprint,
+  };
+}
+
+function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
+  if (promised === undefined) return 'nothing';
+  if (promised.manifestUrl === undefined) return 'sha256';
+  return promised.signedBy === undefined ? 'checksum' : 'signature';
+}
+
+/** Where an image is to be found, for the record. */
+function places({ device, root, mount }: Exposed): Pick<TransferRecord, 'device' | 'root' | 'mount'> {
+  return {
+    ...(device !== undefined && { device: device.device }),
+    ...(root !== undefined && { root }),
+    ...(mount !== undefined && { mount }),
+  };
+}
+
+/** The journal hears where an image was attached or mounted; a person sees it as the result. */
+function tellExposed(reporter: Reporter, target: string, { device, root, mount }: Exposed): void {
+  const where = device?.device ?? mount;
+  if (where === undefined) return;
+  const shown = printable(target);
+  reporter.detail(`${shown} is ready at ${printable(where)}`, {
+    event: 'image-exposed',
+    target: shown,
+    loop: device?.device,
+    root,
+    mount: mount === undefined ? undefined : printable(mount),
+  });
 }
 
 /** The image is good and stays, so that nobody has to download it again. */

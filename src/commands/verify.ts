@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Command } from './command.ts';
+import type { VerifiedJson } from './json-results.ts';
 import { isUrl, requireUrl, VERIFY_WORDS, verifyMode } from './pull-arguments.ts';
 import { withIdentity } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
@@ -37,12 +38,8 @@ of that, and says each step: what was found, which line, which key, and what is 
       reporter.info,
     );
     const shown = isUrl(line.operand) ? shownUrl(location.url) : path.resolve(line.operand);
-    reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], {
-      file: shown,
-      bytes,
-      sha256,
-      promised,
-    });
+    const json: VerifiedJson = { file: shown, bytes, sha256, promised };
+    reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], json);
   },
 };
 

@@ -150,11 +150,16 @@ describe.concurrent('without a terminal', () => {
   });
 });
 
-describe.concurrent('to the journal', () => {
+const WITHOUT_SOCKET = `
+mkdir -p /run/systemd
+mount -t tmpfs tmpfs /run/systemd
+JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2) exec "$@"`;
+
+describe.concurrent('to the journal, where its socket is missing', () => {
   /** Runs `command` as systemd would, which names the stream that leads to the journal (systemd.exec(5)). */
   const toJournal = (command: readonly string[]) =>
     rdpull(command, {
-      wrapper: ['sh', '-c', 'JOURNAL_STREAM=$(stat -Lc %d:%i /dev/fd/2) exec "$@"', 'sh'],
+      wrapper: [...['unshare', '--mount', '--propagation', 'private'], 'sh', '-ec', WITHOUT_SOCKET, 'sh'],
     });
 
   test('every line has its priority, progress too', async () => {
