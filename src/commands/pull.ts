@@ -3,7 +3,6 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
@@ -23,7 +22,7 @@ import {
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
-import { createDisplay } from './pull-display.ts';
+import { type Display, openDisplay } from './pull-display.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -102,24 +101,26 @@ here override what it says.`,
       name: 'keep',
       help: 'when the image exists already, download nothing, and attach or mount what is there',
     },
+    {
+      name: 'boot-screen',
+      help: 'show progress and failures on all consoles of the machine, unless standard error is a terminal',
+    },
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
+    await using display = await openDisplay(context.reporter, service, line.has('boot-screen'));
     try {
-      service.ready(await pullImage(line, context, service));
+      display.succeeded(await pullImage(line, context, display));
     } catch (error) {
-      if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
+      if (!context.signal.aborted) display.failed(RdpullError.from(error));
       throw error;
     }
   },
 };
 
 /** @returns what became of it, in one line */
-async function pullImage(
-  line: CommandLine,
-  { reporter, signal }: CommandContext,
-  service: ServiceNotifier,
-): Promise<string> {
+async function pullImage(line: CommandLine, { signal }: CommandContext, display: Display): Promise<string> {
+  const { reporter } = display;
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
@@ -130,7 +131,6 @@ async function pullImage(
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const display = createDisplay(reporter, service);
   const warn = eachOnce(reporter.warn);
   const access = {
     ca,
@@ -196,6 +196,7 @@ async function pullImage(
   } finally {
     display.end();
   }
+  display.completed();
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
   reporter.info(done);

@@ -4,9 +4,11 @@ const LONGEST = 300;
 /**
  * `text` from outside, fit for a terminal and a log line: control characters, invisible formatting (which can turn
  * the direction of a line around), line separators and lone surrogates become `\xNN` or `\u{N}`.
+ *
+ * @param longest what is longer is cut, in UTF-16 code units
  */
-export function printable(text: string): string {
-  const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+export function printable(text: string, longest = LONGEST): string {
+  const shown = text.length > longest ? `${text.slice(0, longest)}…` : text;
   // The generator's every millisecond counts, and compiling the classes of Unicode takes one tenth of it.
   if (/^[\x20-\x7e]*$/.test(shown)) return shown;
   return shown.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escapeCharacter);
