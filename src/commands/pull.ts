@@ -5,7 +5,6 @@ import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
-import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { TransferRecord } from '../record/transfer-record.ts';
@@ -31,7 +30,7 @@ import type { KeptJson, PulledJson, SkippedJson } from './json-results.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest, URL_BEGINNINGS, VERIFY_WORDS } from './pull-arguments.ts';
-import { createDisplay } from './pull-display.ts';
+import { type Display, openDisplay } from './pull-display.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -116,16 +115,21 @@ here override what it says.`,
       name: 'keep',
       help: 'when the image exists already, download nothing, and attach or mount what is there',
     },
+    {
+      name: 'boot-screen',
+      help: 'show progress and failures on all consoles of the machine, unless standard error is a terminal',
+    },
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
     const { Recorder } = await import('../record/recorder.ts');
     const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
+    await using display = await openDisplay(context.reporter, service, recorder, line.has('boot-screen'));
     try {
-      service.ready(await pullImage(line, context, service, recorder));
+      display.succeeded(await pullImage(line, context, display, recorder));
     } catch (error) {
       recorder.failed(error, context.signal.aborted);
-      if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
+      if (!context.signal.aborted) display.failed(RdpullError.from(error));
       throw error;
     }
   },
@@ -134,10 +138,11 @@ here override what it says.`,
 /** @returns what became of it, in one line */
 async function pullImage(
   line: CommandLine,
-  { reporter, signal }: CommandContext,
-  service: ServiceNotifier,
+  { signal }: CommandContext,
+  display: Display,
   recorder: Recorder,
 ): Promise<string> {
+  const { reporter } = display;
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
@@ -151,7 +156,6 @@ async function pullImage(
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const display = createDisplay(reporter, service, recorder);
   const warn = eachOnce(reporter.warn);
   const access = {
     ca,
@@ -223,6 +227,7 @@ async function pullImage(
   } finally {
     display.end();
   }
+  display.completed();
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
   recorder.transferred(result);

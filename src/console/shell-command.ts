@@ -5,7 +5,12 @@ const PLAIN = /^[A-Za-z0-9%+,./:=@_-]+$/;
 
 /** Words as a line to be pasted into a shell, all of it fit for a terminal. */
 export function shellCommand(words: readonly string[]): string {
-  return words.map((word) => (PLAIN.test(word) ? word : quotedWord(word))).join(' ');
+  return words.map(shellWord).join(' ');
+}
+
+/** One word of such a line. */
+export function shellWord(word: string): string {
+  return PLAIN.test(word) ? word : quotedWord(word);
 }
 
 /** POSIX quotes; where there is something that a terminal must not get, those of bash and busybox. */

@@ -1,5 +1,5 @@
-import { printable } from '../console/printable.ts';
-import { percent } from '../console/progress.ts';
+import { printable, printableUpTo } from '../console/printable.ts';
+import { percent } from '../console/progress-text.ts';
 import { duration, size } from '../console/quantity.ts';
 import { shellCommand } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
@@ -11,6 +11,9 @@ const LABEL = 12;
 
 /** A transfer that has not recorded any bytes for longer than this is said to stand still, in ms. */
 const STANDSTILL = 10_000;
+
+/** Characters of a message, of which a record may hold any number. */
+const LONGEST_TEXT = 2000;
 
 /** The first word of a block. */
 const STATE_WORDS: Readonly<Record<TransferState, string>> = {
@@ -57,7 +60,7 @@ function block(transfer: TransferStatus, bootTime: number): string[] {
     ...presence.mounts.flatMap((mount) => line('mount', printable(mount))),
     ...line('now', presenceNote(transfer)),
     ...line('why', reason(transfer)),
-    ...line('try', printableLong(record?.error?.hint)),
+    ...line('try', longText(record?.error?.hint)),
     ...line('unit', unitName(transfer)),
     ...(retry === undefined ? [] : [`  ${'retry'.padEnd(LABEL - 2)}${retry}`]),
   ];
@@ -124,9 +127,9 @@ function reason({ state, record, unit }: TransferStatus): string | undefined {
     case 'interrupted':
       return 'it was told to stop, by a person or by systemd';
     case 'running':
-      return printableLong(record?.note);
+      return longText(record?.note);
     default:
-      return printableLong(record?.error?.message ?? record?.note);
+      return longText(record?.error?.message ?? record?.note);
   }
 }
 
@@ -139,13 +142,13 @@ function unitName({ record, unit }: TransferStatus): string | undefined {
 export function retryCommand({ state, record, unit }: TransferStatus): string | undefined {
   if (!['failed', 'interrupted', 'killed', 'planned', 'unrecorded'].includes(state)) return undefined;
   const command = record === undefined || record.command.length === 0 ? unit?.command : record.command;
-  return command === undefined || command.length === 0 ? undefined : shellCommand(['rdpull', ...command]);
+  return command === undefined || command.length === 0
+    ? undefined
+    : shellCommand(['rdpull', ...command.filter((word) => word !== '--boot-screen')]);
 }
 
-/** Whole messages are made by rdpull and hold what was cut already; a record may hold anything, of any length. */
-function printableLong(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  return (text.match(/.{1,250}/gsu) ?? []).slice(0, 8).map(printable).join('');
+function longText(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : printableUpTo(LONGEST_TEXT, text);
 }
 
 /** A line with a label, broken at spaces where it is too long. */
