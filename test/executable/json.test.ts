@@ -7,6 +7,7 @@ import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer } from '../fixtures/web-server.ts';
 
 const PAGE = fs.readFileSync(path.resolve(import.meta.dir, '../../src/commands/rdpull-json.7.md'), 'utf8');
 
@@ -47,6 +48,8 @@ const KINDS = {
   DETACH: () => fieldsOf('DETACH'),
   VERIFY: () => [...fieldsOf('VERIFY'), ...promised()],
   ORIGIN: () => fieldsOf('ORIGIN'),
+  STATUS: () => fieldsOf('STATUS'),
+  CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
 } as const;
 type Kind = keyof typeof KINDS;
 const isKind = (name: string): name is Kind => name in KINDS;
@@ -114,7 +117,7 @@ async function printed(kind: Kind, args: readonly string[], options: RunOptions 
   const document: unknown = JSON.parse(stdout);
   expectDocumented(kind, document);
   if (kind === 'FAILURE') expect(document).toMatchObject({ error: { exitStatus: status } });
-  else expect(status).toBe(0);
+  else if (kind !== 'STATUS' && kind !== 'CHECK') expect(status).toBe(0);
   return document;
 }
 
@@ -205,6 +208,51 @@ describe('what is printed is what rdpull-json(7) says', () => {
     await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(undefined) });
     const variables = { 'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f': 'http://192.0.2.7/image.efi' };
     await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(variables) });
+  });
+
+  test('status: of images attached and mounted, failed, waiting, planned; of a record that is none', async () => {
+    const run = (name: string) => target.file(`run/${name}`);
+    fs.mkdirSync(run('systemd/generator'), { recursive: true });
+    fs.mkdirSync(run('mount'));
+    const inRun: RunOptions = {
+      wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${target.file('run')} /run; exec "$@"`, 'sh'],
+    };
+    const env = {
+      SYSTEMD_PROC_CMDLINE: 'rd.systemd.pull=raw,machine::http://h/a.raw',
+      SYSTEMD_IN_INITRD: '1',
+    };
+    await rdpull(['generate', run('systemd/generator')], { env });
+    const into = (name: string, ...args: string[]) => pull(name, `--image-root=${run('images')}`, ...args);
+    const link = `${LINK[1]}=${run('link')}`;
+    await rdpull(into('disk.raw', `--keyring=${keyring}`, LINK[0], link), inRun);
+    try {
+      await rdpull(['detach', run('images/disk.raw')]);
+      const { stdout } = await rdpull(into('bare.raw', '--verify=no', LINK[0]), inRun);
+      const device = stdout.split('\n').find((line) => line.startsWith('/dev/')) ?? '';
+      await rdpull(into('bare.raw', '--verify=no', '--local=other'), inRun);
+      await rdpull(into('missing.raw', '--verify=no'), inRun);
+      await rdpull(into('tree.tar.gz', '--verify=checksum', `--bind=${run('mount')}`), inRun);
+      await rdpull(['pull', '--local=skipped', 'raw,machine,bootorigin::'], {
+        wrapper: [...bootedMachine(undefined), ...(inRun.wrapper ?? [])],
+      });
+      fs.writeFileSync(run('rdpull/transfers/0.json'), 'garbage');
+      await printed('STATUS', ['status'], {
+        wrapper: [
+          ...(inRun.wrapper?.slice(0, 4) ?? []),
+          `mount --bind ${target.file('run')} /run; mount --bind /run/images/tree /run/mount; mount -o ro,noload ${device} /mnt; exec "$@"`,
+          'sh',
+        ],
+      });
+    } finally {
+      for (const name of ['disk.raw', 'bare.raw']) await rdpull(['detach', run(`images/${name}`)]);
+    }
+  });
+
+  test('check: a signed disk, and what is not there', async () => {
+    await using server = startWebServer(served.path);
+    const good = `raw,machine,blockdev:root:${server.url}/disk.raw`;
+    await printed('CHECK', ['check', `--keyring=${keyring}`, good]);
+    await printed('CHECK', ['check', `raw,machine,verify=no::${server.url}/missing.raw`]);
   });
 
   test.each([
