@@ -37,11 +37,14 @@ lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpul
 -rwxr-xr-x usr/lib/dracut/modules.d/90rdpull/rdpull-wait.sh
 -rw-r--r-- usr/lib/dracut/modules.d/90rdpull/wait-online.conf
 -rw-r--r-- usr/lib/dracut/modules.d/90rdpull/zzzz-rdpull.network
+-rw-r--r-- usr/lib/systemd/catalog/rdpull.catalog
 -rw-r--r-- usr/lib/udev/rules.d/60-rdpull-loop-ref.rules
 -rw-r--r-- usr/share/bash-completion/completions/rdpull
 -rw-r--r-- usr/share/doc/rdpull/copyright
 -rw-r--r-- usr/share/fish/vendor_completions.d/rdpull.fish
 -rw-r--r-- usr/share/man/man1/rdpull.1
+-rw-r--r-- usr/share/man/man7/rdpull-errors.7
+-rw-r--r-- usr/share/man/man7/rdpull-json.7
 -rw-r--r-- usr/share/man/man7/rdpull.pull.7
 -rw-r--r-- usr/share/man/man8/rdpull-generator.8
 -rw-r--r-- usr/share/zsh/vendor-completions/_rdpull`;
