@@ -8,8 +8,7 @@ import { TemporaryDirectory } from './fixtures/temporary-directory.ts';
 const SOURCE = path.resolve(import.meta.dir, '../src');
 
 /** What takes long to load, or much memory. */
-const HEAVY =
-  /^bun:ffi$|^undici|^openpgp|^tar|^node:(?:http|https|net|tls|dgram|dns|zlib|crypto|worker_threads)/;
+const HEAVY = /^bun:ffi$|^openpgp|^tar|^node:(?:http|https|net|tls|dgram|dns|zlib|crypto|worker_threads)/;
 
 /** The packages and the folders of src/ that these modules import, and those that they import; lazily or not. */
 function importsOf(modules: readonly string[], options: { readonly lazy: boolean }) {
@@ -50,6 +49,14 @@ describe('at the start', () => {
     const { packages } = importsOf(['commands/run-command-line.ts'], { lazy: false });
     expect(packages.filter((name) => HEAVY.test(name))).toEqual([]);
     expect(packages).not.toEqual([]);
+  });
+
+  test('http needs sockets, and neither TLS nor an HTTP client of somebody else', () => {
+    const plain = importsOf(['transfer/source/http.ts'], { lazy: false });
+    expect(plain.packages.filter((name) => HEAVY.test(name))).toEqual(['node:dns/promises', 'node:net']);
+    const both = importsOf(['transfer/source/http.ts'], { lazy: true });
+    expect(both.packages).toContain('node:tls');
+    expect(both.packages).not.toContain('node:http');
   });
 
   test('what is lazily imported would have been found', () => {

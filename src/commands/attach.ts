@@ -35,6 +35,6 @@ The device stays until rdpull detach, also after this program has ended.`,
       signal,
       ...(loopRef !== undefined && { loopRef }),
     });
-    reporter.result(deviceLines(attached), { ...attached });
+    reporter.result(deviceLines(attached), attached);
   },
 };

@@ -1,10 +1,19 @@
+import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 
-/** One option of a command, as the parser, `--help` and (later) the completions know it. */
+/**
+ * What a shell offers for a value: files, directories, loop devices in use and the files behind them, or words. Of those,
+ * one that ends in `=`, `:`, `/` or `,` is a beginning.
+ */
+export type Completion = 'file' | 'directory' | 'loop-device' | readonly string[];
+
+/** One option of a command, as the parser, `--help`, the manual and the completions know it. */
 export interface OptionSpec {
   readonly name: string;
   /** What stands for the value in the help; absent for a switch. */
   readonly value?: string;
+  /** Where the name of the value does not say it: FILE and DIR do. */
+  readonly completes?: Completion;
   readonly repeatable?: boolean;
   /** Whether `--NAME=` with nothing behind it says something. */
   readonly mayBeEmpty?: boolean;
@@ -29,6 +38,8 @@ export interface CommandSummary {
   /** How its one operand is called in the help. */
   readonly operand: string;
   readonly operandIsOptional?: boolean;
+  /** Where the name of the operand does not say it, as with the value of an option. */
+  readonly completes?: Completion;
   readonly summary: string;
 }
 
@@ -50,4 +61,6 @@ export interface CommandContext {
   readonly reporter: Reporter;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** The command has done its work and said everything, and its exit status is to be that of this error. */
+  exitLike(found: RdpullError): void;
 }

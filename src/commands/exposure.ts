@@ -3,6 +3,7 @@ import { printable, quoted } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+import type { ExposedJson } from './json-results.ts';
 
 /** How a published image is to be made usable. */
 export interface Exposure {
@@ -128,7 +129,7 @@ export function deviceLines({ device, partitions }: AttachedLoopDevice): string[
 }
 
 /** The same for `--json`. */
-export function exposedJson({ device, root, mount }: Exposed): Record<string, unknown> {
+export function exposedJson({ device, root, mount }: Exposed): ExposedJson {
   return {
     ...(mount !== undefined && { mount }),
     ...(device !== undefined && { loop: device }),

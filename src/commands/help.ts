@@ -8,14 +8,21 @@ const WIDTH = 100;
 /** What `rdpull --help` prints. */
 export function overview(commands: readonly CommandSummary[]): string {
   const rows = commands.map((command) => row(`${command.name} ${shownOperand(command)}`, command.summary));
-  return `Downloads, verifies and attaches the root image of a machine.
+  return `Pulls the root image of a machine: downloads it, verifies it, and attaches or mounts it. At boot the kernel
+command line says what to pull (rd.systemd.pull=); by hand, it is a URL.
 
 Usage: rdpull COMMAND [OPTIONS] OPERAND
 
 Commands:
 ${rows.join('\n')}
 
-rdpull COMMAND --help says more about each. rdpull --version prints the version.
+Examples:
+  rdpull pull --blockdev http://10.0.0.1:8081/image.raw.xz
+  rdpull pull --bind=/sysroot http://10.0.0.1:8081/image.tar.zst
+  rdpull verify --keyring=builder.pgp image.raw.xz
+
+rdpull COMMAND --help says more about each, and so do rdpull(1) and rdpull.pull(7).
+rdpull --version prints the version.
 
 Exit status: 0 when all that was asked for holds; 2 wrong usage, 10 network, 11 HTTP, 12 damaged data,
 13 verification, 14 files and disks, 15 devices and mounts, 1 a defect of rdpull.
@@ -48,7 +55,7 @@ function optionRow({ name, value, repeatable, help }: OptionSpec): string {
 function row(left: string, right: string): string {
   const start = `${INDENT}${left} `.padEnd(COLUMN);
   const lines: string[] = [];
-  let line = start.length > COLUMN ? `${start}\n${' '.repeat(COLUMN)}` : start;
+  let line = start.length > COLUMN ? `${start.trimEnd()}\n${' '.repeat(COLUMN)}` : start;
   let length = COLUMN;
   for (const word of right.split(' ')) {
     if (length > COLUMN && length + 1 + word.length > WIDTH) {

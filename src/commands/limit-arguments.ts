@@ -10,6 +10,7 @@ const NAMES = Object.keys(LIMITS).filter(isLimitName);
 export const LIMIT_OPTION: OptionSpec = {
   name: 'limit',
   value: 'NAME=VALUE',
+  completes: NAMES.map((name) => `${name}=`),
   repeatable: true,
   help: `refuse what is more than VALUE, which may end in K, M, G or T (1024 each). NAME and its default: ${NAMES.map(
     (name) => `${name} (${LIMITS[name].what}): ${shortestSize(LIMITS[name].default)}`,

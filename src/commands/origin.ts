@@ -5,6 +5,7 @@ import { placeholderDefect } from '../request/placeholder.ts';
 import { isUrlText } from '../request/url.ts';
 import { splitLogin } from '../transfer/source/login.ts';
 import type { Command } from './command.ts';
+import type { OriginJson } from './json-results.ts';
 import { fillPlaceholders, readBootOrigin } from './pull-url.ts';
 
 export const origin: Command = {
@@ -23,19 +24,20 @@ Prints nothing, and succeeds, on a machine that was not booted over HTTP.`,
     const found = await readBootOrigin(reporter.detail);
     if (found === undefined) {
       reporter.info('this machine was not booted over HTTP: no EFI variable holds a boot URL');
-      reporter.result([], { url: null });
+      reporter.result([], { url: null } satisfies OriginJson);
       return;
     }
     const url = splitLogin(found.url).url;
     const images =
       name === undefined ? await candidates(url, reporter.info) : await imageCalled(name, url, signal);
+    const json: OriginJson = { url, source: found.source, images };
     reporter.result(
       [
         `booted from  ${url}`,
         `says         ${found.source}`,
         ...images.map((image) => `image        ${image}`),
       ],
-      { url, source: found.source, images },
+      json,
     );
   },
 };

@@ -54,6 +54,9 @@ export function imageRoot(line: CommandLine): string | undefined {
   return directory === undefined ? undefined : path.resolve(directory);
 }
 
+/** How the URLs begin that a command takes. */
+export const URL_BEGINNINGS: readonly string[] = ['http://', 'https://', 'file:///'];
+
 /** Whether `text` is meant as a URL, and not as a path or an expression. */
 export function isUrl(text: string): boolean {
   return /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || text.startsWith('file:/');
@@ -70,7 +73,7 @@ export function requireUrl(url: string): void {
   );
 }
 
-function requestForUrl(url: string): PullRequest {
+export function requestForUrl(url: string): PullRequest {
   requireUrl(url);
   const remote: Remote = { kind: 'url', url };
   const unfillable = placeholderDefect(remote);
@@ -116,6 +119,9 @@ function localName(line: CommandLine): string | undefined {
   if (name === undefined || defect === undefined) return name;
   throw new RdpullError('bad-image-name', `--local=${printable(name)} ${defect}`, 'choose a plain file name');
 }
+
+/** The modes, as far as they can be written before the digest is known. */
+export const VERIFY_WORDS: readonly string[] = VERIFY_MODES.map((mode) => mode.replace('HEX', ''));
 
 /** The value of `--verify=`; undefined when it was not given. */
 export function verifyMode(line: CommandLine): VerifyMode | undefined {

@@ -1,47 +1,134 @@
 import path from 'node:path';
+import type { BootScreen } from '../console/boot-screen.ts';
+import { barStyle } from '../console/locale.ts';
+import { printable } from '../console/printable.ts';
 import { createProgress, type Progress } from '../console/progress.ts';
 import { size } from '../console/quantity.ts';
+import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { Recorder } from '../record/recorder.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
+import { retryCommand } from './retry-command.ts';
 
 /** What a person and the service manager see of a pull. */
-export interface Display {
+export interface Display extends AsyncDisposable {
+  /** Warnings go to the consoles as well. */
+  readonly reporter: Reporter;
   /** A server fails: `text` says what is done about it, after `pause` ms. */
   notify(text: string, pause: number): void;
   observe(target: string): TransferObserver;
   /** Removes what is left of the progress. */
   end(): void;
+  /** The image is complete; what can fail now is what is done with it. */
+  completed(): void;
+  succeeded(summary: string): void;
+  failed(error: RdpullError): void;
 }
 
-/** Shows a pull to both. */
-export function createDisplay(reporter: Reporter, service: ServiceNotifier): Display {
+/**
+ * Shows a pull to both, and keeps its record.
+ *
+ * @param onConsoles whether to show it on all consoles of the machine, too: not when standard error is a terminal, whose
+ * reader sees everything already
+ */
+export async function openDisplay(
+  reporter: Reporter,
+  service: ServiceNotifier,
+  recorder: Recorder,
+  onConsoles: boolean,
+): Promise<Display> {
+  // Only here, because it opens the way into libc.
+  const screen =
+    onConsoles && !process.stderr.isTTY ? (await import('./boot-screen.ts')).openBootScreen() : undefined;
+  return createDisplay(
+    screen === undefined ? reporter : withBootScreen(reporter, screen),
+    service,
+    recorder,
+    screen,
+  );
+}
+
+/** What is to be noticed is shown on the consoles as well; the rest is for those who look for it. */
+function withBootScreen(reporter: Reporter, screen: BootScreen): Reporter {
+  return {
+    ...reporter,
+    warn(text, event) {
+      reporter.warn(text, event);
+      if (!reporter.options.quiet) screen.print(`warning: ${text}`);
+    },
+  };
+}
+
+function createDisplay(
+  reporter: Reporter,
+  service: ServiceNotifier,
+  recorder: Recorder,
+  screen: BootScreen | undefined,
+): Display {
+  const { quiet } = reporter.options;
+  const told = quiet ? undefined : screen;
   let progress: Progress | undefined;
+  let isComplete = false;
   const end = () => progress?.end();
   return {
+    reporter,
     end,
     notify(text, pause) {
       end();
-      reporter.info(text);
+      reporter.info(text, { event: 'server-awaited', milliseconds: Math.round(pause) });
       service.waiting(text, pause);
+      recorder.waiting(text);
+      told?.status(text);
     },
     observe(target) {
-      const name = path.basename(target);
+      const name = printable(path.basename(target));
       return {
-        started({ url, size: total }) {
+        started({ url, size: total, expected }) {
           end();
-          reporter.info(`pulling ${shownUrl(url)} (${total === undefined ? 'length unknown' : size(total)})`);
-          service.started(name, total);
-          if (!reporter.options.quiet) progress = createProgress(name, total, reporter.progressOutput);
+          const about = { url: shownUrl(url), target: printable(target) };
+          const pulling = `pulling ${about.url} (${total === undefined ? 'length unknown' : size(total)})`;
+          reporter.about(about);
+          reporter.info(pulling, { event: 'pull-started', ...about, size: total });
+          told?.print(pulling);
+          const subject = { name, source: hostOf(url), total, expected };
+          service.started(subject);
+          recorder.started(url, total);
+          told?.started(subject);
+          if (!quiet) progress = createProgress(subject, reporter.progressOutput, barStyle(process.env));
         },
-        progress({ received }) {
-          service.progress(received);
-          progress?.update(received);
+        progress({ received, decoded }) {
+          service.progress(received, decoded);
+          recorder.progress(received, decoded);
+          progress?.update(received, decoded);
+          told?.progress(received, decoded);
         },
         warn: reporter.warn,
         explain: reporter.detail,
       };
     },
+    completed() {
+      isComplete = true;
+    },
+    succeeded(summary) {
+      service.ready(summary);
+      told?.print(summary);
+    },
+    failed(error) {
+      service.failed(error.message);
+      if (screen === undefined) return;
+      const occupied = error.code === 'target-exists' ? 'another' : 'nothing';
+      const retry = retryCommand(process.argv.slice(2), isComplete ? 'complete' : occupied);
+      reporter.info(`retry: ${retry}`);
+      screen.failed(error, retry);
+    },
+    [Symbol.asyncDispose]: async () => await screen?.close(),
   };
+}
+
+/** The server of a URL, without a login; undefined for a file. */
+function hostOf(url: string): string | undefined {
+  const host = URL.canParse(url) ? new URL(url).host : '';
+  return host === '' ? undefined : printable(host);
 }

@@ -15,7 +15,13 @@ export interface FindOptions extends ServerAccess {
   warn(text: string): void;
   /** Takes lines for `--verbose`. */
   detail(text: string): void;
+  /** Where the machine was booted from; without it, the EFI variables say so. */
+  readonly bootUrl?: string | undefined;
+  /** What stands for placeholders; this machine itself says what is not in here. */
+  readonly placeholders?: ReadonlyMap<Placeholder, string>;
 }
+
+type FillOptions = Pick<FindOptions, 'patience' | 'signal' | 'placeholders'>;
 
 /**
  * Where to pull from: {@link findPullUrl}, and the mirrors of the request, in this order.
@@ -59,12 +65,11 @@ export async function findPullUrl(
 ): Promise<Location | undefined> {
   if (remote.kind === 'url')
     return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
-  const origin = await readBootOrigin(options.detail);
-  if (origin === undefined) return undefined;
+  const bootUrl = options.bootUrl ?? (await readBootOrigin(options.detail))?.url;
+  if (bootUrl === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');
-  const name =
-    remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, origin.url);
-  const urls = imageUrls(name, type, origin.url);
+  const name = remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, bootUrl);
+  const urls = imageUrls(name, type, bootUrl);
   const candidates = await Promise.all(urls.map((url) => withIdentity(url, options.identity, options.warn)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
@@ -129,10 +134,12 @@ export async function readBootOrigin(detail: (text: string) => void): Promise<Bo
  *   that there is no way to
  */
 export async function fillPlaceholders(
-  text: string,
-  options: Pick<FindOptions, 'patience' | 'signal'>,
+  unfilled: string,
+  options: FillOptions,
   bootUrl?: string,
 ): Promise<string> {
+  const { placeholders } = options;
+  const text = placeholders === undefined ? unfilled : expandPlaceholders(unfilled, placeholders);
   const asked = placeholdersIn(text);
   if (asked.size === 0) return text;
   const { identify } = await import('../origin/machine-identity.ts');
@@ -149,10 +156,7 @@ export async function fillPlaceholders(
 }
 
 /** The address of the interface that reaches the server of a URL, as file names have it: `52-54-00-12-34-56`. */
-async function macTowards(
-  serverUrl: string,
-  options: Pick<FindOptions, 'patience' | 'signal'>,
-): Promise<string> {
+async function macTowards(serverUrl: string, options: FillOptions): Promise<string> {
   const [{ findServerInterface }, { noValue }, { networkError }, { patiently }] = await Promise.all([
     import('../origin/server-interface.ts'),
     import('../origin/machine-identity.ts'),

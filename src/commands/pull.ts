@@ -1,18 +1,24 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { JournalEvent } from '../console/journal-events.ts';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { ServiceNotifier } from '../console/service-notifier.ts';
+import type { Reporter } from '../console/reporter.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { imagePath } from '../request/image-class.ts';
+import type { Recorder } from '../record/recorder.ts';
+import type { TransferRecord } from '../record/transfer-record.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
+import { placeholdersIn } from '../request/placeholder.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import type { Promised } from '../transfer/promise.ts';
 import { silenceWithin } from '../transfer/source/silence.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {
+  type Exposed,
   type Exposure,
   exposedJson,
   exposedLines,
@@ -20,10 +26,11 @@ import {
   requireExposable,
   requireRoot,
 } from './exposure.ts';
+import type { KeptJson, PulledJson, SkippedJson } from './json-results.ts';
 import { LIMIT_OPTION, limits } from './limit-arguments.ts';
 import { MEMORY_OPTION, memory } from './memory-argument.ts';
-import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
-import { createDisplay } from './pull-display.ts';
+import { imageRoot, patience, pullRequest, URL_BEGINNINGS, VERIFY_WORDS } from './pull-arguments.ts';
+import { type Display, openDisplay } from './pull-display.ts';
 import { findLocations } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -33,6 +40,7 @@ import { vouched } from './vouched.ts';
 export const pull: Command = {
   name: 'pull',
   operand: 'URL|EXPRESSION',
+  completes: [...URL_BEGINNINGS, ...IMAGE_TYPES.map((type) => `${type},`)],
   summary: 'download an image, verify it, and attach it or mount it if asked to',
   description: `Downloads an image, checks it, and gives it its final name only when everything holds. A failure leaves
 nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, whatever the file is called.
@@ -43,13 +51,15 @@ here override what it says.`,
   options: [
     {
       name: 'type',
-      value: 'raw|tar',
+      value: IMAGE_TYPES.join('|'),
+      completes: IMAGE_TYPES,
       help: 'what the file is: a disk image, or a tarball of a root file system (default: by its name)',
     },
     {
       name: 'class',
       value: 'CLASS',
-      help: 'machine, portable, sysext or confext: decides the directory (default: machine)',
+      completes: IMAGE_CLASSES,
+      help: 'what it is for, which decides the directory: machine (default), portable, sysext or confext',
     },
     {
       name: 'local',
@@ -64,13 +74,15 @@ here override what it says.`,
     {
       name: 'verify',
       value: 'MODE',
-      help: 'signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
+      completes: VERIFY_WORDS,
+      help: 'what has to vouch for it: signature (default; "yes" is the same): a signed checksum file must list it; checksum: a checksum file must list it; sha256:HEX: it must have this digest; no',
     },
     ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
     {
       name: 'mirror',
       value: 'URL',
+      completes: URL_BEGINNINGS,
       repeatable: true,
       help: 'where the same file lies as well: asked when the server before it fails',
     },
@@ -84,7 +96,8 @@ here override what it says.`,
     {
       name: 'root-link',
       value: 'LINK',
-      help: 'with --blockdev: make LINK a link to the root partition, told by its type, or to the device of a bare file system',
+      completes: 'file',
+      help: 'make LINK a link to the root partition, told by its type, or to the device of a bare file system (with --blockdev)',
     },
     {
       name: 'patience',
@@ -102,13 +115,21 @@ here override what it says.`,
       name: 'keep',
       help: 'when the image exists already, download nothing, and attach or mount what is there',
     },
+    {
+      name: 'boot-screen',
+      help: 'show progress and failures on all consoles of the machine, unless standard error is a terminal',
+    },
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
+    const { Recorder } = await import('../record/recorder.ts');
+    const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
+    await using display = await openDisplay(context.reporter, service, recorder, line.has('boot-screen'));
     try {
-      service.ready(await pullImage(line, context, service));
+      display.succeeded(await pullImage(line, context, display, recorder));
     } catch (error) {
-      if (!context.signal.aborted) service.failed(RdpullError.from(error).message);
+      recorder.failed(error, context.signal.aborted);
+      if (!context.signal.aborted) display.failed(RdpullError.from(error));
       throw error;
     }
   },
@@ -117,20 +138,24 @@ here override what it says.`,
 /** @returns what became of it, in one line */
 async function pullImage(
   line: CommandLine,
-  { reporter, signal }: CommandContext,
-  service: ServiceNotifier,
+  { signal }: CommandContext,
+  display: Display,
+  recorder: Recorder,
 ): Promise<string> {
+  const { reporter } = display;
   const begun = performance.now();
   const request = pullRequest(line, reporter.warn);
   const limited = limits(line);
   const allowedMemory = memory(line);
   const exposure = requestedExposure(line, request);
+  const verify = formatVerifyMode(request.verify);
+  const planned = plannedTarget(line, request);
+  if (planned !== undefined) recorder.about(planned, verify);
   await requireExposable(exposure);
   if (request.type === 'tar') requireRoot('unpacking a root file system');
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const display = createDisplay(reporter, service);
   const warn = eachOnce(reporter.warn);
   const access = {
     ca,
@@ -146,8 +171,9 @@ async function pullImage(
   if (first === undefined) {
     const skipped =
       'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
-    reporter.info(skipped);
-    reporter.result([], { skipped: 'no boot URL' });
+    reporter.info(skipped, { event: 'nothing-to-pull' });
+    recorder.ended('skipped', { note: skipped });
+    reporter.result([], { skipped: 'no boot URL' } satisfies SkippedJson);
     return skipped;
   }
   if (request.verify.kind === 'no' && locations.some(({ url }) => url.startsWith('http:'))) {
@@ -156,17 +182,22 @@ async function pullImage(
     );
   }
   const target = targetPath(line, request, first.url);
+  reporter.about({ url: shownUrl(first.url), target: printable(target) });
+  recorder.about(target, verify, first.url);
   reporter.detail(
-    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${formatVerifyMode(request.verify)}`,
+    `${locations.map(({ url }) => shownUrl(url)).join(', ')} will become ${target}, verify=${verify}`,
   );
   if (line.has('keep') && fs.existsSync(target)) {
     // A pull that was killed when its image had just got its name has left the rest behind.
     const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
     removeStaleStaging(path.dirname(target), warn);
     const kept = `${printable(target)} exists already and is kept`;
-    reporter.info(kept);
+    reporter.info(kept, { event: 'image-kept', target: printable(target) });
     const exposed = await exposeImage(target, exposure, { warn, signal });
-    reporter.result([target, ...exposedLines(exposed)], { target, kept: true, ...exposedJson(exposed) });
+    tellExposed(reporter, target, exposed);
+    recorder.ended('kept', places(exposed));
+    const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
+    reporter.result([target, ...exposedLines(exposed)], json);
     return kept;
   }
   const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
@@ -175,13 +206,13 @@ async function pullImage(
   ]);
   let result: TransferResult;
   try {
-    const { type, verify, readOnly, overcommit } = request;
+    const { type, readOnly, overcommit } = request;
     result = await runTransfer(
       {
         locations,
         type,
         target,
-        verify,
+        verify: request.verify,
         ...trusted(line),
         readOnly,
         force: line.has('force'),
@@ -196,19 +227,25 @@ async function pullImage(
   } finally {
     display.end();
   }
+  display.completed();
   const elapsed = Math.round(performance.now() - begun);
   const done = summary(result, elapsed);
-  reporter.info(done);
+  recorder.transferred(result);
+  reporter.info(done, finishedEvent(result, elapsed));
   reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
 
   const exposed = await exposeImage(target, exposure, { warn, signal }).catch((error) => {
     throw withCompleteImage(error, target);
   });
-  reporter.result([target, ...exposedLines(exposed)], {
-    ...result,
+  tellExposed(reporter, target, exposed);
+  recorder.ended('done', places(exposed));
+  const { url, received, decoded, entries, compression, sha256, promised } = result;
+  const json: PulledJson = {
+    ...{ target, url, received, decoded, entries, compression, sha256, promised },
     milliseconds: elapsed,
     ...exposedJson(exposed),
-  });
+  };
+  reporter.result([target, ...exposedLines(exposed)], json);
   return done;
 }
 
@@ -250,12 +287,69 @@ function targetPath(line: CommandLine, request: PullRequest, url: string): strin
   return root === undefined ? usual : imagePath(root, request.type, local);
 }
 
+/** The target, where it is known before any server has been asked: what goes wrong then is told of it. */
+function plannedTarget(line: CommandLine, request: PullRequest): string | undefined {
+  const { local, remote } = request;
+  const url = remote.kind === 'url' && placeholdersIn(remote.url).size === 0 ? remote.url : undefined;
+  return local === undefined && url === undefined ? undefined : targetPath(line, request, url ?? '');
+}
+
 function summary(
   { target, received, decoded, compression, promised }: TransferResult,
   milliseconds: number,
 ): string {
   const packed = compression === 'none' ? '' : ` of ${compression}`;
   return `${target}: ${size(received)}${packed} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** What the journal has of a pull that came to its end. */
+function finishedEvent(
+  { url, target, received, decoded, sha256, promised }: TransferResult,
+  milliseconds: number,
+): JournalEvent {
+  const manifestUrl = promised?.manifestUrl;
+  const signer = promised?.signedBy;
+  return {
+    event: 'pull-finished',
+    url: shownUrl(url),
+    target: printable(target),
+    received,
+    written: decoded,
+    milliseconds,
+    sha256,
+    verifiedBy: verifiedBy(promised),
+    manifestUrl: manifestUrl === undefined ? undefined : shownUrl(manifestUrl),
+    signedBy: signer?.fingerprint,
+  };
+}
+
+function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
+  if (promised === undefined) return 'nothing';
+  if (promised.manifestUrl === undefined) return 'sha256';
+  return promised.signedBy === undefined ? 'checksum' : 'signature';
+}
+
+/** Where an image is to be found, for the record. */
+function places({ device, root, mount }: Exposed): Pick<TransferRecord, 'device' | 'root' | 'mount'> {
+  return {
+    ...(device !== undefined && { device: device.device }),
+    ...(root !== undefined && { root }),
+    ...(mount !== undefined && { mount }),
+  };
+}
+
+/** The journal hears where an image was attached or mounted; a person sees it as the result. */
+function tellExposed(reporter: Reporter, target: string, { device, root, mount }: Exposed): void {
+  const where = device?.device ?? mount;
+  if (where === undefined) return;
+  const shown = printable(target);
+  reporter.detail(`${shown} is ready at ${printable(where)}`, {
+    event: 'image-exposed',
+    target: shown,
+    loop: device?.device,
+    root,
+    mount: mount === undefined ? undefined : printable(mount),
+  });
 }
 
 /** The image is good and stays, so that nobody has to download it again. */

@@ -6,20 +6,25 @@ import { writeResult } from '../console/standard-streams.ts';
 import { nearest } from '../request/nearest.ts';
 import { version } from '../version.ts';
 import { attach } from './attach.ts';
+import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { parseCommandLine } from './command-line.ts';
 import { detach } from './detach.ts';
 import { commandHelp, overview } from './help.ts';
+import { connectJournal } from './journal.ts';
 import { origin } from './origin.ts';
 import { pull } from './pull.ts';
+import { status } from './status.ts';
 import { verify } from './verify.ts';
 
-const COMMANDS: readonly Command[] = [pull, attach, detach, verify, origin];
+/** What a person can ask for. */
+export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
-const GENERATE: CommandSummary = {
+export const GENERATE: CommandSummary = {
   name: 'generate',
   operand: 'NORMAL [EARLY LATE]',
+  completes: 'directory',
   summary: 'write the units for the pull expressions of the kernel command line, as systemd asks at boot',
 };
 
@@ -34,11 +39,14 @@ const SWITCHES: ReadonlySet<string> = new Set(['--json', '--quiet', '--verbose']
 export async function runCommandLine(first: string | undefined, rest: readonly string[]): Promise<number> {
   const { name, args } = commandBehindSwitches(first, rest);
   // How to speak is known before the options are checked, so that a complaint about them is in the right form.
-  const reporter = createReporter({
-    json: args.includes('--json'),
-    quiet: args.includes('--quiet'),
-    verbose: args.includes('--verbose'),
-  });
+  const reporter = createReporter(
+    {
+      json: args.includes('--json'),
+      quiet: args.includes('--quiet'),
+      verbose: args.includes('--verbose'),
+    },
+    await connectJournal(),
+  );
   try {
     if (name === '--version') {
       writeResult(`rdpull ${version}\n`);
@@ -55,15 +63,22 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
     }
     const line = parseCommandLine(command, args);
     using interruption = new Interruption();
+    let status = 0;
+    const exitLike = ({ exitStatus }: RdpullError) => {
+      status = exitStatus;
+    };
     try {
-      await command.run(line, { reporter, signal: interruption.signal });
+      await command.run(line, { reporter, signal: interruption.signal, exitLike });
     } catch (error) {
       const received = interruption.received;
       if (received === undefined) throw error;
-      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`);
+      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`, {
+        event: 'interrupted',
+        signal: received,
+      });
       interruption.dieOf(received);
     }
-    return 0;
+    return status;
   } catch (error) {
     const failure = RdpullError.from(error);
     reporter.failure(failure);

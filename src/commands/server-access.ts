@@ -49,6 +49,7 @@ export const SERVER_OPTIONS: readonly OptionSpec[] = [
   {
     name: 'proxy',
     value: 'URL',
+    completes: ['http://'],
     mayBeEmpty: true,
     help: 'ask through this HTTP proxy; empty: through none (default: $http_proxy, $https_proxy, $all_proxy)',
   },

@@ -14,8 +14,8 @@ export async function connectServiceManager(
   if (address === '') return { ...createServiceNotifier(() => undefined), [Symbol.dispose]: () => undefined };
 
   // Only here, because it opens the way into libc.
-  const { NotifySocket } = await import('../kernel/notify-socket.ts');
-  let socket: InstanceType<typeof NotifySocket> | undefined;
+  const { UnixDatagram } = await import('../kernel/unix-datagram.ts');
+  let socket: InstanceType<typeof UnixDatagram> | undefined;
   let told = false;
   const tolerate = (action: () => void): void => {
     try {
@@ -26,7 +26,7 @@ export async function connectServiceManager(
     }
   };
   tolerate(() => {
-    socket = new NotifySocket(address);
+    socket = new UnixDatagram(address);
   });
   return {
     ...createServiceNotifier((message) => tolerate(() => socket?.send(message))),

@@ -3,7 +3,8 @@ import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Command } from './command.ts';
-import { isUrl, requireUrl, verifyMode } from './pull-arguments.ts';
+import type { VerifiedJson } from './json-results.ts';
+import { isUrl, requireUrl, VERIFY_WORDS, verifyMode } from './pull-arguments.ts';
 import { withIdentity } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
@@ -16,7 +17,12 @@ export const verify: Command = {
   description: `Checks FILE or URL as rdpull pull would check it, by FILE.sha256 or SHA256SUMS beside it and by the signature
 of that, and says each step: what was found, which line, which key, and what is accepted or refused. Nothing is kept.`,
   options: [
-    { name: 'verify', value: 'MODE', help: 'signature (default), checksum, or sha256:HEX' },
+    {
+      name: 'verify',
+      value: 'MODE',
+      completes: VERIFY_WORDS.filter((word) => word !== 'no'),
+      help: 'what has to vouch for it: signature (default), checksum, or sha256:HEX',
+    },
     ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
   ],
@@ -32,12 +38,8 @@ of that, and says each step: what was found, which line, which key, and what is 
       reporter.info,
     );
     const shown = isUrl(line.operand) ? shownUrl(location.url) : path.resolve(line.operand);
-    reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], {
-      file: shown,
-      bytes,
-      sha256,
-      promised,
-    });
+    const json: VerifiedJson = { file: shown, bytes, sha256, promised };
+    reporter.result([`${shown}: ${size(bytes)}, ${vouched(promised)}`], json);
   },
 };
 

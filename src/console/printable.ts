@@ -6,7 +6,12 @@ const LONGEST = 300;
  * the direction of a line around), line separators and lone surrogates become `\xNN` or `\u{N}`.
  */
 export function printable(text: string): string {
-  const shown = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+  return printableUpTo(LONGEST, text);
+}
+
+/** {@link printable}, cut at another length, in UTF-16 code units. */
+export function printableUpTo(longest: number, text: string): string {
+  const shown = text.length > longest ? `${text.slice(0, longest)}…` : text;
   // The generator's every millisecond counts, and compiling the classes of Unicode takes one tenth of it.
   if (/^[\x20-\x7e]*$/.test(shown)) return shown;
   return shown.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, escapeCharacter);

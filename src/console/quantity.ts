@@ -11,6 +11,14 @@ export function size(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** A part of something and the whole, in bytes: `58.2 of 158 MiB`, `812 KiB of 158 MiB`. */
+export function share(part: number, whole: number): string {
+  const partial = size(part);
+  const total = size(whole);
+  const [figure = '', unit] = partial.split(' ');
+  return `${total.endsWith(` ${unit}`) ? figure : partial} of ${total}`;
+}
+
 /** A duration in ms for a person: `0.8 s`, `12 s`, `3 min 5 s`, `2 h 14 min`. */
 export function duration(milliseconds: number): string {
   const seconds = milliseconds / 1000;

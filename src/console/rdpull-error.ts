@@ -96,6 +96,10 @@ export const ERROR_CODES = {
   'image-unrecognised': 'device',
   'mount-failed': 'device',
 
+  // What check looked into.
+  'uki-malformed': 'decode',
+  'boot-incomplete': 'device',
+
   // A defect of rdpull itself.
   internal: 'internal',
 } as const satisfies Record<string, ErrorFamily>;

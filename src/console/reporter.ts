@@ -1,6 +1,8 @@
-import fs from 'node:fs';
+import { eventFields, type JournalEvent, type JournalSubject, subjectFields } from './journal-events.ts';
+import { isReadByJournal } from './journal-stream.ts';
 import type { ProgressOutput } from './progress.ts';
 import type { RdpullError } from './rdpull-error.ts';
+import { shownUrl } from './shown-url.ts';
 import { terminalColumns, writeMessage, writeResult } from './standard-streams.ts';
 
 /** How much is said, and in what form. */
@@ -13,39 +15,87 @@ export interface ReporterOptions {
 /** Where a command tells a person what happens: results on standard output, everything else on standard error. */
 export interface Reporter {
   readonly options: ReporterOptions;
-  /** Good to know. */
-  info(text: string): void;
-  /** Only for `--verbose`. */
-  detail(text: string): void;
-  warn(text: string): void;
+  /** Good to know. An `event` is what the journal has of it beside the text. */
+  info(text: string, event?: JournalEvent): void;
+  /** Only for `--verbose`, and for the journal. */
+  detail(text: string, event?: JournalEvent): void;
+  warn(text: string, event?: JournalEvent): void;
   failure(error: RdpullError): void;
+  /** Fields that all entries in the journal have from now on: which image they are about. */
+  about(subject: JournalSubject): void;
   /** Where progress is shown. */
   readonly progressOutput: ProgressOutput;
   /** What the command was called for: lines for a person, or with `--json` the object. */
-  result(lines: readonly string[], json: Readonly<Record<string, unknown>>): void;
+  result(lines: readonly string[], json: object): void;
 }
 
 /** Priorities of syslog(3), which systemd reads as `<N>` before a line (sd-daemon(3)). */
 const LOG_ERR = 3;
 const LOG_WARNING = 4;
 const LOG_INFO = 6;
+const LOG_DEBUG = 7;
 
 const RED = '\x1b[31m';
 const YELLOW = '\x1b[33m';
 const RESET = '\x1b[0m';
 
-export function createReporter(options: ReporterOptions): Reporter {
-  const say = options.quiet ? () => undefined : line;
+/** Takes the fields of an entry; says whether the journal has it. */
+export type SendToJournal = (fields: ReadonlyMap<string, string>) => boolean;
+
+interface Line {
+  readonly label?: { readonly text: string; readonly color: string };
+  readonly event?: JournalEvent | undefined;
+}
+
+/**
+ * @param journal where the journal reads standard error: takes entries with fields in place of lines. What it cannot take
+ *   is written as a line
+ */
+export function createReporter(options: ReporterOptions, journal: SendToJournal = () => false): Reporter {
+  let subject: ReadonlyMap<string, string> = new Map();
+
+  const send = (priority: number, text: string, event: JournalEvent | undefined) =>
+    journal(
+      new Map([
+        ['MESSAGE', text],
+        ['PRIORITY', String(priority)],
+        ['SYSLOG_IDENTIFIER', 'rdpull'],
+        ...subject,
+        ...(event === undefined ? [] : eventFields(event)),
+      ]),
+    );
+
+  /** To standard error, or to the journal behind it. */
+  function line(priority: number, text: string, { label, event }: Line = {}): void {
+    if (send(priority, label === undefined ? text : `${label.text}: ${text}`, event)) return;
+    const color = label !== undefined && hasColor() ? label.color : '';
+    const shown = label === undefined ? '' : `${color}${label.text}:${color === '' ? '' : RESET} `;
+    writeMessage(`${isReadByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${text}\n`);
+  }
+
   return {
     options,
-    info: (text) => say(LOG_INFO, text),
-    detail: (text) => options.verbose && say(LOG_INFO, text),
-    warn: (text) => say(LOG_WARNING, text, { label: 'warning', color: YELLOW }),
+    info: (text, event) => options.quiet || line(LOG_INFO, text, { event }),
+    detail(text, event) {
+      if (options.quiet) return;
+      if (options.verbose) line(LOG_INFO, text, { event });
+      else send(LOG_DEBUG, text, event);
+    },
+    warn: (text, event) =>
+      options.quiet || line(LOG_WARNING, text, { event, label: { text: 'warning', color: YELLOW } }),
     failure(error) {
-      line(LOG_ERR, error.message, { label: 'error', color: RED });
-      line(LOG_ERR, `try: ${error.hint}`);
-      if (options.verbose) writeMessage(`${causes(error)}\n`);
-      if (options.json) printJson({ error: error.toRecord() });
+      const { code, message, hint, exitStatus } = error;
+      const cause = causes(error);
+      line(LOG_ERR, message, {
+        label: { text: 'error', color: RED },
+        event: { event: 'failed', error: code, exitStatus, hint, cause },
+      });
+      line(LOG_ERR, `try: ${hint}`);
+      if (options.verbose) writeMessage(`${cause}\n`);
+      if (options.json) printJson({ error: { ...error.toRecord(), exitStatus } });
+    },
+    about(fields) {
+      subject = subjectFields(fields);
     },
     progressOutput: {
       isTerminal: terminalColumns() !== undefined,
@@ -65,29 +115,13 @@ function hasColor(): boolean {
   return terminalColumns() !== undefined && !process.env['NO_COLOR'];
 }
 
-/** One line to standard error. */
-function line(priority: number, text: string, label?: { label: string; color: string }): void {
-  const shown =
-    label === undefined ? '' : hasColor() ? `${label.color}${label.label}:${RESET} ` : `${label.label}: `;
-  writeMessage(`${readByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${text}\n`);
-}
-
-/**
- * Whether the journal reads standard error: `$JOURNAL_STREAM` names its device and inode (systemd.exec(5)), and may be
- * inherited by a process whose standard error goes elsewhere.
- */
-function readByJournal(): boolean {
-  const { JOURNAL_STREAM: stream } = process.env;
-  if (stream === undefined) return false;
-  const { dev, ino } = fs.fstatSync(2);
-  return stream === `${dev}:${ino}`;
-}
-
-function printJson(value: Readonly<Record<string, unknown>>): void {
+function printJson(value: object): void {
   writeResult(`${JSON.stringify(value)}\n`);
 }
 
+/** Where an error was thrown, and what had led to it; what others said may hold a URL with a login. */
 function causes(error: Error): string {
-  const cause = error.cause instanceof Error ? `\ncaused by ${causes(error.cause)}` : '';
-  return `${error.stack ?? error.message}${cause}`;
+  const stack = error.stack ?? error.message;
+  const shown = stack.split('\n').map(shownUrl).join('\n');
+  return error.cause instanceof Error ? `${shown}\ncaused by ${causes(error.cause)}` : shown;
 }

@@ -1,5 +1,5 @@
 import { printable } from './printable.ts';
-import { percent, progressLine } from './progress.ts';
+import { type ProgressSubject, percent, progressLine } from './progress-text.ts';
 import { createRateMeter } from './transfer-rate.ts';
 
 /** Messages about progress are at least this far apart, in ms. */
@@ -14,10 +14,10 @@ const PATIENCE = 360_000;
 
 /** Tells systemd how a transfer goes on: sd_notify(3). */
 export interface ServiceNotifier {
-  /** The bytes of `name` begin to arrive; `total` of them where that is known. */
-  started(name: string, total: number | undefined): void;
-  /** Call it whenever bytes have arrived; a message goes out once a second. */
-  progress(received: number): void;
+  /** The bytes begin to arrive. */
+  started(subject: ProgressSubject): void;
+  /** Call it whenever bytes have arrived (so many in all, before and after decompression): once a second a message goes out. */
+  progress(received: number, decoded: number): void;
   /** A server fails; the next attempt comes in `pause` ms. */
   waiting(status: string, pause: number): void;
   /** All that was asked for holds. */
@@ -34,30 +34,29 @@ export function createServiceNotifier(
   send: (message: string) => void,
   now: () => number = () => performance.now(),
 ): ServiceNotifier {
-  let name = '';
-  let total: number | undefined;
+  let subject: ProgressSubject = { name: '', source: undefined, total: undefined, expected: undefined };
   let sentAt = now();
   let sentReceived = 0;
   let rateAt = createRateMeter(sentAt);
   const status = (text: string) => `STATUS=${printable(text)}`;
   const extension = (pause: number) => `EXTEND_TIMEOUT_USEC=${Math.round(pause + PATIENCE) * 1000}`;
   return {
-    started(startedName, startedTotal) {
-      name = startedName;
-      total = startedTotal;
+    started(started) {
+      subject = started;
       sentAt = now();
       sentReceived = 0;
       rateAt = createRateMeter(sentAt);
-      send(status(`${name}: the server answers`));
+      send(status(`${started.name}: the server answers`));
     },
-    progress(received) {
+    progress(received, decoded) {
       const at = now();
       // What has not brought new bytes must not buy more time.
       if (at - sentAt < INTERVAL || received <= sentReceived) return;
       sentAt = at;
       sentReceived = received;
+      const { total } = subject;
       const lines = [
-        status(progressLine({ name, received, total, rate: rateAt(at, received) })),
+        status(progressLine({ ...subject, received, decoded, rate: rateAt(at, received) })),
         ...(total === undefined ? [] : [`X_IMPORT_PROGRESS=${percent(received, total)}%`]),
         extension(0),
       ];

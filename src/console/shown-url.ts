@@ -15,6 +15,11 @@ export function shownUrl(url: string): string {
   return printable(url.slice(0, LOOKED_AT).replaceAll(LOGIN, '$1'));
 }
 
+/** `text` without the logins in it, but otherwise as it is; undefined when it is too long to look for them. */
+export function withoutLogins(text: string): string | undefined {
+  return text.length > LOOKED_AT ? undefined : text.replaceAll(LOGIN, '$1');
+}
+
 /** {@link shownUrl} in double quotes: for what is a URL, or may hold one. */
 export function quotedUrl(text: string): string {
   return `"${shownUrl(text)}"`;

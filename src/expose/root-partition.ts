@@ -25,7 +25,7 @@ const EMPTY = '_empty';
  * @throws RdpullError image-unrecognised
  */
 export function rootDevice(
-  { device, kind, partitions }: AttachedLoopDevice,
+  { device, kind, partitions }: Pick<AttachedLoopDevice, 'device' | 'kind' | 'partitions'>,
   architecture: NodeJS.Architecture = process.arch,
 ): string {
   if (kind === 'file-system') return device;

@@ -47,7 +47,7 @@ function readCommandLine(environment: NodeJS.ProcessEnv, warn: (message: string)
 }
 
 /** One word of a command line, for the parser that takes quotes away. */
-function quoteWord(word: string): string {
+export function quoteWord(word: string): string {
   return `"${word.replaceAll('"', `"'"'"`)}"`;
 }
 

@@ -14,7 +14,7 @@ const PATIENCE = 300;
  */
 export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
   const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit } = request;
-  const where = [`--image-root=${object.directory}`];
+  const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
   if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);

@@ -104,8 +104,9 @@ export function pullUnit(
     ['NotifyAccess', 'main'],
     // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
     ['TimeoutStartSec', '6min'],
-    ['StandardOutput', 'journal+console'],
-    ['StandardError', 'journal+console'],
+    // On the consoles, all of them, rdpull writes itself what is for them.
+    ['StandardOutput', 'journal'],
+    ['StandardError', 'journal'],
     ['SyslogIdentifier', 'rdpull'],
     ...SANDBOX,
   );

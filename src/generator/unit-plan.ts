@@ -8,8 +8,11 @@ import { parsePullExpression } from '../request/pull-expression.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
 import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
 import { rootParameters } from './root-parameters.ts';
-import { planRoot } from './root-plan.ts';
+import { planRoot, type RootPlan } from './root-plan.ts';
 import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
+
+/** `refusal` is why an expression is left out. */
+export type PlanWarning = (message: string, refusal?: RdpullError) => void;
 
 const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 
@@ -28,22 +31,34 @@ export interface GeneratorInput extends UnitSurroundings {
  * @param warn takes a line about everything that is left out or ignored
  */
 export function planUnits(input: GeneratorInput, warn: (message: string) => void): UnitTreeEntry[] {
+  const { parameters, pulls, entries } = planPulls(input, warn);
+  if (pulls.length === 0) return [];
+  return [...pulls.flatMap((pull) => pullEntries(pull, parameters, input)), ...importsTargets(), ...entries];
+}
+
+/** The pulls of a boot, and how one of them becomes the root file system. */
+export interface PullPlan extends RootPlan {
+  readonly parameters: PullParameters;
+}
+
+/**
+ * What the units are made of.
+ *
+ * @param warn takes a line about everything that is left out or ignored, and why when that is an expression
+ */
+export function planPulls(input: GeneratorInput, warn: PlanWarning): PullPlan {
   const { inInitrd } = input;
   const parameters = pullParameters(input.commandLine, inInitrd, warn);
-  const asked = collectPulls(parameters.expressions, input, warn);
-  if (asked.length === 0) return [];
-
-  const { pulls, entries } = inInitrd
-    ? planRoot(rootParameters(input.commandLine), asked, warn)
-    : { pulls: asked, entries: [] };
-  return [...pulls.flatMap((pull) => pullEntries(pull, parameters, input)), ...importsTargets(), ...entries];
+  const pulls = collectPulls(parameters.expressions, input, warn);
+  if (pulls.length === 0 || !inInitrd) return { parameters, pulls, entries: [] };
+  return { parameters, ...planRoot(rootParameters(input.commandLine), pulls, warn) };
 }
 
 /** Those on the kernel command line first, then those of the credential. */
 function collectPulls(
   expressions: readonly string[],
   { credential, inInitrd, lacksBootUrl, exists }: GeneratorInput,
-  warn: (message: string) => void,
+  warn: PlanWarning,
 ): PlannedPull[] {
   const byObject = new Map<string, PlannedPull>();
   function add(expression: string, source: PullSource): void {
@@ -67,11 +82,12 @@ function collectPulls(
       }
       byObject.set(pull.object.path, pull);
     } catch (error) {
-      const { message, hint } = RdpullError.from(error);
+      const refusal = RdpullError.from(error);
+      const { message, hint } = refusal;
       const subject = message.startsWith('pull expression')
         ? ''
         : `pull expression ${quotedUrl(expression)}: `;
-      warn(`${subject}${message}; ${hint}`);
+      warn(`${subject}${message}; ${hint}`, refusal);
     }
   }
   for (const expression of expressions) add(expression, COMMAND_LINE);

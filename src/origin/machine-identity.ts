@@ -9,7 +9,7 @@ import type { Placeholder } from '../request/placeholder.ts';
 export type Identity = Exclude<Placeholder, 'mac'>;
 
 /** systemd's names of the architectures that rdpull runs on (systemd.unit(5), specifier `%a`). */
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86-64', arm64: 'arm64' };
+export const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86-64', arm64: 'arm64' };
 
 /** Host names that are none: the kernel's before one is set, and systemd's when nobody has chosen one. */
 const NO_HOST_NAME: readonly (string | undefined)[] = [undefined, '', '(none)', 'localhost'];

@@ -34,6 +34,19 @@ export function unitNameFromPath(prefix: string, path: string, suffix: UnitSuffi
   );
 }
 
+/** The path that `PREFIX@PATH.SUFFIX` works on: the inverse of {@link unitNameFromPath}; undefined for any other name. */
+export function pathFromUnitName(prefix: string, unit: string, suffix: UnitSuffix): string | undefined {
+  if (!unit.startsWith(`${prefix}@`) || !unit.endsWith(suffix)) return undefined;
+  const escaped = unit.slice(prefix.length + 1, -suffix.length);
+  if (escaped === '' || !/^(?:[0-9A-Za-z:_.-]|\\x[0-9a-f]{2})+$/.test(escaped)) return undefined;
+  if (escaped === '-') return '/';
+  const bytes = [...escaped.matchAll(/\\x(..)|(.)/g)].map(([, hex, character = '']) => {
+    if (hex !== undefined) return Number.parseInt(hex, 16);
+    return (character === '-' ? '/' : character).charCodeAt(0);
+  });
+  return `/${Buffer.from(bytes).toString()}`;
+}
+
 /** `text` for a unit file's setting: its percent signs are no specifiers (systemd.unit(5), "Specifiers"). */
 export function escapeSpecifiers(text: string): string {
   return text.replaceAll('%', '%%');

@@ -33,6 +33,8 @@ export interface Verification {
   /** Keyrings given with `--keyring=` and certificates given with `--certificate=`; none of both: the system's. */
   readonly keyrings: readonly string[];
   readonly certificates: readonly string[];
+  /** The directory that stands for `/` in the system's places; nothing in the environment names others then. */
+  readonly root?: string;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface Verification {
  */
 export async function findPromise(
   locations: readonly Location[],
-  { verify, keyrings, certificates }: Verification,
+  { verify, keyrings, certificates, root }: Verification,
   options: SourceOptions,
   explain: (text: string) => void,
 ): Promise<Demand> {
@@ -64,7 +66,12 @@ export async function findPromise(
       fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }),
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
-      trust: { files: keyrings, certificates, warn: explain },
+      trust: {
+        files: keyrings,
+        certificates,
+        warn: explain,
+        ...(root !== undefined && { root, environment: {} }),
+      },
       explain,
     });
     const listed = (name: string) => manifest.entries.some((entry) => entry.name === name);

@@ -44,8 +44,15 @@ export interface Transfer extends Verification {
 
 /** Who watches a transfer. Bytes throughout. */
 export interface TransferObserver {
-  /** The file is found, and its bytes begin to arrive; once more when everything has to start over. */
-  started(source: { readonly url: string; readonly size: number | undefined }): void;
+  /**
+   * The file is found, and its bytes begin to arrive; once more when everything has to start over. `expected` is its
+   * size after decompression, or the least of it, where that is known.
+   */
+  started(source: {
+    readonly url: string;
+    readonly size: number | undefined;
+    readonly expected: number | undefined;
+  }): void;
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
   warn(text: string): void;
@@ -121,7 +128,8 @@ async function transferOnce(
       transfer,
       options,
     );
-    observer.started(source);
+    const { url, size } = source;
+    observer.started({ url, size, expected: expected.uncompressed || undefined });
     pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
     const { received, result } = await stream(
       { ...source, body },

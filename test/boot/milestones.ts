@@ -7,8 +7,8 @@ export const MILESTONES = {
   network: /Reached target.*(?:network-online\.target|Network is Online)/,
   // systemd-import: what systemd's own service for a pull is called.
   'unit starts': /Starting (?:rdpull|systemd-import)@/,
-  'download begins': /rdpull\[\d+\]: pulling |Starting systemd-import@/,
-  'download ends': /rdpull\[\d+\]: .* received, .* written in |Finished systemd-import@/,
+  'download begins': /rdpull: pulling |Starting systemd-import@/,
+  'download ends': /rdpull: .* received, .* written in |Finished systemd-import@/,
   attached: /Finished (?:rdpull|systemd-loop)@/,
   'root mounted': /Mounted.*sysroot\.mount/,
   'switch-root': /Starting.*initrd-switch-root\.service/,

@@ -78,7 +78,9 @@ describe('the service manager', () => {
       expect(progress.length).toBeLessThanOrEqual(Math.floor(seconds));
       for (const message of progress) {
         expect(message.split('\n')).toEqual([
-          expect.stringMatching(/^STATUS=image\.raw: \d+ %, [\d.]+ MiB of 8\.0 MiB, .*\/s, .* left$/),
+          expect.stringMatching(
+            /^STATUS=image\.raw: \d+ %, [\d.]+ ([KM]iB )?of 8\.0 MiB, .*\/s, .* left, 127\.0\.0\.1:\d+$/,
+          ),
           expect.stringMatching(/^X_IMPORT_PROGRESS=\d+%$/),
           MORE_TIME,
         ]);

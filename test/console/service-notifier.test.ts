@@ -3,6 +3,13 @@ import { createServiceNotifier } from '../../src/console/service-notifier.ts';
 
 const MIB = 1024 * 1024;
 
+const subject = (name: string, total: number | undefined) => ({
+  name,
+  source: 'h:8081',
+  total,
+  expected: total,
+});
+
 /** A notifier, the messages it has sent, and its clock in ms. */
 function notifier() {
   const sent: string[] = [];
@@ -20,39 +27,39 @@ function notifier() {
 describe('while bytes arrive', () => {
   test('one message a second says how far it is, and asks for more time', () => {
     const { service, sent, clock } = notifier();
-    service.started('image.raw', 100 * MIB);
+    service.started(subject('image.raw', 100 * MIB));
     for (let tick = 1; tick <= 30; tick++) {
       clock.now = tick * 100;
-      service.progress(tick * MIB);
+      service.progress(tick * MIB, 0);
     }
     expect(sent).toEqual([
       'STATUS=image.raw: the server answers',
       ...[
-        '10 %, 10.0 MiB of 100 MiB, 10.0 MiB/s, 9.0 s',
-        '20 %, 20.0 MiB of 100 MiB, 10.0 MiB/s, 8.0 s',
-        '30 %, 30.0 MiB of 100 MiB, 10.0 MiB/s, 7.0 s',
+        '10 %, 10.0 of 100 MiB, 10.0 MiB/s, 9.0 s',
+        '20 %, 20.0 of 100 MiB, 10.0 MiB/s, 8.0 s',
+        '30 %, 30.0 of 100 MiB, 10.0 MiB/s, 7.0 s',
       ].map(
         (line) =>
-          `STATUS=image.raw: ${line} left\nX_IMPORT_PROGRESS=${line.slice(0, 2)}%\nEXTEND_TIMEOUT_USEC=360000000`,
+          `STATUS=image.raw: ${line} left, h:8081\nX_IMPORT_PROGRESS=${line.slice(0, 2)}%\nEXTEND_TIMEOUT_USEC=360000000`,
       ),
     ]);
   });
 
   test('no percentage of an unknown length is claimed', () => {
     const { service, sent, clock } = notifier();
-    service.started('image.raw', undefined);
+    service.started(subject('image.raw', undefined));
     clock.now = 2000;
-    service.progress(MIB);
-    expect(sent.at(-1)).toBe('STATUS=image.raw: 1.0 MiB, 512 KiB/s\nEXTEND_TIMEOUT_USEC=360000000');
+    service.progress(MIB, 0);
+    expect(sent.at(-1)).toBe('STATUS=image.raw: 1.0 MiB, 512 KiB/s, h:8081\nEXTEND_TIMEOUT_USEC=360000000');
   });
 });
 
 test('what brings no new byte asks for no time', () => {
   const { service, sent, clock } = notifier();
-  service.started('image.raw', 10);
+  service.started(subject('image.raw', 10));
   for (let second = 1; second <= 60; second++) {
     clock.now = second * 1000;
-    service.progress(second < 3 ? second : 2);
+    service.progress(second < 3 ? second : 2, 0);
   }
   expect(sent.filter((message) => message.includes('EXTEND_TIMEOUT_USEC'))).toHaveLength(2);
 });
@@ -67,13 +74,13 @@ test('waiting for a server is said, and asks for the pause and more', () => {
 
 test('a second transfer starts from nothing', () => {
   const { service, sent, clock } = notifier();
-  service.started('one', 1000);
+  service.started(subject('one', 1000));
   clock.now = 1000;
-  service.progress(1000);
-  service.started('two', 1000);
+  service.progress(1000, 0);
+  service.started(subject('two', 1000));
   clock.now = 2000;
-  service.progress(100);
-  expect(sent.at(-1)).toContain('two: 10 %, 100 B of 1000 B, 100 B/s');
+  service.progress(100, 0);
+  expect(sent.at(-1)).toContain('two: 10 %, 100 of 1000 B, 100 B/s');
 });
 
 describe('the last message', () => {

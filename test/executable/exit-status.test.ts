@@ -135,7 +135,7 @@ describe.each(FAILURES.map((each) => ({ ...each, status: EXIT_STATUS[each.family
       const finished = await rdpull([...args(), '--json']);
       expect(finished.status).toBe(status);
       expect(withoutFigures(onlyLine(finished.stdout))).toBe(
-        JSON.stringify({ error: { code, message, hint } }),
+        JSON.stringify({ error: { code, message, hint, exitStatus: status } }),
       );
     });
   },

@@ -36,7 +36,7 @@ beforeAll(() => {
   trapped.write('tsconfig.json', '{"compilerOptions":{"baseUrl":".","paths":{"openpgp":["./trap.js"]}}}\n');
   for (const name of ['main.ts', 'main.js', 'worker.ts', 'worker.js'])
     trapped.write(name, 'import "./trap.js"');
-  for (const name of ['openpgp', 'undici', 'undici-real', 'fastest-levenshtein']) {
+  for (const name of ['openpgp', 'pkijs', 'asn1js', 'fastest-levenshtein']) {
     fs.mkdirSync(trapped.file('node_modules', name), { recursive: true });
     trapped.write(`node_modules/${name}/package.json`, `{"name":"${name}","main":"../../trap.js"}`);
   }

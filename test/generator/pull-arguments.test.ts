@@ -46,39 +46,39 @@ describe('the arguments of a unit', () => {
   test.each([
     [
       'raw,machine,blockdev,ro,verify=checksum:root:http://h/a.raw.xz',
-      'pull --type=raw --class=machine --local=root --image-root=/run/machines --patience=300 --verify=checksum --read-only --blockdev http://h/a.raw.xz',
+      'pull --type=raw --class=machine --local=root --boot-screen --image-root=/run/machines --patience=300 --verify=checksum --read-only --blockdev http://h/a.raw.xz',
     ],
     [
       `tar,portable,runtime=no,verify=sha256:${DIGEST}::file:///a.tar`,
-      `pull --type=tar --class=portable --local=a --image-root=/var/lib/portables --verify=sha256:${DIGEST} file:///a.tar`,
+      `pull --type=tar --class=portable --local=a --boot-screen --image-root=/var/lib/portables --verify=sha256:${DIGEST} file:///a.tar`,
     ],
     [
       'raw,machine,bootorigin,blockdev,ro:a\\:b\\\\c:x:y.raw',
-      'pull --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev:a\\:b\\\\c:x:y.raw',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev:a\\:b\\\\c:x:y.raw',
     ],
     [
       'raw,machine,bootorigin::b/image.raw.xz?x=1',
-      'pull --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature:image:b/image.raw.xz?x=1',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature:image:b/image.raw.xz?x=1',
     ],
     [
       'raw,machine,mirror=http://m:8081/a.raw,mirror=http://[::1]/a.raw:a:http://h/a.raw',
-      'pull --type=raw --class=machine --local=a --image-root=/run/machines --patience=300 --mirror=http://m:8081/a.raw --mirror=http://[::1]/a.raw --verify=signature http://h/a.raw',
+      'pull --type=raw --class=machine --local=a --boot-screen --image-root=/run/machines --patience=300 --mirror=http://m:8081/a.raw --mirror=http://[::1]/a.raw --verify=signature http://h/a.raw',
     ],
     [
       'raw,machine,bootorigin,mirror=http://m/a.raw:a:',
-      'pull --image-root=/run/machines --patience=300 --mirror=http://m/a.raw raw,machine,bootorigin,verify=signature:a:',
+      'pull --boot-screen --image-root=/run/machines --patience=300 --mirror=http://m/a.raw raw,machine,bootorigin,verify=signature:a:',
     ],
     [
       'raw,machine,overcommit:a:http://h/a.raw',
-      'pull --type=raw --class=machine --local=a --image-root=/run/machines --patience=300 --verify=signature --overcommit http://h/a.raw',
+      'pull --type=raw --class=machine --local=a --boot-screen --image-root=/run/machines --patience=300 --verify=signature --overcommit http://h/a.raw',
     ],
     [
       'raw,machine,overcommit,bootorigin:a:',
-      'pull --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,overcommit:a:',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,overcommit:a:',
     ],
     [
       'tar,machine,bootorigin',
-      'pull --image-root=/run/machines --patience=300 tar,machine,bootorigin,verify=signature:bootorigin:',
+      'pull --boot-screen --image-root=/run/machines --patience=300 tar,machine,bootorigin,verify=signature:bootorigin:',
     ],
   ])('%s', (expression, expected) => {
     const text = expression.includes(':') ? expression : `${expression}::`;

@@ -26,6 +26,16 @@ test('the package is named after its version and the architecture, and says what
   expect(name).toBe(`rdpull_${version}_${architecture}.deb`);
   expect(run(['dpkg-deb', '--field', shared.file(name), 'Depends']).toString()).toBe('libc6 (>= 2.34)\n');
   const files = run(['dpkg-deb', '--contents', shared.file(name)]).toString();
+  for (const file of [
+    'bash-completion/completions/rdpull',
+    'fish/vendor_completions.d/rdpull.fish',
+    'man/man1/rdpull.1.gz',
+    'man/man7/rdpull.pull.7.gz',
+    'man/man8/rdpull-generator.8.gz',
+    'zsh/vendor-completions/_rdpull',
+  ]) {
+    expect(files).toContain(` ./usr/share/${file}\n`);
+  }
   expect(files).not.toMatch(/ \.\/etc| (?!root\/root)\S+\/\S+ +\d+ \d{4}-/);
 });
 

@@ -138,7 +138,7 @@ export class TargetRoom implements Disposable {
 
   /** RAM that the bytes of this object may take where no limit is in the way. */
   #spareMemory(): number {
-    return spareMemory() * (this.#tree ? 1 - INODE_SHARE : 1);
+    return roomInMemory(availableMemory() ?? 0, this.#tree);
   }
 
   /** What keeps the file system from taking more. */
@@ -200,13 +200,23 @@ function canEnlarge({ kind, total }: FileSystem): boolean {
   return kind === 'tmpfs' && total !== Number.POSITIVE_INFINITY && process.geteuid?.() === 0 && inInitrd();
 }
 
+/**
+ * Bytes of an object for which an initrd makes room.
+ *
+ * @param available RAM that is not taken otherwise, in bytes
+ * @param tree whether the object is a directory tree
+ */
+export function roomInMemory(available: number, tree: boolean): number {
+  return spareMemory(available) * (tree ? 1 - INODE_SHARE : 1);
+}
+
 /** RAM that images may take, in bytes. */
-function spareMemory(): number {
-  return Math.max(0, (availableMemory() ?? 0) - RESERVE_BYTES);
+function spareMemory(available: number): number {
+  return Math.max(0, available - RESERVE_BYTES);
 }
 
 function spareInodes(): number {
-  return Math.floor((spareMemory() * INODE_SHARE) / BYTES_PER_INODE);
+  return Math.floor((spareMemory(availableMemory() ?? 0) * INODE_SHARE) / BYTES_PER_INODE);
 }
 
 function pages(bytes: number): number {

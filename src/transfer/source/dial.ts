@@ -61,15 +61,18 @@ function firstToAccept(
       if (host === undefined) return;
       const socket = net.connect({ host, port, noDelay: true, keepAlive: true });
       pending.add(socket);
-      socket.once('connect', () => {
-        pending.delete(socket);
-        settle(() => resolve(socket));
-      });
-      socket.once('error', (error) => {
+      const failed = (error: Error) => {
         pending.delete(socket);
         // The last address to fail speaks for all: the first one may just be of a family that nobody has here.
         if (untried.length === 0 && pending.size === 0) settle(() => reject(error));
         else tryNext();
+      };
+      socket.once('error', failed);
+      socket.once('connect', () => {
+        pending.delete(socket);
+        // What goes wrong from now on is no reason to try another address.
+        socket.off('error', failed);
+        settle(() => resolve(socket));
       });
       turn = setTimeout(tryNext, ATTEMPT_DELAY);
     }

@@ -1,9 +1,13 @@
-import { STATUS_CODES } from 'node:http';
-import request from 'undici-real/lib/api/api-request.js';
-import Client from 'undici-real/lib/dispatcher/client.js';
+import { printable } from '../../console/printable.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { connect } from './connection.ts';
+import { bodyFraming } from './http1/body-framing.ts';
+import { HttpFault } from './http1/http-fault.ts';
+import { requestHead } from './http1/request-head.ts';
+import { responseBody } from './http1/response-body.ts';
+import { createResponseHeadReader, type ResponseHead } from './http1/response-head.ts';
+import { readSegments, type Segments } from './http1/segments.ts';
 import { networkError, proxyError } from './network-error.ts';
 import { proxyRefusal } from './proxy.ts';
 import type { SourceOptions } from './source.ts';
@@ -22,7 +26,7 @@ export type ExchangeOptions = Pick<
 /** The answer to one request. */
 export interface Exchange {
   readonly status: number;
-  /** The words behind the status, or the usual ones; and the proxy that the answer came through. */
+  /** The words behind the status, fit for a terminal; and the proxy that the answer came through. */
   readonly reason: string;
   /** The value of a header, by its lower-case name; of several, the first. */
   header(name: string): string | undefined;
@@ -33,10 +37,9 @@ export interface Exchange {
 }
 
 /**
- * Sends one GET or HEAD request on a connection of its own, and waits for the head of the answer. The only file that knows
- * the HTTP client.
+ * Sends one GET or HEAD request on a connection of its own, and waits for the head of the answer.
  *
- * @throws RdpullError of the network family; the reason of `signal` when it was aborted
+ * @throws RdpullError of the network family, http-protocol; the reason of `signal` when it was aborted
  */
 export async function exchange(
   url: URL,
@@ -44,78 +47,57 @@ export async function exchange(
   options: ExchangeOptions,
 ): Promise<Exchange> {
   const shown = shownUrl(url.href);
-  const { silence = SILENCE } = options;
+  const { silence = SILENCE, signal } = options;
   const { socket, proxy } = await connect(url, options, silence);
-  // undici takes the loss of a connection for the end of a body that has no other.
-  let loss: Error | undefined;
-  socket.on('error', (error: Error) => {
-    if (isSystemError(error, 'ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH')) loss ??= error;
-  });
-  let connected = false;
-  const client = new Client(url.origin, {
-    connect(_, callback) {
-      // One connection, made beforehand: when it is lost, the exchange is over. undici has to be answered later.
-      const error = connected ? new Error('the connection was lost') : undefined;
-      queueMicrotask(() => (error === undefined ? callback(null, socket) : callback(error, null)));
-      connected = true;
-    },
-    headersTimeout: silence,
-    bodyTimeout: silence,
-  });
-  const close = () => {
-    socket.destroy();
-    client.destroy().catch(() => undefined);
-  };
+  const segments = readSegments(socket, silence, signal);
   try {
-    const answer = await request.call(client, {
-      path: proxy === undefined ? url.pathname + url.search : url.origin + url.pathname + url.search,
-      method: options.headOnly === true ? 'HEAD' : 'GET',
-      signal: options.signal,
-      headers: {
-        ...headers,
-        ...(proxy?.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
-      },
+    const method = options.headOnly === true ? 'HEAD' : 'GET';
+    const path = url.pathname + url.search;
+    const request = requestHead(method, proxy === undefined ? path : url.origin + path, url.host, {
+      ...headers,
+      ...(proxy?.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
     });
-    answer.body.on('error', () => undefined);
-    const reason = answer.statusText || (STATUS_CODES[answer.statusCode] ?? '');
-    if (proxy !== undefined && answer.statusCode === PROXY_AUTHENTICATION_REQUIRED) {
-      const refusal = proxyRefusal(proxy, answer.statusCode, `${answer.statusCode} ${reason}`, url.host);
+    socket.write(request, 'latin1');
+    const { head, rest } = await readHead(segments);
+    const reason = printable(head.reason);
+    if (proxy !== undefined && head.status === PROXY_AUTHENTICATION_REQUIRED) {
+      const refusal = proxyRefusal(proxy, head.status, `${head.status} ${reason}`.trim(), url.host);
       throw proxyError(shown, proxy.shown, refusal);
     }
+    const framing = bodyFraming(method, head);
+    segments.inBody();
     return {
-      status: answer.statusCode,
+      status: head.status,
       // Whether it is the proxy or the server who says so cannot be told.
       reason: proxy === undefined ? reason : `${reason}, through the proxy ${proxy.shown}`,
-      header(name) {
-        const value = answer.headers[name];
-        return Array.isArray(value) ? value[0] : value;
-      },
-      body: withNamedErrors(answer.body, shown, () => loss),
-      close,
+      header: (name) => head.values(name)[0],
+      body: responseBody(framing, rest, segments, (error) => networkError(shown, error)),
+      close: segments.close,
     };
   } catch (error) {
-    close();
-    options.signal.throwIfAborted();
+    segments.close();
+    signal.throwIfAborted();
     throw networkError(shown, url.protocol === 'https:' ? withoutAnswer(error) : error);
   }
 }
 
-/** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */
-function withoutAnswer(error: unknown): unknown {
-  const isClosed = isSystemError(error, 'UND_ERR_SOCKET', 'ECONNRESET');
-  return isClosed ? Object.assign(new Error(error.message), { code: 'RDPULL_NO_ANSWER' }) : error;
+async function readHead(
+  segments: Segments,
+): Promise<{ readonly head: ResponseHead; readonly rest: Uint8Array }> {
+  const reader = createResponseHeadReader();
+  while (await segments.arrival()) {
+    const segment = segments.take();
+    const found = segment === undefined ? undefined : reader.take(segment);
+    if (found !== undefined) return found;
+  }
+  throw new HttpFault(
+    'RDPULL_CLOSED',
+    'the connection was closed before the head of the answer was complete',
+  );
 }
 
-async function* withNamedErrors(
-  body: AsyncIterable<Uint8Array>,
-  shown: string,
-  loss: () => Error | undefined,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-    const error = loss();
-    if (error !== undefined) throw error;
-  } catch (error) {
-    throw networkError(shown, error);
-  }
+/** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */
+function withoutAnswer(error: unknown): unknown {
+  const isClosed = isSystemError(error, 'RDPULL_CLOSED', 'ECONNRESET');
+  return isClosed ? Object.assign(new Error(error.message), { code: 'RDPULL_NO_ANSWER' }) : error;
 }

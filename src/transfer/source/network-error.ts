@@ -21,7 +21,7 @@ const CLIENT_CERTIFICATE: Diagnosis = {
   hint: 'if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
 };
 
-/** What the codes of getaddrinfo(3), connect(2), OpenSSL and undici mean. */
+/** What the codes of getaddrinfo(3), connect(2), OpenSSL and our own exchange (http1/http-fault.ts) mean. */
 const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   ENOTFOUND: {
     code: 'host-unknown',
@@ -41,30 +41,20 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   EHOSTUNREACH: { code: 'host-unreachable', reason: 'there is no route to the host', hint: HINT_NETWORK },
   ENETUNREACH: { code: 'host-unreachable', reason: 'the network is unreachable', hint: HINT_NETWORK },
   ETIMEDOUT: { code: 'connection-timeout', reason: 'the host does not answer', hint: HINT_NETWORK },
-  UND_ERR_CONNECT_TIMEOUT: {
-    code: 'connection-timeout',
-    reason: 'the host does not answer',
-    hint: HINT_NETWORK,
-  },
   ECONNRESET: { code: 'connection-lost', reason: 'the connection was reset', hint: HINT_RETRY },
   EPIPE: { code: 'connection-lost', reason: 'the connection was closed', hint: HINT_RETRY },
-  UND_ERR_SOCKET: {
+  RDPULL_CLOSED: {
     code: 'connection-lost',
     reason: 'the server closed the connection too early',
     hint: HINT_RETRY,
   },
-  UND_ERR_HEADERS_TIMEOUT: {
+  RDPULL_SILENT_HEAD: {
     code: 'transfer-stalled',
     reason: 'the server does not answer',
     hint: HINT_RETRY,
   },
-  UND_ERR_BODY_TIMEOUT: { code: 'transfer-stalled', reason: 'the server stopped sending', hint: HINT_RETRY },
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: {
-    code: 'http-length',
-    reason: 'the server sent more or fewer bytes than it announced',
-    hint: HINT_RETRY,
-  },
-  UND_ERR_HEADERS_OVERFLOW: {
+  RDPULL_SILENT_BODY: { code: 'transfer-stalled', reason: 'the server stopped sending', hint: HINT_RETRY },
+  RDPULL_LONG_HEAD: {
     code: 'http-protocol',
     reason: 'the head of the answer is longer than 16 KiB',
     hint: 'check that the URL points at a web server',
@@ -76,6 +66,7 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
   ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: CLIENT_CERTIFICATE,
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: CLIENT_CERTIFICATE,
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE,
+  ERR_SSL_TLSV1_ALERT_CERTIFICATE_REQUIRED: CLIENT_CERTIFICATE,
   RDPULL_NO_ANSWER: {
     code: 'connection-lost',
     reason: 'the server closed the connection instead of an answer',
@@ -113,10 +104,10 @@ export function proxyError(shown: string, proxy: string, error: unknown): Rdpull
 }
 
 function diagnose(error: unknown): Diagnosis {
-  const { name, code, message } = described(error);
+  const { code, message } = described(error);
   const known = DIAGNOSES[code];
   if (known !== undefined) return known;
-  if (name === 'HTTPParserError' || code.startsWith('HPE_')) {
+  if (code === 'RDPULL_NOT_HTTP') {
     return {
       code: 'http-protocol',
       reason: `the answer is not HTTP (${message})`,
@@ -133,10 +124,10 @@ function diagnose(error: unknown): Diagnosis {
   return { code: 'connection-lost', reason: `the transfer failed: ${message}`, hint: HINT_RETRY };
 }
 
-function described(error: unknown): { name: string; code: string; message: string } {
-  if (!(error instanceof Error)) return { name: '', code: '', message: String(error) };
+function described(error: unknown): { code: string; message: string } {
+  if (!(error instanceof Error)) return { code: '', message: String(error) };
   const code = 'code' in error ? String(error.code) : '';
   // Several addresses of one host were tried: the first failure speaks for all.
   if (code === '' && error instanceof AggregateError) return described(error.errors[0]);
-  return { name: error.name, code, message: error.message };
+  return { code, message: error.message };
 }

@@ -23,7 +23,7 @@ export async function openSourceOnce(
   wanted?: RangeRequest,
 ): Promise<Source> {
   if (url.startsWith('file:')) return openFileSource(url, wanted);
-  // undici takes 40 ms to load: not for files.
+  // Sockets take time to load: not for files.
   const { openHttpSource } = await import('./http.ts');
   return openHttpSource(url, options, wanted);
 }

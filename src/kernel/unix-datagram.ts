@@ -22,8 +22,8 @@ const symbols = libc({
   sendto: { args: ['i32', 'ptr', 'u64', 'i32', 'ptr', 'u32'], returns: 'i64' },
 });
 
-/** The way to a service manager: a datagram socket that is named in `$NOTIFY_SOCKET` (sd_notify(3)). */
-export class NotifySocket implements Disposable {
+/** The way to a daemon that reads datagrams: the service manager (sd_notify(3)), or the journal. */
+export class UnixDatagram implements Disposable {
   readonly #descriptor: number;
   readonly #address: Uint8Array;
 
@@ -38,9 +38,9 @@ export class NotifySocket implements Disposable {
     symbols.setsockopt(this.#descriptor, SOL_SOCKET, SO_SNDTIMEO, timeval, timeval.byteLength);
   }
 
-  /** Sends lines of `NAME=value` as one message. @throws SystemCallError */
-  send(message: string): void {
-    const bytes = Buffer.from(message);
+  /** Sends one message, which may not be longer than net.core.wmem_default (208 KiB). @throws SystemCallError */
+  send(message: string | Uint8Array): void {
+    const bytes = typeof message === 'string' ? Buffer.from(message) : message;
     retryInterrupted(() =>
       checked(
         'sendto',

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
-import { NotifySocket } from '../../src/kernel/notify-socket.ts';
 import { isSystemError } from '../../src/kernel/system-error.ts';
+import { UnixDatagram } from '../../src/kernel/unix-datagram.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -17,7 +17,7 @@ describe('messages arrive whole and in order', () => {
     using directory = new TemporaryDirectory();
     const address = addressIn(directory.path);
     await using server = await NotifyServer.listen(address);
-    using socket = new NotifySocket(address);
+    using socket = new UnixDatagram(address);
     const messages = ['READY=1', 'STATUS=größer\nX_IMPORT_PROGRESS=5%', `STATUS=${'x'.repeat(10_000)}`];
     for (const message of messages) socket.send(message);
     expect(await server.received((all) => all.length > messages.length)).toEqual(messages);
@@ -27,13 +27,13 @@ describe('messages arrive whole and in order', () => {
 test.each(['', 'notify', '@', '/', 'vsock:2:9999', `/${'x'.repeat(107)}`, `@${'x'.repeat(108)}`])(
   '%j is no address',
   (address) => {
-    expect(() => new NotifySocket(address)).toThrow(/neither a path nor an abstract socket|longer than/);
+    expect(() => new UnixDatagram(address)).toThrow(/neither a path nor an abstract socket|longer than/);
   },
 );
 
 test('nobody listening is an error of the system call', () => {
   using directory = new TemporaryDirectory();
-  using socket = new NotifySocket(directory.file('notify'));
+  using socket = new UnixDatagram(directory.file('notify'));
   let thrown: unknown;
   try {
     socket.send('READY=1');
@@ -47,7 +47,7 @@ test('a receiver that is full holds a message up for a second, not for ever', as
   using directory = new TemporaryDirectory();
   await using server = await NotifyServer.listen(directory.file('notify'));
   server.pause();
-  using socket = new NotifySocket(directory.file('notify'));
+  using socket = new UnixDatagram(directory.file('notify'));
   const begun = performance.now();
   expect(() => {
     for (let count = 0; count < 100_000; count++) socket.send('STATUS=x');
@@ -57,7 +57,7 @@ test('a receiver that is full holds a message up for a second, not for ever', as
 
 test('closes its descriptor', () => {
   const before = fs.readdirSync('/proc/self/fd').length;
-  for (let count = 0; count < 10; count++) new NotifySocket('@rdpull-test-nobody')[Symbol.dispose]();
+  for (let count = 0; count < 10; count++) new UnixDatagram('@rdpull-test-nobody')[Symbol.dispose]();
   // The runtime may open one or two of its own meanwhile.
   expect(fs.readdirSync('/proc/self/fd').length).toBeLessThan(before + 5);
 });

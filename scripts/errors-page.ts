@@ -1,0 +1,85 @@
+/** Prints the source of rdpull-errors(7) from the code: bun scripts/errors-page.ts >src/console/rdpull-errors.7.md. A test compares. */
+import { ERROR_REMEDIES } from '../src/console/error-remedies.ts';
+import { JOURNAL_EVENTS, JOURNAL_FIELDS } from '../src/console/journal-events.ts';
+import { ERROR_CODES, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
+
+/** What each family has in common. */
+const FAMILIES: Readonly<Record<ErrorFamily, string>> = {
+  usage: 'What was asked for makes no sense. Nothing was started.',
+  network: 'No usable answer came over the network. A pull has tried for as long as **--patience=** says.',
+  http: 'The server answered, but not with the file.',
+  decode: 'The bytes arrived, but are not what their format says, or more than the limits allow.',
+  verify: 'The bytes are not the ones that were promised, or nobody who is trusted has promised them.',
+  storage: 'The files on this machine.',
+  device: 'The devices and mounts of the kernel.',
+  internal: 'A defect.',
+};
+
+export function errorsPage(): string {
+  return `# rdpull-errors 7 "" "rdpull" "System boot"
+
+# NAME
+
+rdpull-errors - what can go wrong with rdpull, and what to try
+
+# DESCRIPTION
+
+A command of **rdpull**(1) that fails says in its message what failed and why, and behind **try:** what to do in this
+case. The kind of failure is the exit status. The code is in the journal (**RDPULL_ERROR=**) and, with **--json**, in
+**error.code**. Whatever fails, nothing unfinished is left behind, and nothing unverified gets the name of the image.
+
+This list holds every code. To see the failures of this boot with all fields, where the error comes from among them:
+
+    journalctl -b -o verbose MESSAGE_ID=${JOURNAL_EVENTS.failed.id}
+
+${Object.keys(FAMILIES).filter(isFamily).map(familySection).join('\n')}
+# JOURNAL
+
+As a service, rdpull tells the journal what happens with fields beside the text. **RDPULL_URL=** and **RDPULL_TARGET=** are
+in all entries from the time on when they are known, **PRIORITY=7** has each step. These can be looked for by
+**MESSAGE_ID=**, and always have the fields behind it:
+
+${Object.entries(JOURNAL_EVENTS).map(eventEntry).join('\n')}
+Some have others as well: **journalctl -o verbose** shows them, **journalctl -x** explains the event.
+
+# SEE ALSO
+
+**rdpull**(1), **rdpull.pull**(7), **rdpull-json**(7), **journalctl**(1)
+`;
+}
+
+const isFamily = (name: string): name is ErrorFamily => name in FAMILIES;
+const isCode = (name: string): name is ErrorCode => name in ERROR_CODES;
+
+function familySection(family: ErrorFamily): string {
+  const codes = Object.keys(ERROR_CODES)
+    .filter(isCode)
+    .filter((code) => ERROR_CODES[code] === family);
+  return `# EXIT STATUS ${EXIT_STATUS[family]}: ${family.toUpperCase()}
+
+${FAMILIES[family]}
+
+${codes.map(codeEntry).join('\n')}`;
+}
+
+function codeEntry(code: ErrorCode): string {
+  const { cause, remedy } = ERROR_REMEDIES[code];
+  return `**${code}**
+: ${escaped(cause)} _Try:_ ${escaped(remedy)}
+`;
+}
+
+function eventEntry([name, { id, fields }]: [
+  string,
+  (typeof JOURNAL_EVENTS)[keyof typeof JOURNAL_EVENTS],
+]): string {
+  const named = fields.map((field) => `**${JOURNAL_FIELDS[field]}=**`);
+  return `**${id}** (${name})\n: ${named.length === 0 ? 'none' : named.join(', ')}\n`;
+}
+
+/** Markdown takes some signs for its own. */
+function escaped(text: string): string {
+  return text.replaceAll(/[<>*_`]/g, '\\$&');
+}
+
+if (import.meta.main) process.stdout.write(errorsPage());

@@ -1,0 +1,96 @@
+import { shownUrl } from '../console/shown-url.ts';
+import type { PullRequest } from '../request/pull-request.ts';
+import { hostTrust, trustOf, withoutRoot } from './boot-trust.ts';
+import { type Boot, readBoot } from './booted-system.ts';
+import type { BootCheck } from './check-request.ts';
+import { createFindings, type Finding, type Findings, found } from './finding.ts';
+import { ScratchDirectory } from './initrd-content.ts';
+import { type CheckedPull, checkPull } from './pull-check.ts';
+import { plan } from './pull-plan.ts';
+import { checkOwnKernel } from './running-kernel.ts';
+import { checkServedUki } from './server.ts';
+import { checkProgram, checkSurroundings } from './uki-content.ts';
+
+/** What was found, in the order of the boot, and what would be pulled. */
+export interface CheckResult {
+  readonly findings: readonly Finding[];
+  readonly pulls: readonly CheckedPull[];
+}
+
+/**
+ * Does what a boot would do as far as that changes nothing and downloads no image, and finds out what would come of it.
+ *
+ * @throws RdpullError internal, and of the usage family when there is nothing to check
+ */
+export async function checkBoot(check: BootCheck): Promise<CheckResult> {
+  const findings = createFindings();
+  const { signal } = check.access;
+  const stage = check.subject.kind === 'uki' ? 'uki' : 'command line';
+  const boot = await found(findings, stage, signal, () => readBoot(check.subject, findings));
+  const pulls: CheckedPull[] = [];
+  if (boot === undefined) return { findings: findings.all, pulls };
+  // Only what a UKI holds has to lie somewhere to be used.
+  using scratch =
+    boot.uki?.initrd === undefined
+      ? undefined
+      : await found(findings, 'initrd', signal, async () => new ScratchDirectory());
+  const trust = await found(findings, 'initrd', signal, async () =>
+    trustOf(check, boot, scratch?.path, findings),
+  );
+  if (trust === undefined || (boot.uki?.initrd !== undefined && scratch === undefined)) {
+    return { findings: findings.all, pulls };
+  }
+  for (const inInitrd of [true, false]) {
+    const planned = plan(boot, inInitrd, findings);
+    if (planned.length === 0) continue;
+    const requests = planned.map(({ request }) => request);
+    if (inInitrd) checkNeeds(boot, requests, findings);
+    else if (boot.uki !== undefined) {
+      findings.warn(
+        'unit',
+        'systemd.pull= is for the host, which has keys of its own: checked with those of this machine',
+      );
+    }
+    if (requests.some(({ remote }) => remote.kind === 'bootorigin')) await checkOrigin(check, boot, findings);
+    for (const pull of planned) {
+      const others = pulls.reduce(
+        (bytes, { target, uncompressed, size }) =>
+          bytes + (target.startsWith('/run/') ? (uncompressed ?? size ?? 0) : 0),
+        0,
+      );
+      pulls.push(await checkPull(check, boot, pull, inInitrd ? trust : hostTrust(check), others, findings));
+    }
+  }
+  return { findings: findings.all.map((each) => withoutRoot(each, trust.root)), pulls };
+}
+
+/** What the initrd must hold beside the expressions. */
+function checkNeeds({ commandLine, uki }: Boot, requests: readonly PullRequest[], findings: Findings): void {
+  if (uki === undefined) {
+    if (requests.some(({ blockdev }) => blockdev)) checkOwnKernel(findings);
+    return;
+  }
+  if (uki.initrd === undefined) return;
+  checkProgram(findings, uki.initrd);
+  checkSurroundings(findings, uki.initrd, requests, commandLine, uki);
+}
+
+/** Where the machine is booted from, for those that look beside it. */
+async function checkOrigin(check: BootCheck, { uki }: Boot, findings: Findings): Promise<void> {
+  const { bootUrl, access } = check;
+  if (bootUrl === undefined) {
+    findings.warn(
+      'url',
+      'bootorigin: this machine was not booted over HTTP, so that the URL of the image is not known; a machine booted from a disk pulls nothing',
+      'say where it will be booted from: --boot-url=http://HOST/image.efi',
+    );
+    return;
+  }
+  if (uki === undefined) {
+    findings.ok('url', `bootorigin: booted from ${shownUrl(bootUrl)}`);
+    return;
+  }
+  await found(findings, 'url', access.signal, async () =>
+    checkServedUki(findings, await check.identify(bootUrl), uki.size, access),
+  );
+}

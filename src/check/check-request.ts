@@ -1,0 +1,33 @@
+import type { Placeholder } from '../request/placeholder.ts';
+import type { PullRequest } from '../request/pull-request.ts';
+import type { Location, SourceOptions } from '../transfer/source/source.ts';
+import type { Subject } from './subject.ts';
+
+/** What a check is made with. */
+export interface BootCheck {
+  readonly subject: Subject;
+  /** Where the machine will have been booted from; undefined when nobody says so. */
+  readonly bootUrl: string | undefined;
+  /** RAM of the machine that will boot, in bytes. */
+  readonly ram: number;
+  readonly isOwnRam: boolean;
+  /** Named on the command line, in place of what the boot would use. */
+  readonly keyrings: readonly string[];
+  readonly certificates: readonly string[];
+  /** How servers are asked: once. */
+  readonly access: SourceOptions;
+  /**
+   * Finds the places that a request means, asking the server where it has to.
+   *
+   * @param known what stands for placeholders on the machine that boots, as far as that is known
+   */
+  locate(
+    request: PullRequest,
+    access: SourceOptions,
+    known: ReadonlyMap<Placeholder, string>,
+  ): Promise<readonly Location[]>;
+  /** A URL, and what its server is shown. */
+  identify(url: string): Promise<Location>;
+  /** Takes lines for `--verbose`. */
+  detail(text: string): void;
+}

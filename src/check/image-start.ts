@@ -1,0 +1,140 @@
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { ImageBytes } from '../expose/image-bytes.ts';
+import { identifyImage } from '../expose/image-layout.ts';
+import { rootDevice } from '../expose/root-partition.ts';
+import type { ImageType } from '../request/image-class.ts';
+import type { Compression } from '../transfer/decode/compression.ts';
+import { openGzipCodec } from '../transfer/decode/gzip.ts';
+import type { MemberCodec } from '../transfer/decode/member-decoder.ts';
+import { openXzCodec } from '../transfer/decode/xz.ts';
+import { openZstdCodec } from '../transfer/decode/zstd.ts';
+import type { ExpectedSize } from '../transfer/expected-size.ts';
+import type { Findings } from './finding.ts';
+
+/**
+ * Bytes of the file, as served, that are asked for: one block of zstd is in there, which has 128 KiB at most (RFC 8878,
+ * section 3.1.1.2.4).
+ */
+export const LOOKED_AT = 160 * 1024;
+
+/** Bytes of the image that hold all that tells what it is: btrfs has its magic number behind 64 KiB. */
+const ENOUGH = 72 * 1024;
+
+/** POSIX.1-1988 (ustar), and GNU tar before it. */
+const TAR_MAGIC = { offset: 257, bytes: Buffer.from('ustar') } as const;
+
+/** What the image is meant for. */
+export interface ImageUse {
+  readonly type: ImageType;
+  readonly isRoot: boolean;
+  readonly blockdev: boolean;
+  /** Of the machine that boots. */
+  readonly architecture: NodeJS.Architecture;
+  /** The image, for messages. */
+  readonly shown: string;
+}
+
+/**
+ * Looks whether an image begins like what it is said to be.
+ *
+ * @param served its first bytes, as served
+ * @returns the file system of an image that is one and nothing else
+ * @throws RdpullError image-unrecognised, and those of the decoders
+ */
+export function checkImageStart(
+  findings: Findings,
+  served: Uint8Array,
+  { compression, uncompressed, exact }: ExpectedSize,
+  { type, isRoot, blockdev, architecture, shown }: ImageUse,
+): string | undefined {
+  const start = Buffer.from(decodedStart(served, compression));
+  const { offset, bytes } = TAR_MAGIC;
+  const isTar = start.subarray(offset, offset + bytes.length).equals(bytes);
+  if (type === 'tar') {
+    if (isTar) findings.ok('image', 'it is a tarball');
+    else if (start.length >= 512) {
+      throw new RdpullError(
+        'image-unrecognised',
+        `${shown} does not begin like a tarball`,
+        'if it is a disk image, say raw',
+      );
+    }
+    return undefined;
+  }
+  if (isTar)
+    throw new RdpullError(
+      'image-unrecognised',
+      `${shown} is a tarball, not a disk image`,
+      'say tar in place of raw',
+    );
+  const isWhole = exact && start.length >= uncompressed;
+  if (!(blockdev || isRoot) || (start.length < ENOUGH && !isWhole)) return undefined;
+
+  let isBeyond = false;
+  const image: ImageBytes = {
+    size: exact ? uncompressed : Number.MAX_SAFE_INTEGER,
+    read(from, length) {
+      if (from + length > start.length && !isWhole) isBeyond = true;
+      return start.subarray(Math.min(from, start.length), from + length);
+    },
+  };
+  try {
+    const layout = identifyImage(image, shown);
+    if (layout.kind === 'file-system') {
+      findings.ok('image', `it is one file system, ${layout.type}`);
+      return layout.type;
+    }
+    const partitions = layout.partitions.map((each) => ({ ...each, path: String(each.number) }));
+    const count = `${partitions.length} partition${partitions.length === 1 ? '' : 's'}`;
+    const table = `${layout.kind === 'gpt' ? 'a GPT' : 'an MBR'} with ${count}`;
+    if (!isRoot) {
+      findings.ok('image', `it has ${table}`);
+    } else {
+      const root = rootDevice({ device: '', kind: layout.kind, partitions }, architecture);
+      findings.ok('image', `it has ${table}, of which number ${root} is the root`);
+    }
+  } catch (error) {
+    // What lies further behind could say otherwise.
+    if (!(error instanceof RdpullError) || !isBeyond) throw error;
+  }
+  return undefined;
+}
+
+/** As much as the first bytes of a file hold of what is in it. */
+function decodedStart(served: Uint8Array, compression: Compression): Uint8Array {
+  const codec = codecFor(compression);
+  if (codec === undefined) return compression === 'none' ? served : new Uint8Array(0);
+  try {
+    const output = new Uint8Array(ENOUGH * 2);
+    let filled = 0;
+    codec.begin();
+    for (let taken = 0; filled < output.length; ) {
+      const { consumed, produced, ended } = codec.step(
+        served.subarray(taken),
+        output.subarray(filled),
+        false,
+      );
+      taken += consumed;
+      filled += produced;
+      if (ended || (consumed === 0 && produced === 0)) break;
+    }
+    return output.subarray(0, filled);
+  } finally {
+    codec.close();
+  }
+}
+
+/** bzip2 says nothing before 900 kB are there. */
+function codecFor(compression: Compression): MemberCodec | undefined {
+  switch (compression) {
+    case 'xz':
+      return openXzCodec(0);
+    case 'gzip':
+      return openGzipCodec();
+    case 'zstd':
+      return openZstdCodec();
+    case 'bzip2':
+    case 'none':
+      return undefined;
+  }
+}

@@ -1,0 +1,215 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl, shownUrl } from '../console/shown-url.ts';
+import type { PlannedPull } from '../generator/planned-pull.ts';
+import { ARCHITECTURES } from '../origin/machine-identity.ts';
+import { stripImageSuffixes } from '../request/image-name.ts';
+import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
+import type { PullRequest } from '../request/pull-request.ts';
+import { lastComponent } from '../request/url.ts';
+import { formatVerifyMode } from '../request/verify-mode.ts';
+import { findPromise, type Promised } from '../transfer/promise.ts';
+import { inspectFileSystem } from '../transfer/room/file-system.ts';
+import type { Location, SourceOptions } from '../transfer/source/source.ts';
+import { describeSigner } from '../verify/signer.ts';
+import { checkMemory } from './boot-memory.ts';
+import type { Trust } from './boot-trust.ts';
+import type { Boot, BootedUki } from './booted-system.ts';
+import type { BootCheck } from './check-request.ts';
+import { type Findings, found, foundAtOne } from './finding.ts';
+import { checkCertificate, checkImage } from './server.ts';
+import { checkFileSystem } from './uki-content.ts';
+
+/** What can lie beside an image (systemd-dissect(1), veritytab(5)). */
+const SIDE_FILES = ['.roothash', '.roothash.p7s', '.verity'];
+
+/** What would be pulled, for `--json`. */
+export interface CheckedPull {
+  readonly unit: string;
+  readonly target: string;
+  readonly isRoot: boolean;
+  readonly type: string;
+  readonly class: string;
+  readonly verify: string;
+  /** Without a login; none when they are not known. */
+  readonly urls: readonly string[];
+  /** Bytes as served, and after decompression; null when they are not known. */
+  readonly size: number | null;
+  readonly uncompressed: number | null;
+  readonly promised: Promised | null;
+}
+
+/**
+ * Follows one pull as far as the image itself: finds its places, asks their servers, checks what vouches for it, and looks
+ * whether there is room.
+ *
+ * @param others bytes that the images before it take
+ * @throws RdpullError internal; the reason of the signal
+ */
+export async function checkPull(
+  check: BootCheck,
+  { uki }: Boot,
+  pull: PlannedPull,
+  { root, ...trust }: Trust,
+  others: number,
+  findings: Findings,
+): Promise<CheckedPull> {
+  const { request, object, unit, isRoot } = pull;
+  const access: SourceOptions = { ...check.access, ca: trust.ca };
+  const { signal } = access;
+  const begun: CheckedPull = {
+    unit,
+    target: object.path,
+    isRoot,
+    type: request.type,
+    class: request.imageClass,
+    verify: formatVerifyMode(request.verify),
+    urls: [],
+    size: null,
+    uncompressed: null,
+    promised: null,
+  };
+  if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
+  sayPlaceholders(request, uki, findings);
+  const locations = await found(findings, 'url', signal, () => check.locate(request, access, knownOf(uki)));
+  const [first] = locations ?? [];
+  if (locations === undefined || first === undefined) return begun;
+  findings.ok('url', locations.map(({ url }) => shownUrl(url)).join(', '));
+  const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };
+
+  const asked = locations.filter((location) => location.url.startsWith('https:'));
+  const trusted = await foundAtOne(findings, 'tls', signal, asked, (location) =>
+    checkCertificate(findings, location, access),
+  );
+  // Nobody is left who could be asked.
+  if (trusted.length === 0 && asked.length === locations.length) return resolved;
+  const demand = await found(findings, 'checksum', signal, () =>
+    findPromise(
+      locations,
+      {
+        verify: request.verify,
+        keyrings: trust.keyrings,
+        certificates: trust.certificates,
+        ...(root !== undefined && { root }),
+      },
+      access,
+      (text) => check.detail(root === undefined ? text : text.replaceAll(root, '')),
+    ),
+  );
+  if (demand !== undefined) sayPromise(request, demand.promised, locations, root !== undefined, findings);
+  if (demand?.promised !== undefined && request.type === 'raw')
+    saySideFiles(first.url, demand.digestOf, findings);
+  let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
+  const [offered] = await foundAtOne(findings, 'server', signal, locations, (location) =>
+    checkImage(findings, location, access, {
+      type: request.type,
+      isRoot,
+      blockdev: request.blockdev,
+      architecture: uki?.architecture ?? process.arch,
+    }),
+  );
+  if (offered === undefined) return result;
+  const { expected, fileSystem } = offered;
+  if (fileSystem !== undefined && uki?.initrd !== undefined) {
+    checkFileSystem(findings, uki.initrd, fileSystem, uki.release);
+  }
+  result = { ...result, size: offered.size ?? null, uncompressed: expected.uncompressed || null };
+  const { overcommit } = request;
+  const tree = request.type === 'tar';
+  if (object.path.startsWith('/run/')) {
+    const { ram, isOwnRam: isOwn } = check;
+    checkMemory(findings, { ram, isOwn, initrd: uki?.initrd?.unpacked, others }, expected, {
+      tree,
+      overcommit,
+    });
+  } else {
+    checkDisk(object.directory, expected.occupied, findings);
+  }
+  return result;
+}
+
+/** What a UKI says of the machine that boots it. */
+function knownOf(uki: BootedUki | undefined): ReadonlyMap<Placeholder, string> {
+  const known = new Map<Placeholder, string>();
+  const architecture = ARCHITECTURES[uki?.architecture ?? ''];
+  if (architecture !== undefined) known.set('arch', architecture);
+  if (uki?.release !== undefined) known.set('kernel', uki.release);
+  return known;
+}
+
+function sayPlaceholders(
+  { remote, mirrors }: PullRequest,
+  uki: BootedUki | undefined,
+  findings: Findings,
+): void {
+  const text = [remote.kind === 'url' ? remote.url : (remote.name ?? ''), ...mirrors].join(' ');
+  const used = PLACEHOLDERS.filter((each) => placeholdersIn(text).has(each) && !knownOf(uki).has(each));
+  if (used.length === 0) return;
+  findings.ok(
+    'url',
+    `${used.map((each) => `{${each}}`).join(', ')} in the URL: of this machine, where --placeholder=NAME=VALUE does not say otherwise`,
+  );
+}
+
+function sayPromise(
+  { verify }: PullRequest,
+  promised: Promised | undefined,
+  locations: readonly Location[],
+  trustsInitrd: boolean,
+  findings: Findings,
+): void {
+  if (promised === undefined) {
+    const plain = locations.some(({ url }) => url.startsWith('http:'));
+    findings.warn(
+      'checksum',
+      plain
+        ? 'verify=no over plain http: whoever is on the network can put another image in place of this one'
+        : 'verify=no: nothing vouches for the image but the server',
+      'sign a checksum file, and leave out verify=no',
+    );
+    return;
+  }
+  const { manifestUrl, signedBy, digest } = promised;
+  if (manifestUrl === undefined) {
+    findings.ok('checksum', `the image must have the SHA-256 ${digest}, which the expression says`);
+  } else if (signedBy === undefined) {
+    findings.warn(
+      'checksum',
+      `${manifestUrl} lists the SHA-256 ${digest}, and nobody has to sign it (verify=${formatVerifyMode(verify)}): whoever controls the server can change both`,
+    );
+  } else {
+    findings.ok('checksum', `${manifestUrl} lists the SHA-256 ${digest}`);
+    findings.ok(
+      'checksum',
+      `signed ${describeSigner(signedBy)}${trustsInitrd ? ', whom the initrd trusts' : ''}`,
+    );
+  }
+}
+
+/** Files for dm-verity that the checksum file names, and that are therefore fetched when the image needs them. */
+function saySideFiles(url: string, digestOf: (name: string) => string | undefined, findings: Findings): void {
+  const stem = stripImageSuffixes(lastComponent(url) ?? '', 'raw');
+  const listed = SIDE_FILES.map((suffix) => stem + suffix).filter((name) => digestOf(name) !== undefined);
+  if (listed.length === 0) return;
+  findings.ok(
+    'checksum',
+    `it also lists ${listed.map(quotedUrl).join(', ')}: fetched where the image has no dm-verity of its own`,
+  );
+}
+
+function checkDisk(directory: string, bytes: number, findings: Findings): void {
+  let existing = directory;
+  while (!fs.existsSync(existing)) existing = path.posix.dirname(existing);
+  const { free } = inspectFileSystem(existing);
+  if (bytes > free) {
+    findings.fail(
+      'memory',
+      new RdpullError(
+        'no-room',
+        `the image takes ${bytes} bytes, and the file system of ${directory} has room for ${free}`,
+        'make room there',
+      ),
+    );
+  } else findings.ok('memory', `${directory} has room for it on this machine`);
+}

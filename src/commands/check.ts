@@ -1,0 +1,145 @@
+import { printable, quoted } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { quotedUrl } from '../console/shown-url.ts';
+import { nearest } from '../request/nearest.ts';
+import { PLACEHOLDERS, type Placeholder } from '../request/placeholder.ts';
+import { isHttpUrl } from '../request/url.ts';
+import type { Command, CommandLine } from './command.ts';
+import { findLocations, withIdentity } from './pull-url.ts';
+import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
+import { parseSize } from './size-argument.ts';
+import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
+
+export const check: Command = {
+  name: 'check',
+  operand: 'UKI|EXPRESSION|COMMAND-LINE|URL',
+  operandIsOptional: true,
+  summary: 'say line by line what a boot would pull, and whether that would work',
+  description: `Does what the next boot would do, as far as that changes nothing: reads the expressions, finds the URLs, asks the
+servers, checks the signatures, and holds the size of the images against the RAM. A few KiB are downloaded at most.
+
+UKI is a file: its command line counts, and what is in its initrd, with the keys that are in there. EXPRESSION is
+what stands behind rd.systemd.pull=; COMMAND-LINE is a whole kernel command line. Without an operand, that of
+this machine is checked. The exit status is 0 when the boot would succeed, else that of the first failure.`,
+  options: [
+    {
+      name: 'boot-url',
+      value: 'URL',
+      help: 'check as if the machine had been booted from URL, for bootorigin (default: where this one was booted from)',
+    },
+    {
+      name: 'ram',
+      value: 'SIZE',
+      help: 'the RAM of the machine that will boot, with or without a suffix: 2G (default: that of this one)',
+    },
+    {
+      name: 'placeholder',
+      value: 'NAME=VALUE',
+      repeatable: true,
+      help: 'what {NAME} in a URL stands for on that machine (default: what it stands for on this one)',
+    },
+    ...TRUST_OPTIONS,
+    ...SERVER_OPTIONS,
+  ],
+  async run(line, { reporter, signal, exitLike }) {
+    const givenUrl = bootUrl(line);
+    const ram = memory(line);
+    const placeholders = givenPlaceholders(line);
+    const { subjectOf } = await import('../check/subject.ts');
+    const subject = subjectOf(line.operand);
+    const { ca, proxy, identity } = await serverAccess(line);
+    const [{ checkBoot }, { reportLines, reportJson }, { ownMemory }] = await Promise.all([
+      import('../check/boot-check.ts'),
+      import('../check/report.ts'),
+      import('../check/boot-memory.ts'),
+    ]);
+    const { detail } = reporter;
+    const warnings: string[] = [];
+    const warn = (text: string) => void warnings.push(text);
+    const access = { ca, proxy, signal, warn, login: undefined };
+    const url = givenUrl ?? (await ownBootUrl());
+    const result = await checkBoot({
+      subject,
+      bootUrl: url,
+      ram: ram ?? ownMemory(),
+      isOwnRam: ram === undefined,
+      ...trusted(line),
+      access,
+      locate: (request, { ca: authorities }, known) =>
+        findLocations(request, {
+          ...access,
+          ca: authorities,
+          identity,
+          detail,
+          bootUrl: url,
+          placeholders: new Map([...known, ...placeholders]),
+        }),
+      identify: (text) => withIdentity(text, identity, warn),
+      detail,
+    });
+    for (const text of new Set(warnings)) reporter.warn(text);
+    reporter.result(reportLines(result), reportJson(result));
+    const failure = result.findings.find(({ error }) => error !== undefined)?.error;
+    if (failure !== undefined) exitLike(failure);
+  },
+};
+
+/** Where this machine was booted from, if the EFI variables are there to say so: nothing is mounted for it. */
+async function ownBootUrl(): Promise<string | undefined> {
+  const { findBootOrigin } = await import('../origin/boot-origin.ts');
+  try {
+    return findBootOrigin()?.url;
+  } catch (error) {
+    if (error instanceof RdpullError) return undefined;
+    throw error;
+  }
+}
+
+/** @throws RdpullError bad-option */
+function bootUrl(line: CommandLine): string | undefined {
+  const url = line.value('boot-url');
+  if (url === undefined || (isHttpUrl(url) && URL.canParse(url))) return url;
+  throw new RdpullError(
+    'bad-option',
+    `--boot-url=${quotedUrl(url)} is no http or https URL`,
+    'write it as http://HOST/image.efi',
+  );
+}
+
+/** @throws RdpullError bad-option */
+function memory(line: CommandLine): number | undefined {
+  const text = line.value('ram');
+  if (text === undefined) return undefined;
+  const bytes = parseSize(text);
+  if (bytes !== undefined && bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+  throw new RdpullError(
+    'bad-option',
+    `--ram=${printable(text)} is not valid`,
+    'give a number of bytes, with or without a suffix: 512M, 2G',
+  );
+}
+
+/** @throws RdpullError bad-option */
+function givenPlaceholders(line: CommandLine): ReadonlyMap<Placeholder, string> {
+  const values = new Map<Placeholder, string>();
+  for (const text of line.values('placeholder')) {
+    const [, word = '', value = ''] = /^\{?([^=}]*)\}?(?:=(.*))?$/s.exec(text) ?? [];
+    const name = PLACEHOLDERS.find((each) => each === word);
+    if (name !== undefined && value !== '') {
+      values.set(name, value);
+      continue;
+    }
+    const meant = nearest(word, PLACEHOLDERS);
+    const spelling = meant === undefined ? 'NAME' : meant;
+    throw new RdpullError(
+      'bad-option',
+      name === undefined
+        ? `there is no placeholder ${quoted(word)}`
+        : `--placeholder=${printable(text)} has no value`,
+      meant === undefined
+        ? `valid are ${PLACEHOLDERS.join(', ')}`
+        : `${name === undefined ? 'did you mean' : 'write'} --placeholder=${spelling}=VALUE${name === undefined ? '?' : ''}`,
+    );
+  }
+  return values;
+}

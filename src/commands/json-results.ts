@@ -1,0 +1,59 @@
+import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+import type { BootOriginSource } from '../origin/boot-origin.ts';
+import type { Compression } from '../transfer/decode/compression.ts';
+import type { Promised } from '../transfer/promise.ts';
+
+/*
+ * What the commands print with --json, as rdpull-json(7) promises it: fields are added, none is renamed or removed within
+ * a major version. `attach` prints an AttachedLoopDevice. A field that is undefined is not printed, a Date as ISO 8601.
+ */
+
+/** How an image was made usable. */
+export interface ExposedJson {
+  readonly mount?: string;
+  readonly loop?: AttachedLoopDevice;
+  readonly root?: string;
+}
+
+/** `pull`, when the image was downloaded. */
+export interface PulledJson extends ExposedJson {
+  readonly target: string;
+  readonly url: string;
+  /** Bytes as served. */
+  readonly received: number;
+  /** Bytes after decompression. */
+  readonly decoded: number;
+  readonly entries: number;
+  readonly compression: Compression;
+  readonly sha256: string;
+  readonly promised: Promised | undefined;
+  readonly milliseconds: number;
+}
+
+/** `pull --keep`, when the image was there already. */
+export interface KeptJson extends ExposedJson {
+  readonly target: string;
+  readonly kept: true;
+}
+
+/** `pull` of an image beside the boot URL, on a machine that has none. */
+export interface SkippedJson {
+  readonly skipped: 'no boot URL';
+}
+
+export interface DetachedJson {
+  readonly device: string;
+  readonly backingFile: string;
+}
+
+export interface VerifiedJson {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly promised: Promised;
+}
+
+/** `origin`; `url` is null on a machine that was not booted over HTTP. */
+export type OriginJson =
+  | { readonly url: string; readonly source: BootOriginSource; readonly images: readonly string[] }
+  | { readonly url: null };

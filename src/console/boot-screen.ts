@@ -1,0 +1,101 @@
+import type { ConsoleScreen } from './console-screen.ts';
+import type { Plymouth } from './plymouth.ts';
+import { printableUpTo } from './printable.ts';
+import { type ProgressSubject, screenLine } from './progress-text.ts';
+import type { RdpullError } from './rdpull-error.ts';
+import { createRateMeter } from './transfer-rate.ts';
+
+/** Longer lines are cut, in characters: on a screen they hide more than they say. The journal has all of them. */
+const LONGEST_LINE = 480;
+/** But a command has to be whole. */
+const LONGEST_COMMAND = 1000;
+
+/** How often the rate is measured, in ms, and at most a line is drawn. */
+const INTERVAL = 500;
+
+/** How long a console may take for the last lines, in ms: long for an error, at the speed of a serial line. */
+const PATIENCE = { done: 200, failed: 1000 } as const;
+
+/** Columns of a line of plymouth, whose font is not known. */
+const PLYMOUTH_COLUMNS = 80;
+
+/** What everybody sees who looks at a console of a machine that boots. */
+export interface BootScreen {
+  /** The bytes begin to arrive. */
+  started(subject: ProgressSubject): void;
+  /** Call it whenever bytes have arrived. */
+  progress(received: number, decoded: number): void;
+  /** Says for a while what is going on. */
+  status(text: string): void;
+  /** A line that stays. */
+  print(text: string): void;
+  /** The last lines: what failed, what to try, and how to do it again. */
+  failed(error: RdpullError, retry: string): void;
+  /** Takes away what moves, and waits for the consoles, but not for long. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param isAsked whether somebody is to enter a passphrase, which must stay in sight
+ * @param now a clock in ms
+ */
+export function createBootScreen(
+  consoles: readonly ConsoleScreen[],
+  plymouth: Plymouth | undefined,
+  isAsked: () => boolean,
+  now: () => number = () => performance.now(),
+): BootScreen {
+  let subject: ProgressSubject | undefined;
+  let measuredAt = now();
+  let rateAt = createRateMeter(measuredAt);
+  let patience: number = PATIENCE.done;
+  let keepsMessage = false;
+  const print = (lines: readonly string[]) => {
+    for (const each of consoles) each.print(lines);
+  };
+  const line = (text: string, longest = LONGEST_LINE) => printableUpTo(longest, text);
+  return {
+    started(started) {
+      subject = started;
+      measuredAt = now();
+      rateAt = createRateMeter(measuredAt);
+    },
+    progress(received, decoded) {
+      const at = now();
+      if (subject === undefined || at - measuredAt < INTERVAL) return;
+      measuredAt = at;
+      const state = { ...subject, received, decoded, rate: rateAt(at, received) };
+      if (isAsked()) return;
+      for (const each of consoles) each.show((columns) => screenLine(state, columns));
+      plymouth?.show(screenLine(state, PLYMOUTH_COLUMNS));
+    },
+    status(text) {
+      if (isAsked()) return;
+      for (const each of consoles) {
+        each.show((columns, isDrawnOver) => line(`rdpull: ${text}`, isDrawnOver ? columns - 1 : undefined));
+      }
+      plymouth?.show(line(text));
+    },
+    print: (text) => print([line(`rdpull: ${text}`)]),
+    failed({ message, hint }, retry) {
+      patience = PATIENCE.failed;
+      keepsMessage = true;
+      const again =
+        retry.length > LONGEST_COMMAND ? "the command is long: journalctl -u 'rdpull@*' has it" : retry;
+      print([
+        line(`rdpull: error: ${message}`),
+        line(`try: ${hint}`),
+        line(`retry: ${again}`, LONGEST_COMMAND),
+      ]);
+      plymouth?.show(line(`rdpull: error: ${message}`));
+    },
+    async close() {
+      for (const each of consoles) each.clear();
+      const hidden = plymouth?.close(keepsMessage);
+      for (const until = now() + patience; now() < until && !consoles.every(({ isDone }) => isDone); )
+        await Bun.sleep(10);
+      for (const each of consoles) each[Symbol.dispose]();
+      await hidden;
+    },
+  };
+}

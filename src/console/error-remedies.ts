@@ -1,0 +1,298 @@
+import type { ErrorCode } from './rdpull-error.ts';
+
+/** What a code means, wherever it is thrown; the hint of a message knows more of the case at hand. */
+interface Explanation {
+  /** What has happened. */
+  readonly cause: string;
+  /** What to try. */
+  readonly remedy: string;
+}
+
+/** For rdpull-errors(7). The executable does not hold it: nothing in src/ imports it. */
+export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
+  'bad-option': {
+    cause:
+      'An option, or an environment variable that stands for one, is unknown, has a wrong value, or contradicts another one.',
+    remedy: 'Correct it: rdpull COMMAND --help lists what the command takes.',
+  },
+  'bad-argument': {
+    cause:
+      'The command, the file or the device that was named is missing, one too many, or of the wrong kind.',
+    remedy: 'Compare with rdpull COMMAND --help, and put what contains spaces into quotes.',
+  },
+  'bad-expression': {
+    cause: 'The pull expression does not follow OPTIONS:LOCAL:REMOTE, or lacks an option that it needs.',
+    remedy: 'Compare it with rdpull.pull(7); all three fields are needed, and raw or tar, and a class.',
+  },
+  'bad-url': {
+    cause:
+      'A URL cannot be used: it has no host or file name, a wrong scheme, or a placeholder without a value.',
+    remedy:
+      'Write it as http://HOST/FILE, https://HOST/FILE or file:///FILE, special characters percent-encoded.',
+  },
+  'bad-image-name': {
+    cause:
+      'The image has no name to be stored under, or one that is no plain file name or too long for a unit.',
+    remedy: 'Name it with --local=NAME, or between the colons of the expression.',
+  },
+  'credential-unusable': {
+    cause:
+      'A token, a login, or a client certificate and its key cannot be read, is damaged, or does not fit together.',
+    remedy: 'Make the file anew: one line with the token or USER:PASSWORD; certificate and key in PEM form.',
+  },
+  'host-unknown': {
+    cause: 'The name of the server cannot be resolved, or no name server answers.',
+    remedy: 'Check the name and /etc/resolv.conf, or write an IP address into the URL.',
+  },
+  'connection-refused': {
+    cause:
+      'The host answers, but nothing listens on the port; before the network is up, there may be no route either.',
+    remedy: 'Check that the web server runs, the port, and the route to it (ip route).',
+  },
+  'host-unreachable': {
+    cause: 'There is no route to the server, or to its network.',
+    remedy: 'Check the cable, the address (ip addr) and the route (ip route).',
+  },
+  'connection-timeout': {
+    cause: 'The host does not answer.',
+    remedy: 'Check that it is switched on, the network to it, and any firewall between.',
+  },
+  'connection-lost': {
+    cause: 'The server, the proxy or the network has ended the connection too early.',
+    remedy: 'Try again; if it ends at the same place, look at the log of the server or the proxy.',
+  },
+  'transfer-stalled': {
+    cause: 'The connection stands, but the server or the proxy has stopped sending, or never began.',
+    remedy: 'Look at the load and the log of the server, then try again.',
+  },
+  'tls-untrusted': {
+    cause:
+      'The certificate of the server is not of a trusted CA, not for this name, or not valid at this time.',
+    remedy: 'Check the clock (date), the name in the URL, and name the CA with --ca=FILE.',
+  },
+  'tls-failed': {
+    cause: 'No secure connection could be made: the port may not speak https, or only an old version of TLS.',
+    remedy: 'Check the port; where the server asks for a client certificate, use --cert=FILE and --key=FILE.',
+  },
+  'ca-unusable': {
+    cause: 'There are no CA certificates to check an https server against, or they cannot be read.',
+    remedy: 'Name them with --ca=FILE, in PEM form, or put the bundle of ca-certificates into the initrd.',
+  },
+  'proxy-refused': {
+    cause: 'The proxy wants a login, or does not connect to this server.',
+    remedy:
+      'Put the login into the URL of the proxy, look at its rules, or pass it by (--proxy= or NO_PROXY).',
+  },
+  'http-not-found': {
+    cause: 'The server has no such file, or none of those that are looked for beside the UKI.',
+    remedy: 'Check the name, and that the file lies in the directory that is served.',
+  },
+  'http-unauthorized': {
+    cause: 'The server wants a login, or does not accept the one it got.',
+    remedy: 'Give one with --login=FILE or --bearer=FILE, over https.',
+  },
+  'http-forbidden': {
+    cause: 'The server does not give this file to anybody, or not to this machine.',
+    remedy: 'Check the permissions of the file on the server, and its rules.',
+  },
+  'http-server-error': {
+    cause: 'The server, or a proxy before it, has trouble of its own (a status of 500 or more).',
+    remedy: 'Look at its log, then try again.',
+  },
+  'http-status': {
+    cause: 'The server answers with a status that is neither the file nor one of the other errors here.',
+    remedy:
+      'Look at the status in the message; for 408 and 429 try later, for 400 a client certificate may be missing.',
+  },
+  'http-redirect': {
+    cause: 'The server redirects too often, from https to http, or to what is no http or https URL.',
+    remedy: 'Correct the redirects of the server, or ask for the URL they lead to.',
+  },
+  'http-web-page': {
+    cause: 'What came is a web page, not an image.',
+    remedy: 'Open the URL in a browser: the server may ask for a login, or answer missing files with a page.',
+  },
+  'http-protocol': {
+    cause:
+      'What answers is no web server, answers in a way that HTTP does not allow, or compresses on the way.',
+    remedy: 'Check host and port of the server and the proxy, and turn compression off for the file.',
+  },
+  'http-length': {
+    cause: 'The server has sent more or fewer bytes than it announced.',
+    remedy: 'Try again; if it happens again, look at the log of the server.',
+  },
+  'http-range': {
+    cause: 'The server has answered a request for a part of the file with another part.',
+    remedy: 'Check the server, and any cache or proxy before it: a plain web server does this right.',
+  },
+  'http-changed': {
+    cause: 'The file was replaced on the server while it was pulled, or the mirrors have different files.',
+    remedy: 'Pull again when nobody replaces it any more, and let all mirrors have the same file.',
+  },
+  'stream-truncated': {
+    cause: 'The file ends too early, or is empty.',
+    remedy: 'Compare its size with that of the original, and upload it again.',
+  },
+  'stream-corrupt': {
+    cause: 'The compressed stream is damaged: its own checks do not hold.',
+    remedy: 'Build or upload the file again, and let a checksum file guard it.',
+  },
+  'stream-trailing-data': {
+    cause: 'Something else follows the end of the compressed stream or the tarball.',
+    remedy: 'Upload the file again; pack several archives as one.',
+  },
+  'stream-unsupported': {
+    cause: 'The file, or what it holds, is of a kind that rdpull does not read.',
+    remedy: 'Make a raw image or a tarball, and compress it with xz, zstd, gzip or bzip2, or not at all.',
+  },
+  'decoder-memory': {
+    cause: 'Unpacking needs more memory than rdpull allows itself, or than the machine has left.',
+    remedy: 'Compress with usual settings (xz -T0 -6, zstd --long=27 or less), or give the machine more RAM.',
+  },
+  'limit-exceeded': {
+    cause: 'The file or a tarball is larger, deeper, or has more in it, than the limits allow.',
+    remedy:
+      'Find out what the server sends; when it is meant to be so, raise the limit that the message names (--limit=NAME=VALUE).',
+  },
+  'tar-malformed': {
+    cause: 'The tarball does not follow its format.',
+    remedy:
+      'Check that the server has the whole, unchanged file: tar --list shows whether GNU tar can read it.',
+  },
+  'tar-escape': {
+    cause: 'The tarball holds a file or a link that would be made outside the target directory.',
+    remedy: 'Do not use it: it is an attack, or was packed with absolute names (pack with tar -C ROOT .).',
+  },
+  'manifest-missing': {
+    cause: 'There is no checksum file that could list the image, or a side file that it lists is missing.',
+    remedy: 'Publish it beside the image: sha256sum IMAGE > IMAGE.sha256, signed unless verify=checksum.',
+  },
+  'manifest-malformed': {
+    cause: 'The checksum file is none, is too long, contradicts itself, or its BEST-BEFORE date is over.',
+    remedy: 'Write it anew with sha256sum and sign it again; check the clock of this machine (date).',
+  },
+  'manifest-not-listed': {
+    cause: 'The checksum file does not list the image under its name in the URL.',
+    remedy: 'Add the line that sha256sum prints for it, and sign the checksum file again.',
+  },
+  'checksum-mismatch': {
+    cause:
+      'The file is not the one whose SHA-256 was promised: it was changed, damaged, or only one of the two was renewed.',
+    remedy: 'Renew and sign the checksum file when you changed the image; if you did not, find out who did.',
+  },
+  'signature-missing': {
+    cause: 'There is a checksum file, but no signature of it.',
+    remedy: 'Sign it: gpg --armor --detach-sign FILE. Or do without signatures: verify=checksum.',
+  },
+  'signature-malformed': {
+    cause: 'The signature file is not a detached signature.',
+    remedy: 'Make it anew: gpg --armor --detach-sign FILE, or openssl cms -sign -binary.',
+  },
+  'signature-bad': {
+    cause:
+      'The signature does not match the checksum file, is dated wrongly, has expired, or its key may not sign files.',
+    remedy: 'Check the clock (date) and sign again; if you did not change the file, find out who did.',
+  },
+  'signature-unknown-key': {
+    cause: 'The signature was made with a key or certificate that is not trusted here.',
+    remedy: 'If it is yours, name it with --keyring=FILE or --certificate=FILE or put it into the initrd.',
+  },
+  'signature-key-revoked': {
+    cause: 'The key that made the signature was revoked.',
+    remedy: 'Sign with a key that is not, and put that one into the keyring.',
+  },
+  'signature-key-expired': {
+    cause: 'The key or certificate that made the signature is not valid yet, or no longer.',
+    remedy:
+      'Check the clock (date); if it is right, extend the key and renew the keyring, or sign with another one.',
+  },
+  'signature-weak': {
+    cause: 'The signature uses an algorithm or a key that does not protect against forgery.',
+    remedy: 'Sign again with SHA-256 or better, and RSA of enough bits, ECDSA or ed25519.',
+  },
+  'keyring-missing': {
+    cause: 'There is no key and no certificate to check signatures with, or not the file that was named.',
+    remedy:
+      'Put it into /etc/systemd/import-pubring.pgp or /etc/verity.d of the initrd, or name it with --keyring=FILE or --certificate=FILE.',
+  },
+  'keyring-malformed': {
+    cause: 'A keyring, or a file of certificates, cannot be read or holds none.',
+    remedy: 'Write it anew: gpg --export KEY > FILE, or openssl x509 -in CERTIFICATE -out FILE.',
+  },
+  'file-not-found': {
+    cause: 'A file or directory of this machine does not exist.',
+    remedy: 'Check the path.',
+  },
+  'file-unreadable': {
+    cause: 'A file of this machine, an EFI variable or a credential cannot be read, or is of the wrong kind.',
+    remedy: 'Check its permissions and the disk; in place of bootorigin, write the whole URL.',
+  },
+  'target-exists': {
+    cause: 'An image of this name is there already.',
+    remedy: 'Use it (--keep, or rdpull attach), replace it (--force), or take another name (--local=NAME).',
+  },
+  'target-busy': {
+    cause: 'Another rdpull pulls the same image, or the image, its device or its mount point is in use.',
+    remedy: 'Wait, or end what uses it: lsblk, findmnt and fuser -vm show what does.',
+  },
+  'target-unwritable': {
+    cause: 'The directory is read-only, or this user may not write to it.',
+    remedy: 'Name another one with --image-root=DIR, or run rdpull as root.',
+  },
+  'disk-full': {
+    cause: 'The file system, its inodes or a quota ran out, or it allows no file that large.',
+    remedy:
+      'Make room, name a larger file system with --image-root=DIR, or give the machine more RAM where it is a tmpfs.',
+  },
+  'no-room': {
+    cause: 'The image is larger than its file system or the RAM has room for; nothing was begun.',
+    remedy:
+      'Make room or a smaller image, give the machine more RAM, name another directory with --image-root=DIR; for an image of mostly holes use --overcommit.',
+  },
+  'storage-failed': {
+    cause:
+      'Writing has failed for a reason that is not room or permission: the disk, the file system, or standard output.',
+    remedy: 'Look at the kernel log (dmesg) for errors of the disk, and at what else changes the directory.',
+  },
+  'not-root': {
+    cause: 'Mounting, attaching devices and unpacking root file systems need root.',
+    remedy: 'Run it again as root.',
+  },
+  'loop-missing': {
+    cause: 'The kernel has no loop devices.',
+    remedy: 'Run modprobe loop; an initrd has to hold the module.',
+  },
+  'loop-failed': {
+    cause:
+      'The kernel has refused to attach or detach a loop device or a partition, or another process holds it up.',
+    remedy: 'Look at the kernel log (dmesg) and at losetup -l; rdpull needs Linux 5.8 or later.',
+  },
+  'loop-not-attached': {
+    cause: 'What was to be detached is not attached to a loop device.',
+    remedy: 'See what is: losetup -l.',
+  },
+  'image-unrecognised': {
+    cause:
+      'The image is empty, packed, damaged, or holds no partition table, file system or root partition that rdpull knows.',
+    remedy:
+      'Look at it with file and fdisk -l; give the root partition the type of this architecture, or name it with root=.',
+  },
+  'mount-failed': {
+    cause: 'The tree cannot be mounted or unmounted, or one of the two paths is no directory.',
+    remedy: 'Make the directory (mkdir -p), and look at findmnt and the kernel log (dmesg).',
+  },
+  'uki-malformed': {
+    cause:
+      'The UKI is truncated or damaged, or the file is no UKI with a kernel, an initrd and a command line.',
+    remedy: 'Look at it with file and objdump -h, or ukify inspect; make or copy it anew.',
+  },
+  'boot-incomplete': {
+    cause:
+      'A boot needs something that rdpull check has not found, or a pull of this boot was stopped before its end.',
+    remedy: 'Do what stands behind each line that rdpull check or rdpull status has marked.',
+  },
+  internal: {
+    cause: 'rdpull itself has a defect.',
+    remedy: 'Run the command again with --verbose, and report what it prints.',
+  },
+};

@@ -1,0 +1,95 @@
+import fs from 'node:fs';
+
+/** Messages are at least this far apart, in ms: each of them takes two processes. */
+const INTERVAL = 2000;
+
+/** How long the client may take, in ms. One that takes longer is killed, and plymouth hears no more of us. */
+const PATIENCE = 2000;
+
+/** How long the last message may take to go away, in ms. */
+const LAST_PATIENCE = 500;
+
+const USUAL_DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
+
+/** The splash screen. Only `display-message` is for a boot: themes show `system-update` when the system is updated. */
+export interface Plymouth {
+  /** Shows a line in place of the one before. Those that come too fast are left out, but for the last one. */
+  show(text: string): void;
+  /** Ends it. @param keep whether the last line stays; otherwise it is hidden */
+  close(keep: boolean): Promise<void>;
+}
+
+/** The path of plymouth's client; undefined when it is not installed. */
+export function plymouthClient({ PATH = '' }: NodeJS.ProcessEnv): string | undefined {
+  return [...PATH.split(':').filter((directory) => directory.startsWith('/')), ...USUAL_DIRECTORIES]
+    .map((directory) => `${directory}/plymouth`)
+    .find((file) => fs.existsSync(file));
+}
+
+/**
+ * Speaks to plymouth through its client (plymouth(1)). One process at a time; nobody waits for it.
+ *
+ * @param now a clock in ms
+ */
+export function createPlymouth(client: string, now: () => number = () => performance.now()): Plymouth {
+  let shown: string | undefined;
+  let wanted: string | undefined;
+  let shownAt = Number.NEGATIVE_INFINITY;
+  let isClosed = false;
+  let works = run(client, '--ping');
+
+  /** plymouthd keeps each message until it is hidden. */
+  const replace = async (text: string | undefined): Promise<boolean> => {
+    const before = shown;
+    shown = undefined;
+    if (before !== undefined && !(await run(client, 'hide-message', `--text=${before}`))) return false;
+    if (text === undefined) return true;
+    shown = text;
+    return await run(client, 'display-message', `--text=${text}`);
+  };
+  let isBusy = false;
+  const work = async () => {
+    if (isBusy) return;
+    isBusy = true;
+    while (wanted !== undefined && (await works)) {
+      const text = wanted;
+      wanted = undefined;
+      works = replace(text);
+    }
+    await works;
+    isBusy = false;
+  };
+  return {
+    show(text) {
+      const at = now();
+      if (isClosed || at - shownAt < INTERVAL) return;
+      shownAt = at;
+      wanted = text;
+      void work();
+    },
+    async close(keep) {
+      isClosed = true;
+      const end = async () => {
+        if ((await works) && !keep) await replace(undefined);
+      };
+      await Promise.race([end(), Bun.sleep(LAST_PATIENCE)]);
+    },
+  };
+}
+
+/** Whether the client ran and succeeded in time. */
+async function run(client: string, ...args: string[]): Promise<boolean> {
+  try {
+    const child = Bun.spawn([client, ...args], {
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+      timeout: PATIENCE,
+      killSignal: 'SIGKILL',
+    });
+    child.unref();
+    return (await child.exited) === 0;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,40 @@
+import { retryCommand } from './status-lines.ts';
+import type { StatusReport, TransferStatus } from './transfer-status.ts';
+
+/** `rdpull status --json`, as rdpull-json(7) has it. */
+export function statusJson({ transfers, unreadable }: StatusReport): object {
+  return { transfers: transfers.map(transferJson), unreadable };
+}
+
+function transferJson(transfer: TransferStatus): object {
+  const { state, target, record, unit, presence } = transfer;
+  const unitName = unit?.name ?? record?.unit;
+  const source = record?.url ?? unit?.source;
+  const retry = retryCommand(transfer);
+  return {
+    state,
+    target,
+    exists: presence.exists,
+    devices: presence.devices,
+    mounts: presence.mounts,
+    ...(presence.gone !== undefined && { gone: presence.gone }),
+    ...(source !== undefined && { source }),
+    ...(unitName !== undefined && { unit: unitName }),
+    ...(record !== undefined && {
+      verify: record.verify,
+      begun: record.begun.wall,
+      updated: record.updated.wall,
+      milliseconds: record.updated.boot - record.begun.boot,
+      received: record.received,
+      decoded: record.decoded,
+      total: record.total,
+      sha256: record.sha256,
+      promised: record.promised,
+      root: record.root,
+      error: record.error,
+      note: record.note,
+      pid: record.process.pid,
+    }),
+    ...(retry !== undefined && { retry }),
+  };
+}

@@ -1,0 +1,160 @@
+import { malformedUki } from './malformed-uki.ts';
+
+/**
+ * The cpio archives that the kernel unpacks as an initramfs: "newc", Documentation/driver-api/early-userspace/
+ * buffer-format.rst. Any number of them, with zeros in between.
+ */
+
+/** c_magic and thirteen fields of eight hexadecimal digits. */
+const HEADER_BYTES = 110;
+const MAGICS: readonly string[] = ['070701', '070702'];
+/** The fields that are looked at, by their numbers. */
+const FIELD = { mode: 1, fileSize: 6, nameSize: 11 } as const;
+
+/** Of a path, its NUL included: PATH_MAX of limits.h, as in the kernel's init/initramfs.c. */
+const NAME_MAX = 4096;
+const TRAILER = 'TRAILER!!!';
+
+/** sys/stat.h */
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+const S_IFLNK = 0o120000;
+
+/** One member of an archive. */
+export interface CpioMember {
+  /** Its path without a slash or `./` before it. */
+  readonly path: string;
+  readonly kind: 'file' | 'directory' | 'link' | 'other';
+  /** Bytes of its content: of a link, its target. */
+  readonly size: number;
+}
+
+/** What is done with a member: its content is wanted, or not. */
+export type CpioVisitor = (member: CpioMember) => ((content: Uint8Array) => void) | undefined;
+
+/** Reads archives piece by piece. */
+export interface CpioReader {
+  /** Whether a header may begin here, so that the archives may also end. */
+  readonly isBetween: boolean;
+  /**
+   * Takes the next bytes; returns how many of them belong to the archives: fewer when something else follows.
+   *
+   * @throws RdpullError uki-malformed
+   */
+  write(chunk: Uint8Array): number;
+}
+
+/** @param visit is asked about each member; the content that it wants is kept in memory until it is whole */
+export function createCpioReader(visit: CpioVisitor): CpioReader {
+  let offset = 0;
+  /** What is collected: a header, the name behind it, or content that is wanted. */
+  let collected = new Uint8Array(0);
+  let filled = 0;
+  /** Bytes that are passed over: padding, content that nobody wants. */
+  let skipped = 0;
+  let member: { readonly size: number; readonly found: Omit<CpioMember, 'path'> } | undefined;
+  let state: 'between' | 'header' | 'name' | 'content' = 'between';
+  let deliver: ((content: Uint8Array) => void) | undefined;
+
+  function collect(bytes: number, next: typeof state): void {
+    collected = new Uint8Array(bytes);
+    filled = 0;
+    state = next;
+  }
+
+  function headerRead(): void {
+    const text = new TextDecoder('latin1').decode(collected);
+    if (!MAGICS.includes(text.slice(0, 6)))
+      throw malformedUki('its initrd holds no archive where one should begin');
+    if (!/^[0-9a-fA-F]+$/.test(text)) throw malformedUki('a header in the archive of its initrd is damaged');
+    const field = (number: number) => Number.parseInt(text.slice(6 + 8 * number, 14 + 8 * number), 16);
+    const nameSize = field(FIELD.nameSize);
+    if (nameSize === 0 || nameSize > NAME_MAX) {
+      throw malformedUki(`a name in the archive of its initrd has ${nameSize} bytes`);
+    }
+    const size = field(FIELD.fileSize);
+    member = { size, found: { kind: kindOf(field(FIELD.mode)), size } };
+    collect(nameSize, 'name');
+  }
+
+  function nameRead(): void {
+    if (member === undefined) throw new Error('a name without a header');
+    const { size, found } = member;
+    const name = new TextDecoder().decode(collected.subarray(0, -1));
+    const padding = padded(HEADER_BYTES + collected.length) - HEADER_BYTES - collected.length;
+    skipped = padding;
+    if (name === TRAILER) {
+      skipped += padded(size);
+      state = 'between';
+      return;
+    }
+    deliver = visit({ path: name.replace(/^(?:\.?\/)+/, ''), ...found });
+    if (deliver === undefined) {
+      skipped += padded(size);
+      state = 'between';
+    } else {
+      collect(size, 'content');
+    }
+  }
+
+  function contentRead(): void {
+    const content = collected;
+    skipped = padded(content.length) - content.length;
+    state = 'between';
+    deliver?.(content);
+    deliver = undefined;
+  }
+
+  return {
+    get isBetween() {
+      return state === 'between' && skipped === 0;
+    },
+    write(chunk) {
+      let position = 0;
+      for (;;) {
+        const passed = Math.min(skipped, chunk.length - position);
+        skipped -= passed;
+        position += passed;
+        offset += passed;
+        if (skipped > 0) return position;
+        if (state === 'between') {
+          while (position < chunk.length && chunk[position] === 0) {
+            position++;
+            offset++;
+          }
+          if (position === chunk.length) return position;
+          // The kernel, too, takes only a digit at a multiple of four for the start of an archive.
+          if (chunk[position] !== 0x30 || offset % 4 !== 0) return position;
+          collect(HEADER_BYTES, 'header');
+        }
+        const taken = Math.min(collected.length - filled, chunk.length - position);
+        collected.set(chunk.subarray(position, position + taken), filled);
+        filled += taken;
+        position += taken;
+        offset += taken;
+        if (filled < collected.length) return position;
+        if (state === 'header') headerRead();
+        else if (state === 'name') nameRead();
+        else contentRead();
+      }
+    },
+  };
+}
+
+function kindOf(mode: number): CpioMember['kind'] {
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return 'file';
+    case S_IFDIR:
+      return 'directory';
+    case S_IFLNK:
+      return 'link';
+    default:
+      return 'other';
+  }
+}
+
+function padded(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}

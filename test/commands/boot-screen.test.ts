@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import { rdpull } from '../fixtures/executable.ts';
+import { MachineConsoles } from '../fixtures/machine-consoles.ts';
+import { run } from '../fixtures/run.ts';
+import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+/** How long a pull takes, in ms: longer than the pause between two lines on a serial console. */
+const DURATION = 12_000;
+const SERIAL_PAUSE = 5000;
+
+const target = new TemporaryDirectory();
+let slow: SlowServer;
+let quick: SlowServer;
+
+beforeAll(async () => {
+  const content = run(['head', '-c', '3M', '/dev/urandom']);
+  slow = await startSlowServer(content, DURATION);
+  quick = await startSlowServer(content, 1);
+});
+afterAll(async () => {
+  await slow[Symbol.asyncDispose]();
+  await quick[Symbol.asyncDispose]();
+  target[Symbol.dispose]();
+});
+
+const pull = (url: string, ...args: string[]) => [
+  ...['pull', '--boot-screen', '--verify=no', `--image-root=${target.file(randomUUID())}`, '--patience=0'],
+  ...args,
+  `${url}/image.raw`,
+];
+
+/** The lines of a console, as they came. */
+const lines = (text: string) => text.split('\r\n').slice(0, -1);
+
+const PROGRESS =
+  /^rdpull: image\.raw: \d+ %, [\d.]+ (?:KiB )?of 3\.0 MiB, [\d.]+ [KM]iB\/s, [^,]+ left, 127\.0\.0\.1:\d+$/;
+
+describe.concurrent('with --boot-screen', () => {
+  test('all consoles show how it goes on: a serial one by lines, a virtual terminal by one line that moves', async () => {
+    await using consoles = await MachineConsoles.open(['tty1', 'ttyS0', 'ttyS1'], 120);
+    const { wrapper } = consoles;
+    expect((await rdpull(pull(slow.url), { wrapper })).status).toBe(0);
+
+    for (const name of ['ttyS0', 'ttyS1']) {
+      const text = consoles.text(name);
+      expect(text).not.toContain('\x1b');
+      const [warning, pulling, ...rest] = lines(text);
+      expect(warning).toStartWith('rdpull: warning: verify=no over plain http');
+      expect(pulling).toBe(`rdpull: pulling ${slow.url}/image.raw (3.0 MiB)`);
+      expect(rest.pop()).toMatch(
+        /^rdpull: \S+\/image\.raw: 3\.0 MiB received, 3\.0 MiB written in .*, not verified$/,
+      );
+      expect(rest.length).toBe(2);
+      for (const line of rest) expect(line).toMatch(PROGRESS);
+      const [, begun = 0, first = 0, second = 0] = consoles.times(name);
+      expect(Math.min(first - begun, second - first)).toBeGreaterThan(SERIAL_PAUSE - 300);
+    }
+
+    const states = consoles.text('tty1').split('\r\x1b[K').slice(1, -1);
+    expect(states.length).toBeGreaterThan(5);
+    expect(states.length).toBeLessThanOrEqual(DURATION / 500 + 1);
+    for (const state of states) expect(state).toMatch(PROGRESS);
+    expect(lines(consoles.text('tty1')).at(-1)).toMatch(
+      /\r\x1b\[Krdpull: \S+: 3\.0 MiB received, .*, not verified$/,
+    );
+  });
+
+  test('a narrow virtual terminal gets no line that it would have to break', async () => {
+    await using consoles = await MachineConsoles.open(['tty1'], 40);
+    await rdpull(pull(slow.url), { wrapper: consoles.wrapper });
+    const states = consoles.text('tty1').split('\r\x1b[K').slice(1, -1);
+    expect(states.length).toBeGreaterThan(5);
+    for (const state of states) {
+      expect(state).toMatch(/^image\.raw: \d+ %|^\d+ %/);
+      expect(state.length).toBeLessThan(40);
+    }
+  });
+
+  test('a failure is three lines: what and why, what to try, and the command', async () => {
+    await using consoles = await MachineConsoles.open(['tty1', 'ttyS0']);
+    const args = pull('http://127.0.0.1:1');
+    expect((await rdpull(args, { wrapper: consoles.wrapper })).status).toBe(10);
+    for (const name of ['tty1', 'ttyS0']) {
+      expect(lines(consoles.text(name)).slice(-3)).toEqual([
+        'rdpull: error: http://127.0.0.1:1/image.raw: the connection was refused',
+        expect.stringMatching(/^try: /),
+        `retry: rdpull ${args.filter((word) => word !== '--boot-screen').join(' ')}`,
+      ]);
+    }
+  });
+
+  test('a console that nobody reads holds nothing up', async () => {
+    await using consoles = await MachineConsoles.open(['deafS0', 'ttyS0']);
+    // Each mirror that is left out is a warning: more of them than a terminal takes that nobody reads.
+    const mirrors = Array.from(
+      { length: 200 },
+      (_, index) => `--mirror=http://h${index}/{serial}/${'x'.repeat(250)}`,
+    );
+    const begun = performance.now();
+    const { status, stderr } = await rdpull(pull(quick.url, ...mirrors), { wrapper: consoles.wrapper });
+    expect(stderr.length).toBeGreaterThan(50_000);
+    expect(status).toBe(0);
+    expect(performance.now() - begun).toBeLessThan(10_000);
+    expect(lines(consoles.text('ttyS0')).at(-1)).toContain('3.0 MiB written');
+  });
+
+  test('a login in the URL is on no console', async () => {
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    await rdpull(pull('http://somebody:secret@127.0.0.1:1'), { wrapper: consoles.wrapper });
+    const text = consoles.text('ttyS0');
+    expect(text).toContain('  # with the login in the URL\r\n');
+    expect(text).not.toMatch(/secret|somebody/);
+  });
+
+  test('--quiet shows failures only', async () => {
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    await rdpull(pull(quick.url, '--quiet'), { wrapper: consoles.wrapper });
+    expect(consoles.text('ttyS0')).toBe('');
+    await rdpull(pull('http://127.0.0.1:1', '--quiet'), { wrapper: consoles.wrapper });
+    expect(lines(consoles.text('ttyS0'))).toHaveLength(3);
+  });
+
+  test('nobody at a terminal sees it twice', async () => {
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    const command = ['dist/rdpull', ...pull('http://127.0.0.1:1')].join(' ');
+    run([...consoles.wrapper, 'script', '-qc', `${process.cwd()}/${command} || true`, '/dev/null']);
+    expect(consoles.text('ttyS0')).toBe('');
+  });
+});
+
+describe('plymouth', () => {
+  /** A stand-in for its client, which writes down what it is called with: plymouthd draws on graphics that are not here. */
+  function client(directory: TemporaryDirectory, status = 0): string {
+    const file = directory.write(
+      'plymouth',
+      `#!/bin/sh\necho "$*" >> ${directory.file('calls')}\nexit ${status}\n`,
+    );
+    fs.chmodSync(file, 0o755);
+    return directory.path;
+  }
+
+  test('shows the same line, and nothing in the end', async () => {
+    using directory = new TemporaryDirectory();
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    const env = { PATH: `${client(directory)}:${process.env['PATH']}` };
+    expect((await rdpull(pull(slow.url), { wrapper: consoles.wrapper, env })).status).toBe(0);
+    const [ping, ...calls] = fs.readFileSync(directory.file('calls'), 'utf8').trimEnd().split('\n');
+    expect(ping).toBe('--ping');
+    const shown = calls.filter((call) => call.startsWith('display-message'));
+    expect(shown.length).toBeGreaterThanOrEqual(3);
+    expect(shown.length).toBeLessThanOrEqual(DURATION / 2000 + 1);
+    for (const call of shown) expect(call).toMatch(/^display-message --text=.*image\.raw: \d+ %/);
+    expect(calls.at(-1)).toBe(shown.at(-1)?.replace('display-message', 'hide-message'));
+  });
+
+  test('that does not run is not spoken to', async () => {
+    using directory = new TemporaryDirectory();
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    const env = { PATH: `${client(directory, 1)}:${process.env['PATH']}` };
+    expect((await rdpull(pull(quick.url), { wrapper: consoles.wrapper, env })).status).toBe(0);
+    expect(fs.readFileSync(directory.file('calls'), 'utf8')).toBe('--ping\n');
+  });
+});

@@ -1,0 +1,280 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { bootedMachine } from '../fixtures/booted-machine.ts';
+import { type RunOptions, rdpull } from '../fixtures/executable.ts';
+import { GpgHome } from '../fixtures/gpg.ts';
+import { run } from '../fixtures/run.ts';
+import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer } from '../fixtures/web-server.ts';
+
+const PAGE = fs.readFileSync(path.resolve(import.meta.dir, '../../src/commands/rdpull-json.7.md'), 'utf8');
+
+/** A line such as `**error.code** (string; always)`. */
+const FIELD = /^\*\*(\S+)\*\* \(([^;]+); (.+)\)$/gm;
+
+interface Field {
+  readonly name: string;
+  readonly type: string;
+  readonly isAlways: boolean;
+}
+
+/** The fields that a section of rdpull-json(7) lists. */
+function fieldsOf(title: string): readonly Field[] {
+  const section = PAGE.split(/^# /m).find((each) => each.startsWith(`${title}\n`)) ?? '';
+  return [...section.matchAll(FIELD)].map(([, name = '', type = '', present = '']) => ({
+    name,
+    type,
+    isAlways: present === 'always',
+  }));
+}
+
+const named = (fields: readonly Field[], change: (name: string) => string) =>
+  fields.map((field) => ({ ...field, name: change(field.name) }));
+
+const promised = () =>
+  fieldsOf('PULL: AN IMAGE WAS DOWNLOADED').filter(({ name }) => /^promised\./.test(name));
+const loop = () => named(fieldsOf('ATTACH'), (name) => `loop.${name}`);
+
+/** What each section promises, with what it takes from others. */
+const KINDS = {
+  FAILURE: () => fieldsOf('FAILURE'),
+  'PULL: AN IMAGE WAS DOWNLOADED': () => [...fieldsOf('PULL: AN IMAGE WAS DOWNLOADED'), ...loop()],
+  'PULL: AN IMAGE WAS KEPT': () => [...fieldsOf('PULL: AN IMAGE WAS KEPT'), ...loop()],
+  'PULL: THERE WAS NOTHING TO PULL': () => fieldsOf('PULL: THERE WAS NOTHING TO PULL'),
+  ATTACH: () => fieldsOf('ATTACH'),
+  DETACH: () => fieldsOf('DETACH'),
+  VERIFY: () => [...fieldsOf('VERIFY'), ...promised()],
+  ORIGIN: () => fieldsOf('ORIGIN'),
+  STATUS: () => fieldsOf('STATUS'),
+  CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
+} as const;
+type Kind = keyof typeof KINDS;
+const isKind = (name: string): name is Kind => name in KINDS;
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What the page calls the type of a value. */
+function typeOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) {
+    return value.length > 0 && value.every((each) => typeof each === 'string') ? 'array of strings' : 'array';
+  }
+  if (typeof value === 'number' && Number.isInteger(value)) return 'integer';
+  if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value)) return 'time';
+  return typeof value;
+}
+
+/** All objects in a document with their place (`''`, `loop.`, `partitions[].`), itself among them. */
+function objectsIn(
+  value: unknown,
+  place = '',
+): readonly { readonly place: string; readonly object: Readonly<Record<string, unknown>> }[] {
+  if (!isObject(value)) return [];
+  const inner = Object.entries(value).flatMap(([name, each]) =>
+    Array.isArray(each)
+      ? each.flatMap((element) => objectsIn(element, `${place}${name}[].`))
+      : objectsIn(each, `${place}${name}.`),
+  );
+  return [{ place, object: value }, ...inner];
+}
+
+/** The fields of each kind that have been seen. */
+const seen = new Map<Kind, Set<string>>();
+
+/** A document has all that the page promises, and nothing that it does not know. */
+function expectDocumented(kind: Kind, document: unknown): void {
+  const fields = KINDS[kind]();
+  const names = seen.get(kind) ?? new Set();
+  seen.set(kind, names);
+  for (const { place, object } of objectsIn(document)) {
+    const here = fields.filter(
+      ({ name }) => name.startsWith(place) && /^\w+$/.test(name.slice(place.length)),
+    );
+    const types = here.filter(({ name, isAlways }) => isAlways || name.slice(place.length) in object);
+    expect(
+      Object.fromEntries(Object.entries(object).map(([name, value]) => [place + name, typeOf(value)])),
+    ).toEqual(
+      Object.fromEntries(
+        types.map(({ name, type }) => [
+          name,
+          expect.stringMatching(new RegExp(`^(?:${type.replaceAll(' or ', '|')})$`)),
+        ]),
+      ),
+    );
+    for (const name of Object.keys(object)) names.add(place + name);
+  }
+}
+
+/** Runs a command with --json and compares what it prints. */
+async function printed(kind: Kind, args: readonly string[], options: RunOptions = {}): Promise<unknown> {
+  const { stdout, status } = await rdpull([...args, '--json', '--quiet'], options);
+  expect(stdout).toEndWith('}\n');
+  const document: unknown = JSON.parse(stdout);
+  expectDocumented(kind, document);
+  if (kind === 'FAILURE') expect(document).toMatchObject({ error: { exitStatus: status } });
+  else if (kind !== 'STATUS' && kind !== 'CHECK') expect(status).toBe(0);
+  return document;
+}
+
+const served = new TemporaryDirectory();
+const target = new TemporaryDirectory();
+const gpg = new GpgHome();
+let keyring: string;
+
+beforeAll(() => {
+  makeImage(served, 'bare.raw');
+  const disk = served.file('disk.raw');
+  run(['truncate', '-s', '24M', disk]);
+  run(['sgdisk', '-n', '1:0:+2M', '-t', '1:ef00', '-A', '1:set:63', disk]);
+  run(['sgdisk', '-n', '2:0:0', '-t', '2:8304', '-c', '2:root', disk]);
+  fs.mkdirSync(served.file('tree/usr/lib'), { recursive: true });
+  served.write('tree/usr/lib/os-release', 'ID=rdpull-test\n');
+  run(['tar', '-czf', 'tree.tar.gz', '-C', 'tree', '.'], { cwd: served.path });
+  run(['rm', '-r', served.file('tree')]);
+  const key = gpg.generateKey('Image Builder <builder@example.com>', { expires: '1y' });
+  served.write('SHA256SUMS.asc', gpg.sign(fs.readFileSync(writeChecksums(served)), { by: key }));
+  keyring = target.write('keys.pgp', gpg.exportKeys([key]));
+  fs.mkdirSync(target.file('mount'));
+});
+afterAll(() => {
+  gpg[Symbol.dispose]();
+  for (const each of [served, target]) each[Symbol.dispose]();
+});
+
+const pull = (name: string, ...args: string[]) => [
+  'pull',
+  `--image-root=${target.path}`,
+  ...args,
+  `file://${served.file(name)}`,
+];
+
+describe('what is printed is what rdpull-json(7) says', () => {
+  const LINK = ['--blockdev', '--root-link'] as const;
+
+  test('pull and pull --keep: a disk, verified by a signature, attached', async () => {
+    const link = `${LINK[1]}=${target.file('link')}`;
+    try {
+      await printed('PULL: AN IMAGE WAS DOWNLOADED', pull('disk.raw', `--keyring=${keyring}`, LINK[0], link));
+      await printed('PULL: AN IMAGE WAS KEPT', pull('disk.raw', '--verify=no', '--keep', LINK[0], link));
+    } finally {
+      await printed('DETACH', ['detach', target.file('disk.raw')]);
+    }
+  });
+
+  test('pull and pull --keep: a bare file system, verified by nothing, attached', async () => {
+    try {
+      await printed('PULL: AN IMAGE WAS DOWNLOADED', pull('bare.raw', '--verify=no', LINK[0]));
+      await printed('PULL: AN IMAGE WAS KEPT', pull('bare.raw', '--verify=no', '--keep', LINK[0]));
+    } finally {
+      await printed('DETACH', ['detach', target.file('bare.raw')]);
+    }
+  });
+
+  test('pull and pull --keep: a tree, verified by its digest, mounted', async () => {
+    const digest = run(['sha256sum', served.file('tree.tar.gz')])
+      .toString()
+      .slice(0, 64);
+    const args = pull('tree.tar.gz', `--verify=sha256:${digest}`, `--bind=${target.file('mount')}`);
+    try {
+      await printed('PULL: AN IMAGE WAS DOWNLOADED', args);
+      await printed('PULL: AN IMAGE WAS KEPT', [...args, '--keep']);
+    } finally {
+      run(['umount', '-R', target.file('mount')]);
+    }
+  });
+
+  test('pull: nothing', async () => {
+    await printed('PULL: THERE WAS NOTHING TO PULL', ['pull', 'raw,machine,bootorigin::'], {
+      wrapper: bootedMachine(undefined),
+    });
+  });
+
+  test.each(['disk.raw', 'bare.raw'])('attach and detach: %s', async (name) => {
+    await printed('ATTACH', ['attach', served.file(name)]);
+    await printed('DETACH', ['detach', served.file(name)]);
+  });
+
+  test('verify', async () => {
+    await printed('VERIFY', ['verify', `--keyring=${keyring}`, served.file('bare.raw')]);
+    await printed('VERIFY', ['verify', '--verify=checksum', served.file('bare.raw')]);
+  });
+
+  test('origin', async () => {
+    await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(undefined) });
+    const variables = { 'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f': 'http://192.0.2.7/image.efi' };
+    await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(variables) });
+  });
+
+  test('status: of images attached and mounted, failed, waiting, planned; of a record that is none', async () => {
+    const run = (name: string) => target.file(`run/${name}`);
+    fs.mkdirSync(run('systemd/generator'), { recursive: true });
+    fs.mkdirSync(run('mount'));
+    const inRun: RunOptions = {
+      wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${target.file('run')} /run; exec "$@"`, 'sh'],
+    };
+    const env = {
+      SYSTEMD_PROC_CMDLINE: 'rd.systemd.pull=raw,machine::http://h/a.raw',
+      SYSTEMD_IN_INITRD: '1',
+    };
+    await rdpull(['generate', run('systemd/generator')], { env });
+    const into = (name: string, ...args: string[]) => pull(name, `--image-root=${run('images')}`, ...args);
+    const link = `${LINK[1]}=${run('link')}`;
+    await rdpull(into('disk.raw', `--keyring=${keyring}`, LINK[0], link), inRun);
+    try {
+      await rdpull(['detach', run('images/disk.raw')]);
+      const { stdout } = await rdpull(into('bare.raw', '--verify=no', LINK[0]), inRun);
+      const device = stdout.split('\n').find((line) => line.startsWith('/dev/')) ?? '';
+      await rdpull(into('bare.raw', '--verify=no', '--local=other'), inRun);
+      await rdpull(into('missing.raw', '--verify=no'), inRun);
+      await rdpull(into('tree.tar.gz', '--verify=checksum', `--bind=${run('mount')}`), inRun);
+      await rdpull(['pull', '--local=skipped', 'raw,machine,bootorigin::'], {
+        wrapper: [...bootedMachine(undefined), ...(inRun.wrapper ?? [])],
+      });
+      fs.writeFileSync(run('rdpull/transfers/0.json'), 'garbage');
+      await printed('STATUS', ['status'], {
+        wrapper: [
+          ...(inRun.wrapper?.slice(0, 4) ?? []),
+          `mount --bind ${target.file('run')} /run; mount --bind /run/images/tree /run/mount; mount -o ro,noload ${device} /mnt; exec "$@"`,
+          'sh',
+        ],
+      });
+    } finally {
+      for (const name of ['disk.raw', 'bare.raw']) await rdpull(['detach', run(`images/${name}`)]);
+    }
+  });
+
+  test('check: a signed disk, and what is not there', async () => {
+    await using server = startWebServer(served.path);
+    const good = `raw,machine,blockdev:root:${server.url}/disk.raw`;
+    await printed('CHECK', ['check', `--keyring=${keyring}`, good]);
+    await printed('CHECK', ['check', `raw,machine,verify=no::${server.url}/missing.raw`]);
+  });
+
+  test.each([
+    ['pull', () => pull('missing.raw', '--verify=no')],
+    ['attach', () => ['attach', served.file('missing.raw')]],
+    ['detach', () => ['detach', served.file('bare.raw')]],
+    ['verify', () => ['verify', '--verify=checksum', served.file('missing.raw')]],
+    ['origin', () => ['origin', '{nonsense}']],
+    ['no such command', () => ['pul']],
+  ])('a failure: %s', async (_, args) => {
+    await printed('FAILURE', args());
+  });
+
+  // The last one, because it sums up the others.
+  test('no field that is promised was never printed', () => {
+    for (const kind of Object.keys(KINDS).filter(isKind)) {
+      const names = KINDS[kind]().map(({ name }) => name);
+      expect({ kind, fields: [...(seen.get(kind) ?? [])].sort() }).toEqual({ kind, fields: names.sort() });
+    }
+  });
+});
+
+test('every section of the page with fields is tried here', () => {
+  const sections = PAGE.split(/^# /m).filter((section) => section.search(FIELD) >= 0);
+  expect(sections.map((section) => section.split('\n')[0] ?? '').sort()).toEqual(Object.keys(KINDS).sort());
+});

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { COMPLETED_COMMANDS } from '../../scripts/completion-words.ts';
+import { RDPULL } from '../fixtures/executable.ts';
+import { run } from '../fixtures/run.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+const ROOT = path.resolve(import.meta.dir, '../..');
+const MAN = `${ROOT}/dist/man`;
+
+const sources = [...new Bun.Glob('**/*.[1-8].md').scanSync(`${ROOT}/src`)].sort();
+/** `rdpull.1` */
+const PAGES = sources.map((source) => path.basename(source, '.md'));
+
+beforeAll(() => {
+  fs.rmSync(MAN, { recursive: true, force: true });
+  run([`${ROOT}/scripts/man`]);
+});
+
+/** A page as text, without the effects of a terminal and without line breaks of its own. */
+function text(page: string): string {
+  const env = { PATH: process.env['PATH'], MANWIDTH: '2000', LC_ALL: 'C', MAN_KEEP_FORMATTING: '' };
+  return run(['man', '--local-file', `${MAN}/${page}`], { env })
+    .toString()
+    .replaceAll(/.\x08/g, '');
+}
+
+test('there is a page for the program, the generator and the expression', () => {
+  for (const page of ['rdpull.1', 'rdpull-generator.8', 'rdpull.pull.7']) expect(PAGES).toContain(page);
+  expect(fs.readdirSync(MAN).sort()).toEqual([...PAGES].sort());
+});
+
+describe.each(PAGES)('%s', (page) => {
+  test('is a manual page without a fault, for groff and for mandoc', () => {
+    const file = `${MAN}/${page}`;
+    const groff = Bun.spawnSync(['groff', '-man', '-Tascii', '-ww', file]);
+    expect(groff.stderr.toString()).toBe('');
+    const man = Bun.spawnSync(['man', '--warnings', '--encoding=UTF-8', '--local-file', file]);
+    expect(man.stderr.toString()).toBe('');
+    // The date stays empty, so that every build is the same.
+    const lint = Bun.spawnSync(['mandoc', '-T', 'lint', '-W', 'warning', file]).stdout.toString();
+    expect(lint.replace(/^.* missing date.*\n/m, '')).toBe('');
+  });
+
+  test('is found by its name', () => {
+    const name = page.replace(/\.\d$/, '');
+    expect(run(['lexgrog', `${MAN}/${page}`]).toString()).toContain(`"${name} - `);
+  });
+
+  test('leads only to pages that exist', () => {
+    for (const [, name = '', section = ''] of text(page).matchAll(/\b(rdpull[\w.-]*)\((\d)\)/g)) {
+      expect(PAGES).toContain(`${name}.${section}`);
+    }
+  });
+});
+
+test('rdpull(1) explains every option of every command', () => {
+  const page = text('rdpull.1');
+  for (const { name, options } of COMPLETED_COMMANDS) {
+    if (options.length === 0) continue;
+    expect(page).toContain(`   rdpull ${name} `);
+    for (const option of options) {
+      const spelling =
+        option.value === undefined ? `--${option.name}` : `--${option.name}=${option.value.name}`;
+      expect(page).toMatch(new RegExp(`^ +${spelling.replaceAll(/[|.]/g, '\\$&')}( |$)`, 'm'));
+    }
+  }
+});
+
+test('every environment variable that is read is in a page', () => {
+  const names = new Set(['http_proxy', 'https_proxy', 'all_proxy', 'no_proxy']);
+  for (const source of new Bun.Glob('**/*.ts').scanSync(`${ROOT}/src`)) {
+    const code = fs.readFileSync(`${ROOT}/src/${source}`, 'utf8');
+    for (const [, name = ''] of code.matchAll(/\b(?:process\.env|environment)(?:\.|\[')([A-Z_]+)\b/g)) {
+      names.add(name);
+    }
+    for (const [, taken = ''] of code.matchAll(/\{([^{};]*)\} = [^;]*\b(?:process\.env|environment)\b/g)) {
+      for (const [name] of taken.matchAll(/\b[A-Z][A-Z_]{3,}\b/g)) names.add(name);
+    }
+  }
+  for (const name of ['SYSTEMD_IN_INITRD', 'NO_COLOR', 'SSL_CERT_FILE', 'CREDENTIALS_DIRECTORY']) {
+    expect([...names]).toContain(name);
+  }
+  const pages = PAGES.map(text).join('\n');
+  for (const name of names) expect(pages).toMatch(new RegExp(`\\b${name}\\b`));
+});
+
+describe('the example of rdpull-generator(8)', () => {
+  const directory = new TemporaryDirectory();
+  afterAll(() => directory[Symbol.dispose]());
+
+  test('writes the units that the page names', () => {
+    const source = fs.readFileSync(`${ROOT}/src/generator/rdpull-generator.8.md`, 'utf8');
+    const [, example = ''] = /^# EXAMPLE[\s\S]*?\n\n((?: {4}.*\n)+)/m.exec(source) ?? [];
+    expect(example).toContain('rdpull generate');
+    run(['sh', '-ec', example.replaceAll('/tmp/units', directory.file('units'))], {
+      env: { PATH: `${path.dirname(RDPULL)}:${process.env['PATH']}` },
+    });
+    const written = run(['find', '.', '-type', 'f'], { cwd: directory.file('units') }).toString();
+    expect(written.trimEnd().split('\n').sort()).toEqual([
+      './imports-pre.target',
+      './imports.target',
+      './initrd-root-device.target.d/50-root-device.conf',
+      './rdpull@run-machines-root.raw.service',
+      './sysroot.mount',
+    ]);
+  });
+});
