@@ -57,3 +57,14 @@ export interface VerifiedJson {
 export type OriginJson =
   | { readonly url: string; readonly source: BootOriginSource; readonly images: readonly string[] }
   | { readonly url: null };
+
+/** The first line of `serve`; each of the others is a RequestJson. */
+export interface ServingJson {
+  readonly event: 'serving';
+  readonly directory: string;
+  readonly urls: readonly string[];
+  readonly ukis: readonly {
+    readonly url: string;
+    readonly images: readonly { readonly urls: readonly string[]; readonly pulled: string | null }[];
+  }[];
+}

@@ -14,11 +14,12 @@ import { commandHelp, overview } from './help.ts';
 import { connectJournal } from './journal.ts';
 import { origin } from './origin.ts';
 import { pull } from './pull.ts';
+import { serve } from './serve.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
 
 /** What a person can ask for. */
-export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin];
+export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin, serve];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
 export const GENERATE: CommandSummary = {

@@ -4,9 +4,11 @@ import path from 'node:path';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { type RunOptions, rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { RdpullServe } from '../fixtures/rdpull-serve.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { makeUki } from '../fixtures/uki.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
 
 const PAGE = fs.readFileSync(path.resolve(import.meta.dir, '../../src/commands/rdpull-json.7.md'), 'utf8');
@@ -48,6 +50,8 @@ const KINDS = {
   VERIFY: () => [...fieldsOf('VERIFY'), ...promised()],
   ORIGIN: () => fieldsOf('ORIGIN'),
   STATUS: () => fieldsOf('STATUS'),
+  'SERVE: THE FIRST LINE': () => fieldsOf('SERVE: THE FIRST LINE'),
+  'SERVE: A REQUEST': () => fieldsOf('SERVE: A REQUEST'),
   CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
 } as const;
 type Kind = keyof typeof KINDS;
@@ -245,6 +249,24 @@ describe('what is printed is what rdpull-json(7) says', () => {
     } finally {
       for (const name of ['disk.raw', 'bare.raw']) await rdpull(['detach', run(`images/${name}`)]);
     }
+  });
+
+  test('serve: a UKI with its image, and requests that are answered in part, and not', async () => {
+    const directory = target.file('serve');
+    fs.mkdirSync(directory);
+    makeUki(target, 'serve/image.efi', [['.cmdline', 'rd.systemd.pull=raw,machine,bootorigin::']]);
+    fs.copyFileSync(served.file('bare.raw'), `${directory}/image.raw`);
+    fs.symlinkSync('/etc/passwd', `${directory}/link`);
+    await using server = await RdpullServe.start(directory, ['--json', '--quiet']);
+    const url = server.url('image.raw');
+    for (const args of [['-r', '5-9', url], ['-A', '', url], [server.url('link')]]) {
+      run(['curl', '-s', '-o', '/dev/null', ...args]);
+    }
+    const { stdout } = await server.stop();
+    const [first = '', ...requests] = stdout.trimEnd().split('\n');
+    expectDocumented('SERVE: THE FIRST LINE', JSON.parse(first));
+    expect(requests).toHaveLength(3);
+    for (const line of requests) expectDocumented('SERVE: A REQUEST', JSON.parse(line));
   });
 
   test('check: a signed disk, and what is not there', async () => {

@@ -1,0 +1,177 @@
+import type { IncomingMessage } from 'node:http';
+import { printable } from '../console/printable.ts';
+import type { ProgressOutput } from '../console/progress.ts';
+import { percent } from '../console/progress-text.ts';
+import { duration, share, size } from '../console/quantity.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import type { BodyObserver } from './file-answer.ts';
+
+/** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
+const DRAW_INTERVAL = 250;
+const LINE_INTERVAL = 5000;
+
+/** Transfers that are drawn at one time; of the others there is the number. */
+const DRAWN_MAX = 8;
+
+/** Shorter answers are not worth a line about how far they are. Bytes. */
+const WORTH_WATCHING = 1024 * 1024;
+
+/** What became of one request. */
+export interface RequestJson {
+  readonly event: 'request';
+  readonly client: string;
+  readonly userAgent?: string;
+  readonly method: string;
+  readonly path: string;
+  readonly status: number;
+  /** The first byte of the file that was asked for, for a part of it. */
+  readonly start?: number;
+  /** Bytes of the body that were sent. */
+  readonly sent: number;
+  readonly milliseconds: number;
+  /** Why there was nothing to send, or not all of it was. */
+  readonly reason?: string;
+}
+
+/** One request, as it goes on. */
+export interface RequestWatch extends BodyObserver {
+  /** @param reason why it was not answered, or not to its end */
+  ended(status: number, reason: string | undefined): void;
+}
+
+/** Shows who fetches what. */
+export interface RequestLog extends Disposable {
+  began(request: IncomingMessage): RequestWatch;
+  warn(text: string): void;
+}
+
+interface Running {
+  readonly title: string;
+  readonly begun: number;
+  part: { readonly start: number; readonly end: number; readonly size: number } | undefined;
+  sent: number;
+}
+
+/** Where the lines go. */
+export interface LogOutput {
+  readonly progress: ProgressOutput;
+  info(text: string): void;
+  warn(text: string): void;
+  /** Takes what became of each request. */
+  request(json: RequestJson): void;
+}
+
+/**
+ * On a terminal the transfers that go on are drawn below the lines of those that have ended; elsewhere they get a line
+ * every few seconds.
+ */
+export function createRequestLog(output: LogOutput): RequestLog {
+  const running = new Set<Running>();
+  const { isTerminal, write, columns, line } = output.progress;
+  let drawn = 0;
+  const clear = () => {
+    if (drawn > 0) write(`\r\x1b[${drawn}A\x1b[J`);
+    drawn = 0;
+  };
+  const draw = () => {
+    clear();
+    const rows = worthWatching(running);
+    if (rows.length === 0) return;
+    const shown = rows.slice(0, DRAWN_MAX).map((each) => progressOf(each).slice(0, columns() - 1));
+    if (rows.length > DRAWN_MAX) shown.push(`and ${rows.length - DRAWN_MAX} more`);
+    write(shown.map((row) => `${row}\n`).join(''));
+    drawn = shown.length;
+  };
+  const tell = () => {
+    for (const each of worthWatching(running)) line(progressOf(each));
+  };
+  const timer = isTerminal ? setInterval(draw, DRAW_INTERVAL) : setInterval(tell, LINE_INTERVAL);
+  timer.unref();
+  return {
+    began(request) {
+      const client = clientOf(request);
+      const path = shownUrl(request.url ?? '');
+      const method = printable(request.method ?? '');
+      const agent = agentOf(request);
+      const title = `${client}  ${method} ${path}`;
+      const each: Running = { title, begun: performance.now(), part: undefined, sent: 0 };
+      running.add(each);
+      let hasEnded = false;
+      return {
+        began(part) {
+          each.part = part;
+        },
+        sent(bytes) {
+          each.sent = bytes;
+        },
+        ended(status, reason) {
+          if (hasEnded) return;
+          hasEnded = true;
+          running.delete(each);
+          const milliseconds = Math.round(performance.now() - each.begun);
+          clear();
+          output.info(summaryOf(each, status, reason, agent, milliseconds));
+          if (isTerminal) draw();
+          output.request({
+            event: 'request',
+            client,
+            ...(agent !== undefined && { userAgent: agent }),
+            ...{ method, path, status },
+            ...(status === 206 && each.part !== undefined && { start: each.part.start }),
+            sent: each.sent,
+            milliseconds,
+            ...(reason !== undefined && { reason }),
+          });
+        },
+      };
+    },
+    warn(text) {
+      clear();
+      output.warn(text);
+    },
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      clear();
+    },
+  };
+}
+
+function worthWatching(running: ReadonlySet<Running>): Running[] {
+  return [...running].filter(({ part }) => part !== undefined && part.end - part.start >= WORTH_WATCHING);
+}
+
+/** `192.0.2.7  GET /image.raw.xz  37 %, 58.2 of 158 MiB, 11.2 MiB/s` */
+function progressOf({ title, begun, part, sent }: Running): string {
+  if (part === undefined) return title;
+  const { start, size: whole } = part;
+  const rate = (sent * 1000) / Math.max(1, performance.now() - begun);
+  const from = start === 0 ? '' : `, from ${size(start)} on`;
+  return `${title}  ${percent(start + sent, whole)} %, ${share(start + sent, whole)}, ${size(rate)}/s${from}`;
+}
+
+function summaryOf(
+  { title, part, sent }: Running,
+  status: number,
+  reason: string | undefined,
+  agent: string | undefined,
+  milliseconds: number,
+): string {
+  const who = agent === undefined ? '' : ` (${agent})`;
+  const why = reason === undefined ? '' : `: ${reason}`;
+  if (part === undefined) return `${title}  ${status}${why}${who}`;
+  const from = part.start === 0 ? '' : ` from ${size(part.start)} on`;
+  const length = part.end - part.start;
+  const amount = sent === length ? size(sent) : `only ${share(sent, length)}`;
+  return `${title}  ${status}, ${amount}${from} in ${duration(milliseconds)}${why}${who}`;
+}
+
+/** The address, without the prefix that IPv4 has on a socket for both. */
+function clientOf({ socket }: IncomingMessage): string {
+  return (socket.remoteAddress ?? 'somebody who is gone').replace(/^::ffff:/, '');
+}
+
+/** The program and its version, which come first (RFC 9110, section 10.1.5). */
+function agentOf({ headers }: IncomingMessage): string | undefined {
+  const [first = ''] = (headers['user-agent'] ?? '').split(' ');
+  return first === '' ? undefined : printable(first).slice(0, 40);
+}

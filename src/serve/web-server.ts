@@ -1,0 +1,211 @@
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { isSystemError } from '../kernel/system-error.ts';
+import { type ChecksumLists, LIST, SIGNATURE } from './checksum-list.ts';
+import { directoryPage } from './directory-page.ts';
+import { fileAnswer, sendPart } from './file-answer.ts';
+import { mediaType } from './media-type.ts';
+import type { RequestLog, RequestWatch } from './request-log.ts';
+import { requestPath, urlPath } from './request-path.ts';
+import { disposable, type ServedDirectory } from './served-directory.ts';
+
+/** Connections at one time: a rack of machines, and no more than this process has descriptors for. */
+const CONNECTIONS_MAX = 512;
+
+/** How long a client may take for the head of a request, and keep an idle connection, in ms. */
+const HEAD_PATIENCE = 30_000;
+const IDLE_PATIENCE = 60_000;
+
+/** When a client is to ask again for a list whose digests are not ready, in seconds. */
+const RETRY_AFTER = 5;
+
+/** What is served, and who hears of it. */
+export interface Site {
+  readonly directory: ServedDirectory;
+  readonly lists: ChecksumLists;
+  readonly log: RequestLog;
+}
+
+/** A server that runs; disposing of it ends all connections. */
+export interface RunningServer extends AsyncDisposable {
+  readonly port: number;
+  /** The address that it was bound to, `::` for all. */
+  readonly address: string;
+}
+
+/**
+ * Serves a directory.
+ *
+ * @param address undefined: all addresses
+ * @param port 0: any that is free
+ * @throws RdpullError bad-option when it cannot listen there
+ */
+export async function startServer(
+  site: Site,
+  { address, port }: { readonly address: string | undefined; readonly port: number },
+): Promise<RunningServer> {
+  const server = http.createServer((request, response) => {
+    answer(site, request, response).catch((error: unknown) => {
+      site.log.warn(`a request failed: ${reasonOf(error)}`);
+      response.destroy();
+    });
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  server.headersTimeout = HEAD_PATIENCE;
+  server.requestTimeout = HEAD_PATIENCE;
+  server.keepAliveTimeout = IDLE_PATIENCE;
+  const bound = await listen(server, address, port);
+  return {
+    port: bound.port,
+    address: bound.address,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+async function listen(server: http.Server, address: string | undefined, port: number): Promise<AddressInfo> {
+  try {
+    return await listenOn(server, address ?? '::', port);
+  } catch (error) {
+    // A kernel without IPv6.
+    if (address === undefined && isSystemError(error, 'EAFNOSUPPORT', 'EADDRNOTAVAIL')) {
+      return await listen(server, '0.0.0.0', port);
+    }
+    throw notListening(address, port, error);
+  }
+}
+
+function listenOn(server: http.Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      const bound = server.address();
+      if (bound === null || typeof bound === 'string') reject(new Error('the server does not listen'));
+      else resolve(bound);
+    });
+  });
+}
+
+function notListening(address: string | undefined, port: number, error: unknown): RdpullError {
+  const where = `port ${port}${address === undefined ? '' : ` of ${address}`}`;
+  const [reason, hint] = isSystemError(error, 'EADDRINUSE')
+    ? ['somebody else listens there', 'choose another one: --port=0 takes any that is free']
+    : isSystemError(error, 'EACCES')
+      ? ['only root may, below 1024', 'choose another one: --port=8081']
+      : isSystemError(error, 'EADDRNOTAVAIL')
+        ? [
+            'it is no address of this machine',
+            'ip address shows those there are; without --address= it is all',
+          ]
+        : [reasonOf(error), 'check --port= and --address='];
+  return new RdpullError('bad-option', `rdpull cannot listen on ${where}: ${reason}`, hint, { cause: error });
+}
+
+async function answer(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const watch = site.log.began(request);
+  response.on('error', () => undefined);
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return sendText(response, watch, 405, 'only GET and HEAD are answered\n', { allow: 'GET, HEAD' });
+  }
+  const asked = requestPath(request.url ?? '');
+  if (asked === undefined) return notFound(response, watch);
+  const { names, isDirectory } = asked;
+  using found = disposable(site.directory.open(names));
+  if (found.kind === 'directory') {
+    if (!isDirectory) {
+      const location = `/${urlPath(names)}/`;
+      return sendText(response, watch, 301, 'it is a directory\n', { location });
+    }
+    const page = directoryPage(names, site.directory.list(names) ?? []);
+    return send(response, watch, 200, Buffer.from(page), 'text/html; charset=utf-8');
+  }
+  const name = names.at(-1) ?? '';
+  const isMade = name === LIST || name === SIGNATURE;
+  if (isMade && (await sendMade(site, request, response, watch, names))) return;
+  if (found.kind === 'refused') return notFound(response, watch, found.why);
+  if (found.kind === 'missing' || isDirectory) return notFound(response, watch);
+
+  const { status, headers, part } = fileAnswer(request, found, name);
+  response.writeHead(status, headers);
+  if (part === undefined || request.method === 'HEAD') {
+    response.end();
+    watch.ended(status, undefined);
+    return;
+  }
+  const broken = await sendPart(response, found, part, watch);
+  watch.ended(status, broken);
+}
+
+/**
+ * Sends a list of checksums, or its signature, that is made for what is served now. A list that somebody has put into the
+ * directory goes before; its signature then has to be there as well.
+ *
+ * @returns whether there was anything to send
+ */
+async function sendMade(
+  { directory, lists }: Site,
+  request: IncomingMessage,
+  response: ServerResponse,
+  watch: RequestWatch,
+  names: readonly string[],
+): Promise<boolean> {
+  const parent = names.slice(0, -1);
+  using own = disposable(directory.open([...parent, LIST]));
+  if (own.kind !== 'missing') return false;
+  const client = request.socket.remoteAddress ?? '';
+  const name = names.at(-1) ?? '';
+  const made = name === LIST ? await lists.list(parent, client) : await lists.signature(parent, client);
+  if (made === undefined) {
+    // A signature that lies there is of another list.
+    notFound(response, watch);
+  } else if ('kind' in made) {
+    const text = 'the digests are not ready yet\n';
+    sendText(response, watch, 503, text, { 'retry-after': String(RETRY_AFTER) });
+  } else {
+    const body = 'text' in made ? Buffer.from(made.text) : Buffer.from(made.bytes);
+    send(response, watch, 200, body, mediaType(name), { 'cache-control': 'no-cache' });
+  }
+  return true;
+}
+
+function notFound(response: ServerResponse, watch: RequestWatch, why?: string): void {
+  sendText(response, watch, 404, 'there is no such file\n', {}, why);
+}
+
+function sendText(
+  response: ServerResponse,
+  watch: RequestWatch,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>>,
+  why?: string,
+): void {
+  send(response, watch, status, Buffer.from(text), 'text/plain; charset=utf-8', headers, why);
+}
+
+function send(
+  response: ServerResponse,
+  watch: RequestWatch,
+  status: number,
+  body: Buffer,
+  type: string,
+  headers: Readonly<Record<string, string>> = {},
+  why?: string,
+): void {
+  response.writeHead(status, {
+    ...headers,
+    'content-type': type,
+    'content-length': body.length,
+    'x-content-type-options': 'nosniff',
+  });
+  const isHead = response.req.method === 'HEAD';
+  if (!isHead) watch.began({ start: 0, end: body.length, size: body.length });
+  response.end(isHead ? undefined : body);
+  if (!isHead) watch.sent(body.length);
+  watch.ended(status, why);
+}
