@@ -13,20 +13,25 @@ export interface UkiParts {
 }
 
 /** Makes `image.efi`, and serves it with what is to be served. */
-export async function serveUki(
+export async function serveUki(lab: Lab, commandLine: string, parts: UkiParts = {}): Promise<ImageServer> {
+  await publishUki(lab, commandLine, parts);
+  return await lab.serve();
+}
+
+/** Makes `image.efi`, and puts it beside what is to be served. */
+export async function publishUki(
   lab: Lab,
   commandLine: string,
   { agent = 'rdpull', stub = 'forky' }: UkiParts = {},
-): Promise<ImageServer> {
+): Promise<void> {
   const uki = lab.file('image.efi');
   const initrd = await lab.initrd('forky', {}, agent);
   await makeUki({ initrd, commandLine: `${CONSOLE} ${commandLine}`, stub }, uki);
   lab.publish(uki);
-  return await lab.serve();
 }
 
 /** Switches on a machine whose DHCP server tells the firmware the URL of the UKI. */
-export function httpBoot(lab: Lab, server: ImageServer): Guest {
+export function httpBoot(lab: Lab, server: Pick<ImageServer, 'url'>): Guest {
   const variables = lab.file('variables.fd');
   copyVariables(variables);
   return lab.start({

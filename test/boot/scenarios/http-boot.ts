@@ -1,4 +1,5 @@
-import { httpBoot, serveUki } from '../http-boot.ts';
+import { RdpullServe } from '../../fixtures/rdpull-serve.ts';
+import { httpBoot, publishUki, serveUki } from '../http-boot.ts';
 import { makeDisk, makeTarball, pack } from '../image.ts';
 import { expectBooted, expectConsole } from '../lab.ts';
 import { addSetuidProgram, MARK, makeRootTree } from '../root-tree.ts';
@@ -40,6 +41,22 @@ export const scenarios: readonly Scenario[] = [
       lab.notes.push(whereTheTimeGoes(guest, server));
       expectConsole(guest, new RegExp(`${MARK} root .* /machines/bootorigin / `));
       expectConsole(guest, new RegExp(`${MARK} user root`));
+    },
+  },
+  {
+    name: 'http-boot-rdpull-serve',
+    title: 'UEFI HTTP boot from rdpull serve, by the checksums that it makes',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
+      await pack(`${lab.served}/image.raw`, 'xz');
+      await publishUki(lab, 'rd.systemd.pull=raw,machine,verify=checksum,bootorigin::');
+      await using server = await RdpullServe.start(lab.served);
+      const guest = httpBoot(lab, { url: (name) => `http://10.0.2.2:${server.port}/${name}` });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, /rdpull: .* verified by http:\/\/10\.0\.2\.2:\d+\/SHA256SUMS/);
+      const { stdout, stderr } = await server.stop();
+      lab.notes.push(`what rdpull serve said:\n${stdout}${stderr}`);
     },
   },
 ];
