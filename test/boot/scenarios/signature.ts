@@ -3,7 +3,6 @@ import { GpgHome } from '../../fixtures/gpg.ts';
 import { directBoot } from '../direct-boot.ts';
 import type { Guest } from '../guest.ts';
 import { makeDisk, pack } from '../image.ts';
-import type { ImageServer } from '../image-server.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -55,7 +54,7 @@ export const scenarios: readonly Scenario[] = [
     title: 'verify=signature: an image that a key in the initrd has signed boots',
     async run(lab) {
       using site = await signedSite(lab);
-      const { guest } = await boot(lab, site);
+      const guest = await boot(lab, site);
       await expectBooted(lab, guest, site.tree);
       expectConsole(guest, /rdpull: .* written in .*sign/);
     },
@@ -67,14 +66,14 @@ export const scenarios: readonly Scenario[] = [
         using site = await signedSite(lab);
         fs.cpSync(lab.served, lab.file('honest'), { recursive: true });
         await spoil(lab.served, site.gpg);
-        const { guest, server } = await boot(lab, site);
+        const guest = await boot(lab, site);
         await guest.waitFor(
           /Entering emergency mode|You are in emergency mode/,
           /rdpull-lab: booted|Kernel panic/,
         );
         expectConsole(guest, said);
         lab.report(guest);
-        await pullInEmergency(lab, guest, server, site.tree);
+        await pullInEmergency(lab, guest, site.tree);
       },
     }),
   ),
@@ -100,20 +99,17 @@ async function signedSite(lab: Lab): Promise<Site> {
   return { tree, gpg, keyring: gpg.exportKeys([key]), [Symbol.dispose]: () => gpg[Symbol.dispose]() };
 }
 
-async function boot(lab: Lab, { keyring }: Site): Promise<{ guest: Guest; server: ImageServer }> {
+async function boot(lab: Lab, { keyring }: Site): Promise<Guest> {
   const server = await lab.serve();
-  const guest = await directBoot(lab, {
+  return await directBoot(lab, {
     files: { 'etc/systemd/import-pubring.pgp': { content: keyring } },
     // So that nobody has to know a password in the emergency shell.
-    commandLine: `rd.systemd.pull=${expression(server)} SYSTEMD_SULOGIN_FORCE=1`,
+    commandLine: `rd.systemd.pull=raw,machine,blockdev:root:${server.url('root.raw.xz')} SYSTEMD_SULOGIN_FORCE=1`,
   });
-  return { guest, server };
 }
 
-const expression = (server: ImageServer) => `raw,machine,blockdev:root:${server.url('root.raw.xz')}`;
-
-/** The server has what it should have again; the expression from the command line is pasted, and the boot goes on. */
-async function pullInEmergency(lab: Lab, guest: Guest, server: ImageServer, tree: RootTree): Promise<void> {
+/** The server has what it should have again; the command that the console has shown is pasted, and the boot goes on. */
+async function pullInEmergency(lab: Lab, guest: Guest, tree: RootTree): Promise<void> {
   fs.rmSync(lab.served, { recursive: true });
   fs.renameSync(lab.file('honest'), lab.served);
   const patient = /Kernel panic/;
@@ -128,7 +124,12 @@ async function pullInEmergency(lab: Lab, guest: Guest, server: ImageServer, tree
     guest.type('echo shell-is""-there');
     await Bun.sleep(3000);
   }
-  await shell(`rdpull pull ${expression(server)}`, 'pulled-by-hand');
+  // It has the exit status of what has failed.
+  await shell('! rdpull status', 'status-was-shown');
+  expectConsole(guest, /^failed +\/run\/machines\/root\.raw$/m);
+  expectConsole(guest, /^ +verified +no; asked for: verify=signature$/m);
+  const [, retry = ''] = /^retry: (rdpull pull .*)$/m.exec(guest.text) ?? [];
+  await shell(retry, 'pulled-by-hand');
   expectConsole(guest, /^\/dev\/loop0p1 /m);
   await shell('mount -o ro /dev/loop0p1 /sysroot', 'mounted-by-hand');
   guest.type('systemctl --no-block switch-root /sysroot');
