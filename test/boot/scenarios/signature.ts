@@ -128,6 +128,8 @@ async function pullInEmergency(lab: Lab, guest: Guest, tree: RootTree): Promise<
   await shell('! rdpull status', 'status-was-shown');
   expectConsole(guest, /^failed +\/run\/machines\/root\.raw$/m);
   expectConsole(guest, /^ +verified +no; asked for: verify=signature$/m);
+  await shell("journalctl -o verbose -u 'rdpull@*' | grep RDPULL_ERROR=", 'journal-was-read');
+  expectConsole(guest, /^ +RDPULL_ERROR=[a-z]+-[a-z-]+$/m);
   const [, retry = ''] = /^retry: (rdpull pull .*)$/m.exec(guest.text) ?? [];
   await shell(retry, 'pulled-by-hand');
   expectConsole(guest, /^\/dev\/loop0p1 /m);
