@@ -72,7 +72,7 @@ async function makeImage(lab: Lab, gpg: GpgHome, key: string): Promise<void> {
   for (let at = 0; at < CONTENT; at += 65536) crypto.getRandomValues(random.subarray(at, at + 65536));
   write('usr/lib/content', random);
   write('usr/sbin/init', INIT);
-  write('etc/issue', '\nthe root image of the rdpull lab, \\n \\l\n\n');
+
   for (const applet of ['getty', 'hostname', 'login'])
     fs.symlinkSync('busybox', path.join(tree.directory, 'usr/bin', applet));
   await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);

@@ -55,9 +55,9 @@ const SCROLLBACK = 10_000;
 function look(buffer: IBuffer, frame: number, tape: RowState[][]): void {
   for (let index = 0; index < buffer.length; index++) {
     const runs = runsOf(buffer, index);
-    tape[index] ??= [];
-    const last = tape[index].at(-1)?.runs ?? [];
-    if (!Bun.deepEquals(last, runs)) tape[index].push({ frame, runs });
+    const states = tape[index] ?? [];
+    tape[index] = states;
+    if (!Bun.deepEquals(states.at(-1)?.runs ?? [], runs)) states.push({ frame, runs });
   }
 }
 

@@ -9,7 +9,7 @@ const HELD = 5;
 const FRAMES = 6;
 
 /** How many rows are seen. */
-const ROWS = 34;
+const ROWS = 37;
 
 /** In pixels: a cell, the window around them, and the height of its title. */
 const CELL = { width: 8, height: 18 };
@@ -64,8 +64,8 @@ export async function drawBoot(recording: Recording): Promise<string> {
   const last = scroll(used.length);
   const speed = Math.round(seconds / PLAYED);
   const title = `serial console, ${speed} times as fast as it was (software emulation, no KVM)`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<title>A machine boots over HTTP, and rdpull pulls its root image</title>
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="title">
+<title id="title">A machine boots over HTTP, and rdpull pulls its root image</title>
 <style>
 text{font:13px ${FONT};fill:#c9d1d9}
 .b{font-weight:bold}
@@ -78,14 +78,15 @@ ${animations.style()}
 <rect x=".5" y=".5" width="${width - 1}" height="${height - 1}" rx="8" fill="#0d1117" stroke="#6e7681"/>
 <circle cx="18" cy="17" r="5" fill="#ff7b72"/><circle cx="36" cy="17" r="5" fill="#e3b341"/><circle cx="54" cy="17" r="5" fill="#56d364"/>
 <text x="76" y="21.5" class="note">${escaped(title)}</text>
-<svg y="${TITLE}" width="${width}" height="${ROWS * CELL.height}">
-<g transform="translate(${MARGIN} 0)">
+<clipPath id="screen"><rect y="${TITLE}" width="${width}" height="${ROWS * CELL.height}"/></clipPath>
+<g clip-path="url(#screen)">
+<g transform="translate(${MARGIN} ${TITLE})">
 <g${tape} transform="translate(0 ${last})">
 ${lines}
 <rect${cover} transform="translate(0 ${used.length * CELL.height})" x="-4" width="${width - 2 * MARGIN + 8}" height="${ROWS * CELL.height}" fill="#0d1117"/>
 </g>
 </g>
-</svg>
+</g>
 </svg>
 `;
 }
