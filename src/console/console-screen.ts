@@ -10,6 +10,12 @@ const KEPT = 8192;
 
 const CLEAR_LINE = '\r\x1b[K';
 
+/**
+ * Ends lines that stay. systemd erases the line above its cursor ("\eM\r\e[K") before it says anything, as long as it
+ * shows which jobs run: that must not be one of these (src/core/show-status.c, ANSI_REVERSE_LINEFEED).
+ */
+const SACRIFICE = '\r\n';
+
 /** A device that text is written to. */
 export interface ConsoleOutput extends Disposable {
   readonly columns: number | undefined;
@@ -53,14 +59,14 @@ export class ConsoleScreen implements Disposable {
     // The next one will say more than this one.
     if (this.#kept.length > 0) return;
     const shown = text((this.#output?.columns ?? USUAL_COLUMNS) - 1, this.#isVirtualTerminal);
-    this.#write(this.#isVirtualTerminal ? `${CLEAR_LINE}${shown}` : `${shown}\r\n`);
+    this.#write(this.#isVirtualTerminal ? `${CLEAR_LINE}${shown}` : `${shown}\r\n${SACRIFICE}`);
     this.#isDrawn = this.#isVirtualTerminal;
   }
 
   /** Writes lines that stay. */
   print(lines: readonly string[]): void {
     this.clear();
-    this.#write(lines.map((line) => `${line}\r\n`).join(''));
+    this.#write(`${lines.map((line) => `${line}\r\n`).join('')}${SACRIFICE}`);
     this.#shownAt = this.#now();
   }
 

@@ -15,7 +15,7 @@ export interface Machine {
   readonly limit?: number;
 }
 
-/** A line on the serial console, and when it was complete: in seconds since the machine was switched on. */
+/** A line on the serial console or a piece of one, and when it was complete: in seconds since the machine was switched on. */
 export interface ConsoleLine {
   readonly seconds: number;
   readonly text: string;
@@ -36,6 +36,8 @@ export class BootFailure extends Error {
 /** A QEMU process, and its serial console. It is killed at the end of the block that has started it. */
 export class Guest implements AsyncDisposable {
   readonly lines: ConsoleLine[] = [];
+  /** All that came, as it came: pieces of lines, with escape sequences. */
+  readonly pieces: ConsoleLine[] = [];
   /** When it was switched on: performance.now(), ms. */
   readonly begun = performance.now();
   readonly #process: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
@@ -141,6 +143,7 @@ export class Guest implements AsyncDisposable {
   }
 
   #take(chunk: string): void {
+    this.pieces.push({ seconds: this.seconds(), text: chunk });
     const pieces = (this.#partial + chunk).split('\n');
     this.#partial = pieces.pop() ?? '';
     for (const piece of pieces) this.#add(piece);

@@ -13,6 +13,8 @@ export interface ServerOptions {
   readonly port?: number;
   /** By the name of the file. */
   readonly faults?: Readonly<Record<string, Fault>>;
+  /** How fast a file is sent at most, in bytes per second, by its name. */
+  readonly rates?: Readonly<Record<string, number>>;
 }
 
 /** One request. Times are those of performance.now(), ms. */
@@ -120,12 +122,16 @@ export class ImageServer implements AsyncDisposable {
     response: http.ServerResponse,
   ): void {
     const stream = fs.createReadStream(file, { start, end: (dropAt ?? end) - 1 });
+    const rate = this.options.rates?.[entry.name];
+    const { begun } = entry;
     stream.on('data', (chunk) => {
       entry.bytes += chunk.length;
-      if (!response.write(chunk)) {
-        stream.pause();
-        response.once('drain', () => stream.resume());
-      }
+      const due = rate === undefined ? 0 : begun + (entry.bytes / rate) * 1000 - performance.now();
+      const isTaken = response.write(chunk);
+      if (isTaken && due <= 0) return;
+      stream.pause();
+      if (due > 0) setTimeout(() => stream.resume(), due);
+      else response.once('drain', () => stream.resume());
     });
     stream.on('end', () => {
       entry.ended = performance.now();

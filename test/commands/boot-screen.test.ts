@@ -32,8 +32,8 @@ const pull = (url: string, ...args: string[]) => [
   `${url}/image.raw`,
 ];
 
-/** The lines of a console, as they came. */
-const lines = (text: string) => text.split('\r\n').slice(0, -1);
+/** The lines of a console, as they came, without the empty ones. */
+const lines = (text: string) => text.split('\r\n').filter((line) => line !== '');
 
 const PROGRESS =
   /^rdpull: image\.raw: \d+ %, [\d.]+ (?:KiB )?of 3\.0 MiB, [\d.]+ [KM]iB\/s, [^,]+ left, 127\.0\.0\.1:\d+$/;
@@ -90,6 +90,20 @@ describe.concurrent('with --boot-screen', () => {
         `retry: rdpull ${args.filter((word) => word !== '--boot-screen').join(' ')}`,
       ]);
     }
+  });
+
+  test('systemd, which erases the line above its cursor, erases none of them', async () => {
+    await using consoles = await MachineConsoles.open(['tty1', 'ttyS0']);
+    /** What is written last is read a little later. */
+    const expectEnd = async (name: string, end: RegExp) => {
+      const until = performance.now() + 10_000;
+      while (!end.test(consoles.text(name)) && performance.now() < until) await Bun.sleep(20);
+      expect(consoles.text(name)).toMatch(end);
+    };
+    await rdpull(pull(quick.url), { wrapper: consoles.wrapper });
+    for (const name of ['tty1', 'ttyS0']) await expectEnd(name, /not verified\r\n\r\n$/);
+    await rdpull(pull('http://127.0.0.1:1'), { wrapper: consoles.wrapper });
+    for (const name of ['tty1', 'ttyS0']) await expectEnd(name, /\r\nretry: .*\r\n\r\n$/);
   });
 
   test('a console that nobody reads holds nothing up', async () => {
