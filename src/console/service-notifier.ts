@@ -1,5 +1,5 @@
 import { printable } from './printable.ts';
-import { type ProgressSubject, percent, progressLine } from './progress-text.ts';
+import { type ProgressSubject, percent, statusLine } from './progress-text.ts';
 import { createRateMeter } from './transfer-rate.ts';
 
 /** Messages about progress are at least this far apart, in ms. */
@@ -56,7 +56,7 @@ export function createServiceNotifier(
       sentReceived = received;
       const { total } = subject;
       const lines = [
-        status(progressLine({ ...subject, received, decoded, rate: rateAt(at, received) })),
+        status(statusLine({ ...subject, received, decoded, rate: rateAt(at, received) })),
         ...(total === undefined ? [] : [`X_IMPORT_PROGRESS=${percent(received, total)}%`]),
         extension(0),
       ];

@@ -79,7 +79,7 @@ describe('the service manager', () => {
       for (const message of progress) {
         expect(message.split('\n')).toEqual([
           expect.stringMatching(
-            /^STATUS=image\.raw: \d+ %, [\d.]+ ([KM]iB )?of 8\.0 MiB, .*\/s, .* left, 127\.0\.0\.1:\d+$/,
+            /^STATUS=image\.raw: 127\.0\.0\.1:\d+, [\d.]+ ([KM]iB )?of 8\.0 MiB, .*\/s, \d+ %, .* left$/,
           ),
           expect.stringMatching(/^X_IMPORT_PROGRESS=\d+%$/),
           MORE_TIME,

@@ -4,6 +4,7 @@ import {
   progressBar,
   progressLine,
   screenLine,
+  statusLine,
 } from '../../src/console/progress-text.ts';
 
 const MIB = 1024 * 1024;
@@ -47,6 +48,15 @@ describe('a line', () => {
   test('never says more than 100 %', () => {
     expect(progressLine({ ...HALF, received: 200 * MIB })).toContain('100 %');
   });
+});
+
+test('for systemd, which cuts out the middle, ends with what matters most', () => {
+  expect(statusLine(HALF)).toBe(
+    'image.raw: 192.168.100.1:8081, 79.0 of 158 MiB, 11.2 MiB/s, 50 %, 7.1 s left',
+  );
+  expect(statusLine({ ...HALF, total: undefined })).toBe(
+    'image.raw: 192.168.100.1:8081, 79.0 MiB, 11.2 MiB/s',
+  );
 });
 
 describe('on a console that many write to', () => {

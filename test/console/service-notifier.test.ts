@@ -35,12 +35,12 @@ describe('while bytes arrive', () => {
     expect(sent).toEqual([
       'STATUS=image.raw: the server answers',
       ...[
-        '10 %, 10.0 of 100 MiB, 10.0 MiB/s, 9.0 s',
-        '20 %, 20.0 of 100 MiB, 10.0 MiB/s, 8.0 s',
-        '30 %, 30.0 of 100 MiB, 10.0 MiB/s, 7.0 s',
+        ['10.0 of 100 MiB', '10', '9.0 s'],
+        ['20.0 of 100 MiB', '20', '8.0 s'],
+        ['30.0 of 100 MiB', '30', '7.0 s'],
       ].map(
-        (line) =>
-          `STATUS=image.raw: ${line} left, h:8081\nX_IMPORT_PROGRESS=${line.slice(0, 2)}%\nEXTEND_TIMEOUT_USEC=360000000`,
+        ([amount, percent, left]) =>
+          `STATUS=image.raw: h:8081, ${amount}, 10.0 MiB/s, ${percent} %, ${left} left\nX_IMPORT_PROGRESS=${percent}%\nEXTEND_TIMEOUT_USEC=360000000`,
       ),
     ]);
   });
@@ -50,7 +50,7 @@ describe('while bytes arrive', () => {
     service.started(subject('image.raw', undefined));
     clock.now = 2000;
     service.progress(MIB, 0);
-    expect(sent.at(-1)).toBe('STATUS=image.raw: 1.0 MiB, 512 KiB/s, h:8081\nEXTEND_TIMEOUT_USEC=360000000');
+    expect(sent.at(-1)).toBe('STATUS=image.raw: h:8081, 1.0 MiB, 512 KiB/s\nEXTEND_TIMEOUT_USEC=360000000');
   });
 });
 
@@ -80,7 +80,7 @@ test('a second transfer starts from nothing', () => {
   service.started(subject('two', 1000));
   clock.now = 2000;
   service.progress(100, 0);
-  expect(sent.at(-1)).toContain('two: 10 %, 100 of 1000 B, 100 B/s');
+  expect(sent.at(-1)).toContain('two: h:8081, 100 of 1000 B, 100 B/s, 10 %');
 });
 
 describe('the last message', () => {
