@@ -45,8 +45,11 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
   });
   const options = new DataView(new ArrayBuffer(LZMA_MT.size));
   options.setUint32(LZMA_MT.flags, LZMA_TELL_UNSUPPORTED_CHECK, true);
-  options.setUint32(LZMA_MT.threads, os.availableParallelism(), true);
-  options.setBigUint64(LZMA_MT.memlimit_threading, BigInt(threadingMemory), true);
+  const threads = os.availableParallelism();
+  options.setUint32(LZMA_MT.threads, threads, true);
+  // With one processor a thread for the blocks only adds copies and switches; liblzma starts none without memory for it.
+  const besides = threads > 1 ? threadingMemory : 0;
+  options.setBigUint64(LZMA_MT.memlimit_threading, BigInt(besides), true);
   options.setBigUint64(LZMA_MT.memlimit_stop, BigInt(STOP_BYTES), true);
   const stream = new DataView(new ArrayBuffer(LZMA_STREAM.size));
 
