@@ -16,7 +16,7 @@ import { statFile } from './image-file.ts';
 import { notRoot, withLoopControl } from './loop-control.ts';
 import { findLoopMount } from './loop-mounts.ts';
 import { findLoopDevices } from './loop-search.ts';
-import { loopBackingFile, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
+import { isLoopAutoclear, type LoopBinding, loopBinding, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
 
 export interface DetachedLoopDevice {
   /** `/dev/loop3` */
@@ -62,17 +62,17 @@ async function detach(
 ): Promise<DetachedLoopDevice> {
   const number = loopNumberOf(fileOrDevice);
   const device = loopDevicePath(number);
-  const backingFile = loopBackingFile(number);
-  if (backingFile === undefined) throw notAttached(`nothing is attached to ${device}`);
+  const binding = loopBinding(number);
+  if (binding === undefined) throw notAttached(`nothing is attached to ${device}`);
 
   const deadline = performance.now() + patience;
-  while (!(await withLoopControl(() => unbind(number, backingFile), signal))) {
+  while (!(await withLoopControl(() => unbind(number, binding), signal))) {
     // No use waiting for an unmount. Anything else may be udev, or a program about to end.
     if (findLoopMount(number) !== undefined || performance.now() >= deadline) throw inUse(number);
     await sleep(Math.random() * PAUSE_MAX);
     signal?.throwIfAborted();
   }
-  while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, backingFile), signal))) {
+  while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, binding), signal))) {
     if (performance.now() >= deadline) {
       throw new RdpullError(
         'target-busy',
@@ -83,7 +83,7 @@ async function detach(
     await sleep(Math.random() * PAUSE_MAX);
     signal?.throwIfAborted();
   }
-  return { device, backingFile };
+  return { device, backingFile: binding.backingFile };
 }
 
 function loopNumberOf(fileOrDevice: string): number {
@@ -107,7 +107,7 @@ function loopNumberOf(fileOrDevice: string): number {
 }
 
 /** `false` when somebody else claims the device; then nothing was changed. */
-function unbind(number: number, backingFile: string): boolean {
+function unbind(number: number, binding: LoopBinding): boolean {
   const device = loopDevicePath(number);
   let fd: number;
   try {
@@ -120,8 +120,8 @@ function unbind(number: number, backingFile: string): boolean {
   }
   try {
     if (!tryLockFile(fd)) return false;
-    if (loopBackingFile(number) !== backingFile)
-      throw notAttached(`${backingFile} is not attached to ${device} any more`);
+    if (!isBoundAs(number, binding))
+      throw notAttached(`${binding.backingFile} is not attached to ${device} any more`);
     // From here on a crash leaves the rest to the kernel.
     const status = loopGetStatus(fd);
     loopSetStatus(fd, { ...status, flags: status.flags | LO_FLAGS_AUTOCLEAR });
@@ -143,16 +143,22 @@ function deletePartition(fd: number, number: number): void {
 }
 
 /** `false` while the file is still bound. Otherwise removes the free device, as a courtesy: it may be in use again. */
-function removeUnbound(controlFd: number, number: number, backingFile: string): boolean {
-  const bound = loopBackingFile(number);
-  if (bound === backingFile) return false;
-  if (bound !== undefined) return true;
+function removeUnbound(controlFd: number, number: number, binding: LoopBinding): boolean {
+  // Others may have the device by now, and even for the same file. Theirs stays, so it is not cleared by itself.
+  if (isBoundAs(number, binding) && isLoopAutoclear(number)) return false;
   try {
     loopControlRemove(controlFd, number);
   } catch (error) {
     if (!isSystemError(error, 'EBUSY', 'ENODEV', 'ENXIO')) throw error;
   }
   return true;
+}
+
+function isBoundAs(number: number, binding: LoopBinding): boolean {
+  const now = loopBinding(number);
+  if (now?.sequence === undefined) return now?.backingFile === binding.backingFile;
+  // Not the file's name: that changes when the file is removed.
+  return now.sequence === binding.sequence;
 }
 
 function notAttached(message: string): RdpullError {

@@ -34,6 +34,26 @@ export function loopBackingFile(number: number): string | undefined {
   return readAttribute(`${directory(number)}/loop/backing_file`);
 }
 
+/** What a device is bound to, told apart from a later binding of the same file. */
+export interface LoopBinding {
+  /** As {@link loopBackingFile}. */
+  readonly backingFile: string;
+  /** The kernel's count of bindings, of all devices (`diskseq`); undefined before Linux 5.15. */
+  readonly sequence: string | undefined;
+}
+
+/** `undefined` when nothing is bound to the device. */
+export function loopBinding(number: number): LoopBinding | undefined {
+  const backingFile = loopBackingFile(number);
+  if (backingFile === undefined) return undefined;
+  return { backingFile, sequence: readAttribute(`${directory(number)}/diskseq`) };
+}
+
+/** Whether the kernel is to unbind the device when the last program closes it. */
+export function isLoopAutoclear(number: number): boolean {
+  return readAttribute(`${directory(number)}/loop/autoclear`) === '1';
+}
+
 /** MAJOR:MINOR of the whole device. */
 export function loopDeviceNumber(number: number): string | undefined {
   return readAttribute(`${directory(number)}/dev`);

@@ -105,6 +105,21 @@ describe('detaches', () => {
     expect((await detached).device).toBe(device);
   });
 
+  test.each([
+    ['losetup', (device: string) => scratch.run('losetup', device, image)],
+    ['mount', () => scratch.run('mount', '-o', 'ro,loop,offset=4M', image, mnt)],
+  ])('a device that %s gives the same file again as soon as it is free', async (_, attachAgain) => {
+    const device = await attach();
+    const reader = fs.openSync(device, 'r');
+    const detached = detachLoopDevice(device);
+    while (sysfs(`${path.basename(device)}/loop/autoclear`) !== '1') await Bun.sleep(1);
+    fs.closeSync(reader);
+    attachAgain(device);
+    expect(attachedTo(scratch.directory)).toEqual([device]);
+    expect((await detached).device).toBe(device);
+    expect(attachedTo(scratch.directory)).toEqual([device]);
+  });
+
   test('16 at once, and attaches 16 others meanwhile', async () => {
     const devices = await Promise.all(Array.from({ length: 16 }, attach));
     const [detached, attached] = await Promise.all([
