@@ -44,10 +44,11 @@ export function limitEntries(file: string, url: string, scratch: string): Entry[
   return entries;
 }
 
-/** By the end of the file name. gzip(1) is no limit: rdpull does not use its code. */
+/** By the end of the file name. Not gzip(1): rdpull does not use its code. */
 const DECODERS: Readonly<
   Record<string, { readonly library: string; readonly soname: string; readonly command: readonly string[] }>
 > = {
   '.xz': { library: 'liblzma.so', soname: 'liblzma.so.5', command: ['xz', '-T0', '-dc'] },
+  '.gz': { library: 'libisal.so', soname: 'libisal.so.2', command: ['igzip', '-dc'] },
   '.zst': { library: 'libzstd.so', soname: 'libzstd.so.1', command: ['zstd', '-q', '-dc'] },
 };

@@ -51,8 +51,16 @@ function parents(file: string): string[] {
   return words.slice(1).map((_, index) => words.slice(0, index + 1).join('/'));
 }
 
-/** rdpull, GNU tar with the file at hand, the same behind curl, and systemd-pull. */
+/** Has room for the tree several times. */
+const FILE_SYSTEM_BYTES = 8 * BYTES;
+
+/**
+ * rdpull, GNU tar with the file at hand, the same behind curl, and systemd-pull. Each run has a new ext4 file system of
+ * its own: inodes that were just freed are passed over one by one (fs/ext4/ialloc.c, recently_deleted()), so that the
+ * tree of one run would slow the next one down several times.
+ */
 export function tarEntries(rdpull: string, { file, tree }: TarInputs, site: Site): Entry[] {
+  const fileSystem = path.join(site.destination, 'tree.ext4');
   const target = path.join(site.destination, 'tree');
   const made = path.join(target, PULLED_NAME);
   const url = `${site.url}/${DIRECTORY}/${TARBALL}`;
@@ -61,14 +69,19 @@ export function tarEntries(rdpull: string, { file, tree }: TarInputs, site: Site
     verified,
     ...(ratio !== undefined && { target: ratio }),
     async run() {
-      fs.mkdirSync(made, { recursive: true });
-      fs.rmdirSync(made);
+      fs.mkdirSync(target, { recursive: true });
+      shell(
+        'truncate -s "$1" "$2" && mkfs.ext4 -q "$2" && mount -o loop "$2" "$3"',
+        String(FILE_SYSTEM_BYTES),
+        fileSystem,
+        target,
+      );
       if (verified === '') fs.mkdirSync(made);
       shell('sync');
       const run = await measure(command, { scratch: site.scratch, stagePeaks: undefined });
       if (!run.ok) throw new Error(`${peer} fails with status ${run.status}: ${run.messages}`);
       shell('diff -r --no-dereference "$1" "$2" >&2', tree, made);
-      fs.rmSync(target, { recursive: true });
+      shell('umount "$1" && rm "$2"', target, fileSystem);
       return run.usage;
     },
   });
@@ -82,11 +95,27 @@ export function tarEntries(rdpull: string, { file, tree }: TarInputs, site: Site
       `--image-root=${target}`,
       url,
     ]),
-    entry('GNU tar, local file', '', [...GNU_TAR, file, '-C', made], TAR_TARGET),
-    entry('curl | GNU tar', '', [
+    entry('GNU tar, local file', '', [...GNU_TAR, file, '-C', made]),
+    entry(
+      'GNU tar, local file, and sync',
+      '',
+      [
+        'bash',
+        '-c',
+        'set -eu; into=$1; shift; "$@"; sync -f "$into"',
+        'bash',
+        made,
+        ...GNU_TAR,
+        file,
+        '-C',
+        made,
+      ],
+      TAR_TARGET,
+    ),
+    entry('curl | GNU tar, and sync', '', [
       'bash',
       '-c',
-      'set -euo pipefail; url=$1 into=$2; shift 2; curl -sSf "$url" | "$@" - -C "$into"',
+      'set -euo pipefail; url=$1 into=$2; shift 2; curl -sSf "$url" | "$@" - -C "$into"; sync -f "$into"',
       'bash',
       url,
       made,

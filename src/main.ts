@@ -16,5 +16,7 @@ if (name === 'generate') {
   process.exitCode = await generate(args);
 } else {
   const { runCommandLine } = await import('./commands/run-command-line.ts');
-  process.exitCode = await runCommandLine(name, args);
+  const status = await runCommandLine(name, args);
+  // Everything is written: nobody has to wait until the thread of a transfer has cleared its memory away.
+  process.exit(status);
 }

@@ -16,7 +16,13 @@ import { statFile } from './image-file.ts';
 import { notRoot, withLoopControl } from './loop-control.ts';
 import { findLoopMount } from './loop-mounts.ts';
 import { findLoopDevices } from './loop-search.ts';
-import { isLoopAutoclear, type LoopBinding, loopBinding, loopDevicePath, loopPartitions } from './loop-sysfs.ts';
+import {
+  isLoopAutoclear,
+  type LoopBinding,
+  loopBinding,
+  loopDevicePath,
+  loopPartitions,
+} from './loop-sysfs.ts';
 
 export interface DetachedLoopDevice {
   /** `/dev/loop3` */

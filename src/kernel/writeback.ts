@@ -10,10 +10,11 @@ function open() {
 }
 
 /**
- * Has the kernel begin to write `length` bytes of a file to its disk, without waiting for them: sync_file_range(2). The
- * fsync(2) at the end has less to wait for then. Nothing depends on it, so that a failure is none (tmpfs has no disk).
+ * Has the kernel begin to write a file to its disk, without waiting for that: sync_file_range(2). The syncfs(2) at the end
+ * has less to wait for then. Nothing depends on it, so that a failure is none (tmpfs has no disk).
  */
-export function startWriteback(fd: number, offset: number, length: number): void {
+export function startWriteback(fd: number): void {
   library ??= open();
-  library.sync_file_range(fd, offset, length, SYNC_FILE_RANGE_WRITE);
+  // A length of 0 is "to the end".
+  library.sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }

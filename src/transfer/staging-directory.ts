@@ -1,4 +1,3 @@
-import { createHash, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -104,7 +103,7 @@ function stagingPath(target: string): string {
   const fits = Buffer.byteLength(PREFIX + name) <= NAME_MAX;
   return path.join(
     path.dirname(target),
-    PREFIX + (fits ? name : createHash('sha256').update(name).digest('hex')),
+    PREFIX + (fits ? name : new Bun.CryptoHasher('sha256').update(name).digest('hex')),
   );
 }
 
@@ -114,7 +113,10 @@ function stagingPath(target: string): string {
  */
 function discard(directory: string, fd: number): void {
   try {
-    const aside = path.join(path.dirname(directory), PREFIX + randomBytes(16).toString('hex'));
+    const aside = path.join(
+      path.dirname(directory),
+      PREFIX + crypto.getRandomValues(new Uint8Array(16)).toHex(),
+    );
     fs.renameSync(directory, aside);
     removeTree(aside);
   } finally {

@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import { promisify } from 'node:util';
-import { startWriteback } from '../../kernel/writeback.ts';
 import type { Sink } from './sink.ts';
 import { storageError } from './storage-error.ts';
 
@@ -8,12 +7,13 @@ import { storageError } from './storage-error.ts';
 const BLOCK_BYTES = 4096;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
-/** How many bytes are written before the disk is told to begin with them. */
-const WRITEBACK_BYTES = 8 * 1024 * 1024;
+/** How many new bytes there are when they are sent on to the disk, whose cache takes its time, too. */
+const FLUSH_BYTES = 16 * 1024 * 1024;
 
 /** In the threads of the runtime's pool, so that the caller may decode meanwhile. */
 const writeAt = promisify(fs.write);
 const truncate = promisify(fs.ftruncate);
+const syncData = promisify(fs.fdatasync);
 const sync = promisify(fs.fsync);
 
 /** Writes a raw image to `path`, which must not exist yet. Blocks of zeros become holes; the length is exact. */
@@ -21,7 +21,9 @@ export function openRawImageSink(path: string): Sink {
   /** Where the next chunk goes. */
   let position = 0;
   let written = 0;
-  let writebackStart = 0;
+  let flushed = 0;
+  let isFlushing = false;
+  let flushing = Promise.resolve();
   let writing = Promise.resolve();
   const fd = openNew(path);
   let open = true;
@@ -41,9 +43,15 @@ export function openRawImageSink(path: string): Sink {
       }
     }
     written = offset + chunk.length;
-    if (written - writebackStart < WRITEBACK_BYTES) return;
-    startWriteback(fd, writebackStart, written - writebackStart);
-    writebackStart = written;
+    if (written - flushed < FLUSH_BYTES || isFlushing) return;
+    // The kernel tells of a failure once: nobody else will hear of it.
+    await flushing;
+    isFlushing = true;
+    flushed = written;
+    flushing = syncData(fd).finally(() => {
+      isFlushing = false;
+    });
+    flushing.catch(() => undefined);
   }
 
   function write(bytes: Uint8Array): Promise<void> {
@@ -59,6 +67,7 @@ export function openRawImageSink(path: string): Sink {
     finish: () =>
       attempt(async () => {
         await writing;
+        await flushing;
         await truncate(fd, position);
         await sync(fd);
         return { bytes: position, entries: 1 };
@@ -66,6 +75,7 @@ export function openRawImageSink(path: string): Sink {
     async close() {
       // Another file may get the number of a closed descriptor. Whoever wrote knows of a failure.
       await writing.catch(() => undefined);
+      await flushing.catch(() => undefined);
       if (open) fs.closeSync(fd);
       open = false;
     },

@@ -27,6 +27,7 @@ import {
 import { retryInterrupted } from '../../../kernel/libc.ts';
 import { PATH_MAX } from '../../../kernel/name-limits.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
+import { startWriteback } from '../../../kernel/writeback.ts';
 import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
 import { MemberPath } from './member-path.ts';
@@ -49,7 +50,12 @@ export interface TarExtractorOptions {
 interface OpenFile {
   readonly fd: number;
   readonly attributes: MemberAttributes;
+  /** Bytes, without holes. */
+  written: number;
 }
+
+/** Files with so many bytes are sent to the disk at once; of small ones the kernel makes larger pieces when it has many. */
+const WRITEBACK_BYTES = 1024 * 1024;
 
 /** A member that is created under a name, whose attributes are set by that name: anything but a file or directory. */
 type NamedMember = TarMember & { readonly type: 'symbolic-link' | 'device' | 'fifo' };
@@ -123,12 +129,13 @@ export class TarExtractor implements TarMemberHandler {
       const start = done;
       done += retryInterrupted(() => fs.writeSync(fd, data, start, data.length - start, position + start));
     }
+    this.#file.written += data.length;
     this.#written += data.length;
   }
 
   fileEnd(): void {
     if (this.#file === undefined) throw new Error('a file ended that did not begin');
-    const { fd, attributes } = this.#file;
+    const { fd, attributes, written } = this.#file;
     const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
     fs.fchownSync(fd, uid, gid);
     fs.fchmodSync(fd, mode); // after the owner, whose change clears setuid and setgid
@@ -137,6 +144,7 @@ export class TarExtractor implements TarMemberHandler {
     this.#attributes.set(xattrs, set);
     changeTime(fd, mtime.seconds, mtime.nanoseconds);
     this.#file = undefined;
+    if (written >= WRITEBACK_BYTES) startWriteback(fd);
     fs.closeSync(fd);
   }
 
@@ -196,7 +204,7 @@ export class TarExtractor implements TarMemberHandler {
 
   #beginFile(directory: number, { size, map, attributes }: TarMember & { type: 'file' }): void {
     const fd = this.#inPlaceOfEarlier(directory, () => createFileAt(directory, this.#path.lastName));
-    this.#file = { fd, attributes };
+    this.#file = { fd, attributes, written: 0 };
     if (map !== undefined) fs.ftruncateSync(fd, size);
   }
 
