@@ -103,6 +103,15 @@ export function peers(rdpull: string): readonly [Peer, ...Peer[]] {
   ];
 }
 
+/** The same, allowed to use the first processor only. */
+export function onOneCore({ name, command, ...peer }: Peer): Peer {
+  return {
+    ...peer,
+    name: `${name} on one core`,
+    command: (...task) => ['taskset', '--cpu-list', '0', ...command(...task)],
+  };
+}
+
 /**
  * `curl URL | tee >(sha256sum) | xz -dc | dd conv=sparse`, written so that the digest is waited for and compared.
  * $1 base URL, $2 file, $3 output, $4 where each stage adds its peak resident set.

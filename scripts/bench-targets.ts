@@ -19,3 +19,6 @@ export const TAR_TARGET = 1.2;
 
 /** Of an empty Bun executable's, for a pull of 1 KiB. */
 export const START_TARGET = 2;
+
+/** How much faster each further core is to make the decoding of blocks: with all of them as many times as one, times this. */
+export const SCALING_TARGET = 0.85;

@@ -1,5 +1,6 @@
 /** Measures rdpull against systemd-pull and a pipeline around curl; called by scripts/bench. */
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
@@ -7,12 +8,12 @@ import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
 import { limitEntries } from './bench-limits.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
-import { peers } from './bench-peers.ts';
+import { onOneCore, peers } from './bench-peers.ts';
 import { type Server, serve } from './bench-server.ts';
 import { shell } from './bench-shell.ts';
 import { quantity, table, verdict } from './bench-table.ts';
 import { makeTarInputs, tarEntries } from './bench-tar.ts';
-import { START_TARGET, TARGETS } from './bench-targets.ts';
+import { SCALING_TARGET, START_TARGET, TARGETS } from './bench-targets.ts';
 import { measure } from './bench-usage.ts';
 import { verificationEntries } from './bench-verification.ts';
 
@@ -24,6 +25,8 @@ const CACHE = path.resolve('dist/bench');
 /** Sizes that show how the cost grows, MiB of files. */
 const GROWTH = [256, 1024, 4096] as const;
 const GROWTH_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'zstd']);
+/** What is decoded on all cores. */
+const PARALLEL_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'xz-multi-6']);
 
 const note = (text: string) => console.error(`bench: ${text}`);
 
@@ -37,7 +40,7 @@ Options:
   --size=MIB         size of the files in the image (default: 256)
   --rounds=N         runs of each, of which the median counts (default: 5)
   --formats=LIST     of ${PACKINGS.map(({ format }) => format).join(',')} (default: all)
-  --only=LIST        of pull,tar,verification,start,generator (default: all)
+  --only=LIST        of pull,scaling,tar,verification,start,generator (default: all)
   --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
   --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
   --rdpull=FILE      the executable to measure (default: dist/rdpull)
@@ -47,7 +50,7 @@ Options:
 /** A start is short, so that its noise is large and more of them are cheap. */
 const LEAST_START_ROUNDS = 20;
 
-const PARTS = ['pull', 'tar', 'verification', 'start', 'generator'] as const;
+const PARTS = ['pull', 'scaling', 'tar', 'verification', 'start', 'generator'] as const;
 type Part = (typeof PARTS)[number];
 
 interface Options {
@@ -167,6 +170,23 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
       const url = `${site.url}/${path.basename(inputs.directory)}/${fileName}`;
       const limits = limitEntries(path.join(inputs.directory, fileName), url, site.scratch);
       await run(titleOf(packing, inputs.directory), [...entries, ...limits], rounds);
+    }
+  }
+  if (parts.has('scaling')) {
+    const [contestant] = contestants;
+    const alone = onOneCore(contestant);
+    const most = 1 / (SCALING_TARGET * os.availableParallelism());
+    for (const packing of packings.filter(({ format }) => PARALLEL_FORMATS.has(format))) {
+      const inputs = makeImageInputs(CACHE, options.mebibytes, [packing], note);
+      const trials = { inputs, trial: tiny };
+      const entries = await pullEntries(
+        [contestant, alone],
+        packing.fileName,
+        { [alone.name]: most },
+        trials,
+        site,
+      );
+      await run(`scaling, ${titleOf(packing, inputs.directory)}`, entries, rounds);
     }
   }
   if (parts.has('tar')) {
