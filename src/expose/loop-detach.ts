@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
@@ -75,7 +74,7 @@ async function detach(
   while (!(await withLoopControl(() => unbind(number, binding), signal))) {
     // No use waiting for an unmount. Anything else may be udev, or a program about to end.
     if (findLoopMount(number) !== undefined || performance.now() >= deadline) throw inUse(number);
-    await sleep(Math.random() * PAUSE_MAX);
+    await Bun.sleep(Math.random() * PAUSE_MAX);
     signal?.throwIfAborted();
   }
   while (!(await withLoopControl((controlFd) => removeUnbound(controlFd, number, binding), signal))) {
@@ -86,7 +85,7 @@ async function detach(
         `find out which one: fuser -v ${[device, ...loopPartitions(number).map(({ path }) => path)].join(' ')}`,
       );
     }
-    await sleep(Math.random() * PAUSE_MAX);
+    await Bun.sleep(Math.random() * PAUSE_MAX);
     signal?.throwIfAborted();
   }
   return { device, backingFile: binding.backingFile };

@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { addBlockPartition, deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
@@ -172,7 +171,7 @@ async function bindFreeDevice(
         );
       }
     }
-    await sleep(Math.random() * PAUSE_MAX);
+    await Bun.sleep(Math.random() * PAUSE_MAX);
     signal?.throwIfAborted();
   }
 }

@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { checked, libc } from './libc.ts';
 import { isSystemError } from './system-error.ts';
 
@@ -43,7 +42,7 @@ export async function lockFile(fd: number, timeout: number, signal?: AbortSignal
   const deadline = performance.now() + timeout;
   while (!tryLockFile(fd)) {
     if (performance.now() >= deadline) return false;
-    await sleep(1 + Math.random() * 20);
+    await Bun.sleep(1 + Math.random() * 20);
     signal?.throwIfAborted();
   }
   return true;

@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { lockHolder, tryLockFile } from '../kernel/file-lock.ts';
@@ -68,7 +67,7 @@ export async function claimStagingDirectory(
     const holder = lock === 'taken' ? lockHolder(fd) : undefined;
     fs.closeSync(fd);
     if (performance.now() >= deadline) throw busy(target, holder);
-    await sleep(5 + Math.random() * 20);
+    await Bun.sleep(5 + Math.random() * 20);
   }
 }
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
 import { MachineConsoles } from '../fixtures/machine-consoles.ts';
+import { plymouthDuring } from '../fixtures/plymouthd.ts';
 import { run } from '../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -148,35 +149,34 @@ describe.concurrent('with --boot-screen', () => {
 });
 
 describe('plymouth', () => {
-  /** A stand-in for its client, which writes down what it is called with: plymouthd draws on graphics that are not here. */
-  function client(directory: TemporaryDirectory, status = 0): string {
-    const file = directory.write(
-      'plymouth',
-      `#!/bin/sh\necho "$*" >> ${directory.file('calls')}\nexit ${status}\n`,
-    );
-    fs.chmodSync(file, 0o755);
-    return directory.path;
-  }
-
   test('shows the same line, and nothing in the end', async () => {
-    using directory = new TemporaryDirectory();
     await using consoles = await MachineConsoles.open(['ttyS0']);
-    const env = { PATH: `${client(directory)}:${process.env['PATH']}` };
-    expect((await rdpull(pull(slow.url), { wrapper: consoles.wrapper, env })).status).toBe(0);
-    const [ping, ...calls] = fs.readFileSync(directory.file('calls'), 'utf8').trimEnd().split('\n');
-    expect(ping).toBe('--ping');
-    const shown = calls.filter((call) => call.startsWith('display-message'));
+    const messages = await plymouthDuring(async () => {
+      expect((await rdpull(pull(slow.url), { wrapper: consoles.wrapper })).status).toBe(0);
+    });
+    const shown = messages.filter((message) => message.startsWith('show '));
     expect(shown.length).toBeGreaterThanOrEqual(3);
     expect(shown.length).toBeLessThanOrEqual(DURATION / 2000 + 1);
-    for (const call of shown) expect(call).toMatch(/^display-message --text=.*image\.raw: \d+ %/);
-    expect(calls.at(-1)).toBe(shown.at(-1)?.replace('display-message', 'hide-message'));
+    for (const message of shown) expect(message).toMatch(/^show .*image\.raw: \d+ %/);
+    // Each is taken away before the next one comes, for plymouthd keeps them all.
+    expect(messages).toEqual(shown.flatMap((message) => [message, message.replace('show', 'hide')]));
+  });
+
+  test('keeps what has failed', async () => {
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    const messages = await plymouthDuring(async () => {
+      expect((await rdpull(pull('file:///missing'), { wrapper: consoles.wrapper })).status).toBe(14);
+    });
+    expect(messages).toEqual([expect.stringMatching(/^show rdpull: error: .*missing.*image\.raw/)]);
   });
 
   test('that does not run is not spoken to', async () => {
     using directory = new TemporaryDirectory();
     await using consoles = await MachineConsoles.open(['ttyS0']);
-    const env = { PATH: `${client(directory, 1)}:${process.env['PATH']}` };
-    expect((await rdpull(pull(quick.url), { wrapper: consoles.wrapper, env })).status).toBe(0);
-    expect(fs.readFileSync(directory.file('calls'), 'utf8')).toBe('--ping\n');
+    const trace = directory.file('trace');
+    const wrapper = [...consoles.wrapper, 'strace', '-f', '-qq', '-e', 'trace=execve', '-o', trace];
+    expect((await rdpull(pull(quick.url), { wrapper })).status).toBe(0);
+    const calls = fs.readFileSync(trace, 'utf8').match(/execve\("\S*plymouth", .*?\]/g);
+    expect(calls).toEqual([expect.stringContaining('"--ping"]')]);
   });
 });

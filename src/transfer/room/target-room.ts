@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
@@ -124,7 +123,7 @@ export class TargetRoom implements Disposable {
   async #share(mountPoint: string): Promise<void> {
     this.#lock = fs.openSync(mountPoint, 'r');
     const deadline = performance.now() + LOCK_PATIENCE;
-    while (!tryShareFile(this.#lock) && performance.now() < deadline) await sleep(5);
+    while (!tryShareFile(this.#lock) && performance.now() < deadline) await Bun.sleep(5);
   }
 
   #availableOn(fileSystem: FileSystem): number {

@@ -1,4 +1,3 @@
-import { setTimeout } from 'node:timers/promises';
 import { duration } from '../../console/quantity.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
@@ -121,7 +120,11 @@ export function createAttempts<P extends Place>(
     const where = next === place ? '' : ` from ${shownUrl(next.url)}`;
     const when = atOnce ? '' : ` in ${duration(wait)}`;
     notify?.(`${error.message}; ${advance().next}${where}${when}`, wait);
-    if (wait > 0) await setTimeout(wait, undefined, { signal });
+    if (wait > 0) {
+      // Only here: it takes as long to load as a server in the same network takes to answer.
+      const { setTimeout } = await import('node:timers/promises');
+      await setTimeout(wait, undefined, { signal });
+    }
     place = next;
   }
 
