@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { shellWord } from '../console/shell-command.ts';
-import { withoutLogins } from '../console/shown-url.ts';
+import { commandWithoutLogins } from '../console/shown-url.ts';
 
 /** What there is at the place of the image after a failure: nothing, another image, or the new one, complete. */
 export type LeftBehind = 'nothing' | 'another' | 'complete';
@@ -38,7 +38,7 @@ export function retryCommand(
     dropped.add('--keep');
     added.push('--force');
   }
-  const shown = args.filter((word) => !dropped.has(word)).map(withoutLogins);
+  const shown = commandWithoutLogins(args.filter((word) => !dropped.has(word)));
   const notes = shown.some((word) => word !== undefined && !args.includes(word))
     ? ['with the login in the URL']
     : [];

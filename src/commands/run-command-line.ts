@@ -77,7 +77,7 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
         event: 'interrupted',
         signal: received,
       });
-      interruption.dieOf(received);
+      return interruption.dieOf(received);
     }
     return status;
   } catch (error) {

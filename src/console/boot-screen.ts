@@ -13,8 +13,15 @@ const LONGEST_COMMAND = 1000;
 /** How often the rate is measured, in ms, and at most a line is drawn. */
 const INTERVAL = 500;
 
-/** How long a console may take for the last lines, in ms: long for an error, at the speed of a serial line. */
-const PATIENCE = { done: 200, failed: 1000 } as const;
+/**
+ * How long consoles may take for the last lines, in ms: long for an error, which a serial line of 9600 bits a second takes
+ * two seconds for; but none that takes nothing at all.
+ */
+const PATIENCE = {
+  done: { standstill: 200, whole: 200 },
+  failed: { standstill: 1000, whole: 5000 },
+} as const;
+type Patience = (typeof PATIENCE)[keyof typeof PATIENCE];
 
 /** Columns of a line of plymouth, whose font is not known. */
 const PLYMOUTH_COLUMNS = 80;
@@ -48,10 +55,21 @@ export function createBootScreen(
   let subject: ProgressSubject | undefined;
   let measuredAt = now();
   let rateAt = createRateMeter(measuredAt);
-  let patience: number = PATIENCE.done;
-  let keepsMessage = false;
+  let patience: Patience = PATIENCE.done;
   const print = (lines: readonly string[]) => {
     for (const each of consoles) each.print(lines);
+  };
+  /** Waits until the consoles have everything, as long as that goes on and the patience lasts. */
+  const allSent = async () => {
+    const { standstill, whole } = patience;
+    const begun = now();
+    let least = Number.POSITIVE_INFINITY;
+    for (let changed = begun; now() - changed < standstill && now() - begun < whole; await Bun.sleep(10)) {
+      const unsent = consoles.reduce((sum, each) => sum + each.unsent, 0);
+      if (unsent === 0) return;
+      if (unsent < least) changed = now();
+      least = Math.min(least, unsent);
+    }
   };
   const line = (text: string, longest = LONGEST_LINE) => printableUpTo(longest, text);
   return {
@@ -79,7 +97,6 @@ export function createBootScreen(
     print: (text) => print([line(`rdpull: ${text}`)]),
     failed({ message, hint }, retry) {
       patience = PATIENCE.failed;
-      keepsMessage = true;
       const again =
         retry.length > LONGEST_COMMAND ? "the command is long: journalctl -u 'rdpull@*' has it" : retry;
       print([
@@ -87,13 +104,12 @@ export function createBootScreen(
         line(`try: ${hint}`),
         line(`retry: ${again}`, LONGEST_COMMAND),
       ]);
-      plymouth?.show(line(`rdpull: error: ${message}`));
+      plymouth?.keep(line(`rdpull: error: ${message}`));
     },
     async close() {
       for (const each of consoles) each.clear();
-      const hidden = plymouth?.close(keepsMessage);
-      for (const until = now() + patience; now() < until && !consoles.every(({ isDone }) => isDone); )
-        await Bun.sleep(10);
+      const hidden = plymouth?.close();
+      await allSent();
       for (const each of consoles) each[Symbol.dispose]();
       await hidden;
     },

@@ -76,14 +76,14 @@ export class ConsoleScreen implements Disposable {
     this.#isDrawn = false;
   }
 
-  /** Whether everything has been sent, as far as that will ever be. */
-  get isDone(): boolean {
+  /** Bytes that are still to be sent; none of a console that is gone. */
+  get unsent(): number {
     this.#send();
-    return this.#tolerate((output) => this.#kept.length === 0 && output.unsent === 0) ?? true;
+    return this.#tolerate((output) => this.#kept.length + output.unsent) ?? 0;
   }
 
   [Symbol.dispose](): void {
-    if (!this.isDone) this.#tolerate((output) => output.discard());
+    if (this.unsent > 0) this.#tolerate((output) => output.discard());
     this.#tolerate((output) => output[Symbol.dispose]());
     this.#output = undefined;
   }

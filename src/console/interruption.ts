@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type Signal = (typeof SIGNALS)[number];
 
@@ -22,10 +24,15 @@ export class Interruption implements Disposable {
     return this.#received;
   }
 
-  /** Ends the process by `signal`, so that whoever waits for it sees why it ended. */
-  dieOf(signal: Signal): void {
+  /**
+   * Ends the process by `signal`, so that whoever waits for it sees why it ended.
+   *
+   * @returns where the kernel lets no signal end it, in the first process of a container: what a shell would say of it
+   */
+  dieOf(signal: Signal): number {
     this[Symbol.dispose]();
     process.kill(process.pid, signal);
+    return 128 + constants.signals[signal];
   }
 
   [Symbol.dispose](): void {

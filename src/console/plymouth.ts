@@ -6,17 +6,19 @@ const INTERVAL = 2000;
 /** How long the client may take, in ms. One that takes longer is killed, and plymouth hears no more of us. */
 const PATIENCE = 2000;
 
-/** How long the last message may take to go away, in ms. */
-const LAST_PATIENCE = 500;
+/** How long it may take until the last message has gone away, or has taken the place of the one before it, in ms. */
+const LAST_PATIENCE = { gone: 500, kept: 2000 } as const;
 
 const USUAL_DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 /** The splash screen. Only `display-message` is for a boot: themes show `system-update` when the system is updated. */
 export interface Plymouth {
-  /** Shows a line in place of the one before. Those that come too fast are left out, but for the last one. */
+  /** Shows a line in place of the one before. Those that come too fast are left out. */
   show(text: string): void;
-  /** Ends it. @param keep whether the last line stays; otherwise it is hidden */
-  close(keep: boolean): Promise<void>;
+  /** Shows a line that stays when all has ended. None comes after it. */
+  keep(text: string): void;
+  /** Ends it: what is not kept is hidden. */
+  close(): Promise<void>;
 }
 
 /** The path of plymouth's client; undefined when it is not installed. */
@@ -35,6 +37,7 @@ export function createPlymouth(client: string, now: () => number = () => perform
   let shown: string | undefined;
   let wanted: string | undefined;
   let shownAt = Number.NEGATIVE_INFINITY;
+  let isKept = false;
   let isClosed = false;
   let works = run(client, '--ping');
 
@@ -47,32 +50,37 @@ export function createPlymouth(client: string, now: () => number = () => perform
     shown = text;
     return await run(client, 'display-message', `--text=${text}`);
   };
-  let isBusy = false;
   const work = async () => {
-    if (isBusy) return;
-    isBusy = true;
     while (wanted !== undefined && (await works)) {
       const text = wanted;
       wanted = undefined;
       works = replace(text);
+      await works;
     }
-    await works;
-    isBusy = false;
+  };
+  let working = Promise.resolve();
+  const want = (text: string) => {
+    wanted = text;
+    working = working.then(work);
   };
   return {
     show(text) {
       const at = now();
-      if (isClosed || at - shownAt < INTERVAL) return;
+      if (isKept || isClosed || at - shownAt < INTERVAL) return;
       shownAt = at;
-      wanted = text;
-      void work();
+      want(text);
     },
-    async close(keep) {
+    keep(text) {
+      isKept = true;
+      want(text);
+    },
+    async close() {
       isClosed = true;
       const end = async () => {
-        if ((await works) && !keep) await replace(undefined);
+        await working;
+        if ((await works) && !isKept) await replace(undefined);
       };
-      await Promise.race([end(), Bun.sleep(LAST_PATIENCE)]);
+      await Promise.race([end(), Bun.sleep(isKept ? LAST_PATIENCE.kept : LAST_PATIENCE.gone)]);
     },
   };
 }

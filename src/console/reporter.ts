@@ -92,7 +92,7 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
       });
       line(LOG_ERR, `try: ${hint}`);
       if (options.verbose) writeMessage(`${cause}\n`);
-      if (options.json) printJson({ error: { ...error.toRecord(), exitStatus } });
+      if (options.json) printFailure({ error: { ...error.toRecord(), exitStatus } });
     },
     about(fields) {
       subject = subjectFields(fields);
@@ -113,6 +113,15 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
 /** Whether standard error is a terminal that understands colours (https://no-color.org). */
 function hasColor(): boolean {
   return terminalColumns() !== undefined && !process.env['NO_COLOR'];
+}
+
+/** What has failed may be just this: that nothing can be written. Standard error has it. */
+function printFailure(value: object): void {
+  try {
+    printJson(value);
+  } catch {
+    // Said already.
+  }
 }
 
 function printJson(value: object): void {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { type ErrorCode, RdpullError, reasonOf } from '../console/rdpull-error.ts';
-import { shownUrl, withoutLogins } from '../console/shown-url.ts';
+import { commandWithoutLogins, shownUrl } from '../console/shown-url.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type Moment, now } from './moment.ts';
 import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts';
@@ -192,7 +192,7 @@ function recordedPromise({ manifestUrl, signedBy }: Promised): RecordedPromise {
 }
 
 function withoutSecrets(command: readonly string[]): readonly string[] {
-  const words = command.map(withoutLogins);
+  const words = commandWithoutLogins(command);
   const isShort = words.reduce((length, word) => length + (word?.length ?? COMMAND_MAX), 0) < COMMAND_MAX;
   return isShort ? words.filter((word) => word !== undefined) : [];
 }

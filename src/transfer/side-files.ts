@@ -35,7 +35,10 @@ export interface SideFileRequest {
 
 /** Files that are complete and checked, but not visible yet. Disposing of them removes what was not published. */
 export interface SideFiles extends Disposable {
-  /** Gives them their final names, before the image gets its own: nobody may see the image without them. */
+  /**
+   * Gives them their final names, before the image gets its own: nobody may see the image without them. Those of the image
+   * that it replaces go, where it has none itself.
+   */
   publish(): void;
   /** Takes those names away again: the image could not be published. */
   retract(): void;
@@ -53,6 +56,7 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
   const targetStem = target.replace(/\.raw$/, '');
   const made: { readonly staging: Staging; readonly final: string }[] = [];
   const published: string[] = [];
+  const obsolete: string[] = [];
   const dispose = () => {
     for (const { staging } of made) staging[Symbol.dispose]();
   };
@@ -62,7 +66,7 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
       const content = hasRootHash ? await fetchOne(request, `${stem}${suffix}`, suffix, options) : undefined;
       const final = `${targetStem}${suffix}`;
       // What belonged to the image that is replaced would be wrong for the new one.
-      if (content === undefined && force) fs.rmSync(final, { force: true });
+      if (content === undefined && force) obsolete.push(final);
       // Without the root hash, the rest says nothing.
       if (content === undefined) hasRootHash &&= suffix !== ROOT_HASH;
       if (content === undefined) continue;
@@ -80,6 +84,7 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
         staging.publish();
         published.push(final);
       }
+      for (const file of obsolete) fs.rmSync(file, { force: true });
     },
     retract() {
       for (const file of published) fs.rmSync(file, { force: true });

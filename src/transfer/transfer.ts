@@ -228,6 +228,9 @@ async function stream(
 ): Promise<{ received: number; result: PipelineResult }> {
   const collector = createCollector();
   let received = 0;
+  // The worker may be busy with gigabytes of zeros that came out of its last bytes.
+  const cancel = () => pipeline.cancel();
+  signal.addEventListener('abort', cancel);
   try {
     for await (const chunk of source.body) {
       signal.throwIfAborted();
@@ -243,6 +246,8 @@ async function stream(
   } catch (error) {
     signal.throwIfAborted();
     throw aboutUrl(originOf(source), aboutSize(expected, error));
+  } finally {
+    signal.removeEventListener('abort', cancel);
   }
 }
 

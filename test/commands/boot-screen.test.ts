@@ -170,6 +170,16 @@ describe('plymouth', () => {
     expect(messages).toEqual([expect.stringMatching(/^show rdpull: error: .*missing.*image\.raw/)]);
   });
 
+  test('keeps it also when a line was shown a moment before', async () => {
+    await using consoles = await MachineConsoles.open(['ttyS0']);
+    const args = pull(slow.url, `--verify=sha256:${'0'.repeat(64)}`);
+    const messages = await plymouthDuring(async () => {
+      expect((await rdpull(args, { wrapper: consoles.wrapper })).status).toBe(13);
+    });
+    expect(messages.slice(0, -1).some((message) => message.startsWith('show image.raw: '))).toBe(true);
+    expect(messages.at(-1)).toMatch(/^show rdpull: error: .*image\.raw/);
+  });
+
   test('that does not run is not spoken to', async () => {
     using directory = new TemporaryDirectory();
     await using consoles = await MachineConsoles.open(['ttyS0']);

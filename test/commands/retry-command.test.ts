@@ -27,6 +27,7 @@ describe('the command that does it again', () => {
       "rdpull pull 'raw,machine:r:http\\://h/x'  # with the login in the URL",
     ],
     ['--mirror=http://u:secret@h/x', 'rdpull pull --mirror=http://h/x  # with the login in the URL'],
+    ['--proxy=u:secret@h:3128', 'rdpull pull --proxy=h:3128  # with the login in the URL'],
   ])('has no login in it, and says so: %s', (word, expected) => {
     expect(retryCommand(['pull', word], 'nothing', {})).toBe(expected);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { shownUrl, withoutPasswords } from '../../src/console/shown-url.ts';
+import { commandWithoutLogins, shownUrl, withoutPasswords } from '../../src/console/shown-url.ts';
 
 test.each([
   ['http://user:secret@host/x', 'http://host/x'],
@@ -17,6 +17,13 @@ test.each([
     'raw,mirror=https\\://u\\:secret@one/x:root:http://u:secret@two/x',
     'raw,mirror=https\\://one/x:root:http://two/x',
   ],
+  // A redirect of an object store is a credential.
+  [
+    'https://host/x?X-Amz-Date=1&X-Amz-Credential=a%2Fb&X-Amz-Signature=secret#f',
+    'https://host/x?X-Amz-Date=1&X-Amz-Credential=…&X-Amz-Signature=…#f',
+  ],
+  ['https://host/x?sv=1&sig=secret: refused', 'https://host/x?sv=1&sig=…: refused'],
+  ['https://host/x?build=7&design=a', 'https://host/x?build=7&design=a'],
 ])('%s is shown as %s', (url, shown) => {
   expect(shownUrl(url)).toBe(shown);
 });
@@ -26,6 +33,12 @@ test('a password is not repeated in parts either', () => {
   expect(withoutPasswords('the local name "one,two@host" and "two"', text)).toBe(
     'the local name "…,…@host" and "…"',
   );
+});
+
+test('the login of a proxy needs no scheme to be one', () => {
+  expect(
+    commandWithoutLogins(['pull', '--proxy=u:secret@h:3128', '--proxy', 'u:secret@h:3128', 'u:x@h']),
+  ).toEqual(['pull', '--proxy=h:3128', '--proxy', 'h:3128', 'u:x@h']);
 });
 
 test('a long text takes no noticeable time', () => {

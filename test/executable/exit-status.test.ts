@@ -253,13 +253,16 @@ describe('a reader that goes away', () => {
     expect(status).toBe(EXIT_STATUS.network);
   });
 
-  test('a result that cannot be written is an error, said as one', async () => {
-    const { status, stderr } = await rdpull(['--version'], {
-      wrapper: ['bash', '-c', '"$@" >/dev/full', 'bash'],
-    });
-    expect(stderr).toStartWith('rdpull: error: ');
-    expect(status).not.toBe(0);
-  });
+  test.each([[['--version']], [['status', '--json']]])(
+    'a result that cannot be written is an error, said as one: %p',
+    async (args) => {
+      const { status, stderr } = await rdpull(args, { wrapper: ['bash', '-c', '"$@" >/dev/full', 'bash'] });
+      expect(stderr).toMatch(
+        /^rdpull: error: the result cannot be written to standard output: .*\nrdpull: try: .*\n$/,
+      );
+      expect(status).toBe(EXIT_STATUS.storage);
+    },
+  );
 });
 
 describe('switches before the command', () => {

@@ -91,6 +91,43 @@ test('a signal while a server keeps silent ends the pull at once', async () => {
   }
 });
 
+test('a signal while gigabytes of zeros are decoded ends the pull at once', async () => {
+  using target = new TemporaryDirectory();
+  const zeros = work.file('zeros.raw.zst');
+  run(['sh', '-c', 'head -c 32G /dev/zero | zstd -q -1 -T0 >"$1"', 'sh', zeros]);
+  const child = startRdpull([
+    'pull',
+    '--verify=no',
+    '--overcommit',
+    '--limit=ratio=100000',
+    `--image-root=${target.path}`,
+    `file://${zeros}`,
+  ]);
+  await until(
+    () => target.names().length > 0 && fs.existsSync(target.file(`${target.names()[0]}`, 'object')),
+  );
+  await Bun.sleep(500);
+  const sent = performance.now();
+  child.kill('SIGTERM');
+  expect(await finished(child)).toMatchObject({ status: undefined, signal: 'SIGTERM' });
+  expect(performance.now() - sent).toBeLessThan(SOON);
+  expect(target.names()).toEqual([]);
+});
+
+test('where no signal can end it, in the first process of a container, its status says which one came', async () => {
+  using target = new TemporaryDirectory();
+  const url = `${servers.get('image.raw')?.url}/image.raw`;
+  const wrapper = ['unshare', '--pid', '--fork', '--mount-proc', '--kill-child'];
+  const child = startRdpull(['pull', '--verify=no', `--image-root=${target.path}`, url], { wrapper });
+  await until(() => someArrived(target.path));
+  const [first] = fs.readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+  process.kill(Number(first), 'SIGTERM');
+  const { status, stderr } = await finished(child);
+  expect(stderr).toContain('interrupted by SIGTERM');
+  expect(status).toBe(128 + 15);
+  expect(target.names()).toEqual([]);
+});
+
 test('a signal while a large local file is read ends rdpull verify at once', async () => {
   const large = work.file('large.raw');
   run(['truncate', '-s', '8G', large]);

@@ -120,6 +120,22 @@ describe('the side files of a bare file system', () => {
     served.write('image.roothash', good);
   });
 
+  test('of an image stay with it when the pull that would have replaced it fails', async () => {
+    using target = new TemporaryDirectory();
+    await pull(target, '--verify=no');
+    target.write('root.roothash.p7s', 'of the old one');
+    const names = target.names();
+    list('image.raw.xz', 'image.roothash', 'image.verity');
+    const good = fs.readFileSync(served.file('image.verity'));
+    served.write('image.verity', 'bad');
+    try {
+      expect((await pull(target, '--verify=checksum', '--force')).status).toBe(13);
+      expect(target.names()).toEqual(names);
+    } finally {
+      served.write('image.verity', good);
+    }
+  });
+
   test('of an image that is replaced go when the new one has none', async () => {
     using target = new TemporaryDirectory();
     await pull(target, '--verify=no');

@@ -71,7 +71,13 @@ export class Pipeline implements AsyncDisposable {
     return this.#finished.promise;
   }
 
-  /** Ends the work as soon as the decoder has filled its present output buffer. */
+  /** Ends the work as soon as the decoder has filled its present output buffer; nobody has to wait for that. */
+  cancel(): void {
+    this.#control.cancel();
+    this.#fail(RdpullError.from(new Error('the transfer was cancelled')));
+  }
+
+  /** Ends the work likewise, and waits until the worker has let go of everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#control.cancel();
     this.#send({ kind: 'close' });

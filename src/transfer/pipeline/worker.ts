@@ -42,8 +42,12 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
 
 async function receive(message: ToWorker): Promise<void> {
   if (message.kind === 'close') {
-    await close();
-    send({ kind: 'closed' });
+    try {
+      await close();
+    } finally {
+      // Whatever has happened: somebody waits for it.
+      send({ kind: 'closed' });
+    }
     return;
   }
   if (failed) return;

@@ -61,7 +61,7 @@ export async function continueSource(
   const { url } = location;
   const asked = { ...options, ...location };
   const wanted = options.withoutRanges.has(location) ? undefined : rangeRequest(location, begun, options);
-  let source: Source;
+  let source: Source | undefined;
   try {
     source = await openSourceOnce(url, asked, wanted);
     if (source.range !== undefined) {
@@ -72,6 +72,7 @@ export async function continueSource(
       source = await openSourceOnce(url, asked);
     }
   } catch (error) {
+    source?.close();
     if (wanted === undefined || !showsNoRanges(error)) throw error;
     if (error instanceof HttpStatusError) requireSameLength(url, error, begun);
     options.withoutRanges.add(location);

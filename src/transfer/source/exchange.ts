@@ -2,7 +2,7 @@ import { printable } from '../../console/printable.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { connect } from './connection.ts';
-import { bodyFraming } from './http1/body-framing.ts';
+import { bodyFraming, contentLength } from './http1/body-framing.ts';
 import { HttpFault } from './http1/http-fault.ts';
 import { requestHead } from './http1/request-head.ts';
 import { responseBody } from './http1/response-body.ts';
@@ -30,6 +30,8 @@ export interface Exchange {
   readonly reason: string;
   /** The value of a header, by its lower-case name; of several, the first. */
   header(name: string): string | undefined;
+  /** What the body is long, or would be for a GET, in bytes, as far as that is said. */
+  readonly contentLength: number | undefined;
   /** Each chunk is only valid until the next is asked for. Throws RdpullError of the network family. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Gives up the connection, whether or not the body was read. */
@@ -71,6 +73,7 @@ export async function exchange(
       // Whether it is the proxy or the server who says so cannot be told.
       reason: proxy === undefined ? reason : `${reason}, through the proxy ${proxy.shown}`,
       header: (name) => head.values(name)[0],
+      contentLength: contentLength(head),
       body: responseBody(framing, rest, segments, (error) => networkError(shown, error)),
       close: segments.close,
     };

@@ -30,7 +30,7 @@ export async function openHttpSource(
   for (let redirects = 0; redirects <= most; redirects++) {
     const answer = await ask(url, options, wanted);
     if (answer.kind === 'source') return answer.source;
-    url = redirectTarget(url, answer.location);
+    url = redirectTarget(url, utf8(answer.location));
   }
   throw new RdpullError(
     'http-redirect',
@@ -43,7 +43,7 @@ type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location:
 
 async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | undefined): Promise<Answer> {
   const shown = shownUrl(url.href);
-  const { status, reason, header, body, close } = await exchange(
+  const { status, reason, header, contentLength, body, close } = await exchange(
     url,
     { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
     options,
@@ -54,7 +54,8 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
       close();
       return { kind: 'redirect', location };
     }
-    const part = wanted !== undefined && status === 206 ? sentPart(shown, wanted, header) : undefined;
+    const part =
+      wanted !== undefined && status === 206 ? sentPart(shown, wanted, header, contentLength) : undefined;
     if (status !== 200 && part === undefined) {
       throw new HttpStatusError(
         shown,
@@ -65,7 +66,7 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
     requireUncoded(shown, url, header('content-encoding'));
     const source: Source = {
       url: url.href,
-      size: part === undefined ? contentLength(header('content-length')) : part.size,
+      size: part === undefined ? contentLength : part.size,
       lastModified: date(header('last-modified')),
       validator: strongValidator(header),
       entityTag: strongEntityTag(header('etag')),
@@ -89,10 +90,10 @@ function sentPart(
   shown: string,
   { from, to = Number.POSITIVE_INFINITY }: RangeRequest,
   header: (name: string) => string | undefined,
+  length: number | undefined,
 ): { readonly range: ByteRange; readonly size: number | undefined } {
   const said = header('content-range');
   const { range, size } = parseContentRange(said) ?? {};
-  const length = contentLength(header('content-length'));
   if (range?.from === from && range.to <= to && (length === undefined || length === range.to - from + 1)) {
     return { range, size };
   }
@@ -147,6 +148,15 @@ function redirectTarget(from: URL, location: string): URL {
   return to;
 }
 
+/** Of a header, which is read as ISO 8859-1: what browsers read when a server has not escaped it. */
+function utf8(value: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return value;
+  }
+}
+
 function parseUrl(text: string): URL {
   if (URL.canParse(text)) return new URL(text);
   throw new RdpullError(
@@ -154,10 +164,6 @@ function parseUrl(text: string): URL {
     `${shownUrl(text)} is not a URL`,
     'write it as http://HOST/FILE or https://HOST/FILE',
   );
-}
-
-function contentLength(header: string | undefined): number | undefined {
-  return header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
 function date(header: string | undefined): Date | undefined {

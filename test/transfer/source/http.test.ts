@@ -4,6 +4,7 @@ import { RdpullError } from '../../../src/console/rdpull-error.ts';
 import { splitLogin } from '../../../src/transfer/source/login.ts';
 import { fetchSmallFile, openSource } from '../../../src/transfer/source/open-source.ts';
 import type { SourceOptions } from '../../../src/transfer/source/source.ts';
+import { startFaultServer } from '../../fixtures/fault-server.ts';
 import { run } from '../../fixtures/run.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 import { type Route, startWebServer } from '../../fixtures/web-server.ts';
@@ -96,6 +97,21 @@ describe('redirects', () => {
     );
     const source = await openSource(`${server.url}/a`, { ca: [], login: undefined, signal: NO_SIGNAL });
     expect(source.url).toBe(`${server.url}/image.raw`);
+    source.close();
+  });
+
+  test('to a path in UTF-8, which is not escaped, are followed as browsers do', async () => {
+    await using server = await startFaultServer((call) =>
+      call.send(
+        call.number === 0
+          ? Buffer.from('HTTP/1.1 302 Found\r\nLocation: /größe.raw\r\nContent-Length: 0\r\n\r\n')
+          : 'HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nhere',
+      ),
+    );
+    const source = await openSource(`${server.url}/a`, { ca: [], login: undefined, signal: NO_SIGNAL });
+    expect(source.url).toBe(`${server.url}/gr%C3%B6%C3%9Fe.raw`);
+    // Said twice in one line, it is known all the same.
+    expect(source.size).toBe(4);
     source.close();
   });
 

@@ -236,14 +236,24 @@ describe.concurrent('a server that answers a request for a part wrongly', () => 
     expect(said.at(-1)).toContain('the server sends the whole file again');
   });
 
-  test('with another length of the whole is begun anew', async () => {
+  test('with another length of the whole is begun anew, and its connection given up', async () => {
+    const parts: Promise<void>[] = [];
     await using server = await startFaultServer((call) =>
       call.header('range') === undefined
         ? sendFile(call, CONTENT, { headers: { ETag: '"a"' }, ...once(call) })
-        : partial(`ETag: "a"\r\nContent-Range: bytes ${STOP}-${last}/${CONTENT.length + 1}`, rest)(call),
+        : void parts.push(
+            call.closed,
+            // Without an end, so that only the client can close it.
+            call.send(
+              `HTTP/1.1 206 Partial Content\r\nContent-Length: ${rest.length}\r\nETag: "a"\r\n` +
+                `Content-Range: bytes ${STOP}-${last}/${CONTENT.length + 1}\r\n\r\n`,
+            ),
+          ),
     );
     const { image, said } = await transferOf(`${server.url}/image.raw`);
     expect(image?.equals(CONTENT)).toBe(true);
+    expect(parts.length).toBeGreaterThan(0);
+    await Promise.all(parts);
     expect(said.at(-1)).toContain('bytes now, and had');
   });
 

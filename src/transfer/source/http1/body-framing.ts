@@ -17,7 +17,7 @@ export type BodyFraming =
 export function bodyFraming(method: 'GET' | 'HEAD', head: ResponseHead): BodyFraming {
   const codings = head.values('transfer-encoding');
   const lengths = head.values('content-length');
-  const length = contentLength(lengths);
+  const length = contentLength(head);
   if (codings.length > 0) {
     if (lengths.length > 0) throw notHttp('it has both a Content-Length and a Transfer-Encoding');
     if (head.minorVersion === 0) throw notHttp('it has a Transfer-Encoding, and is of version 1.0');
@@ -29,9 +29,14 @@ export function bodyFraming(method: 'GET' | 'HEAD', head: ResponseHead): BodyFra
   return length === undefined ? { kind: 'until-close' } : { kind: 'length', bytes: length };
 }
 
-/** One number, though it may be said several times (RFC 9112, section 6.3, rule 5). */
-function contentLength(lengths: readonly string[]): number | undefined {
-  const said = new Set(lengths.flatMap((value) => value.split(/[\t ]*,[\t ]*/)));
+/**
+ * What an answer says that its body is long, or would be for a GET, in bytes: one number, though it may be said several
+ * times (RFC 9112, section 6.3, rule 5).
+ *
+ * @throws HttpFault RDPULL_NOT_HTTP
+ */
+export function contentLength(head: ResponseHead): number | undefined {
+  const said = new Set(head.values('content-length').flatMap((value) => value.split(/[\t ]*,[\t ]*/)));
   const [length] = said;
   if (length === undefined) return undefined;
   if (said.size > 1) throw notHttp(`its Content-Length is ${printable([...said].join(' and '))}`);

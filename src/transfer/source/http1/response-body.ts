@@ -35,7 +35,10 @@ export function responseBody(
       for (;;) {
         const { data, end, complete } = take(segment, position);
         position = end;
-        if (data !== undefined && data.length > 0) return { done: false, value: data };
+        if (data !== undefined && data.length > 0) {
+          segments.progressed();
+          return { done: false, value: data };
+        }
         if (complete) return finish();
         const arrived = segments.take();
         position = 0;

@@ -18,6 +18,8 @@ export interface Segments {
   arrival(): Promise<boolean>;
   /** From now on it is a body that is waited for. */
   inBody(): void;
+  /** What has come was of use: what comes next may take its time again. */
+  progressed(): void;
   /** Gives up the connection. */
   close(): void;
 }
@@ -25,21 +27,24 @@ export interface Segments {
 /**
  * Reads a socket as fast as somebody asks for what it brings, and no faster.
  *
- * @param silence how long nothing may come while somebody waits, in ms
+ * @param silence how long nothing of use may come while somebody waits, in ms: a byte now and then of a head that does not
+ *   end is none
  */
 export function readSegments(socket: net.Socket, silence: number, signal: AbortSignal): Segments {
   const queue: Uint8Array[] = [];
   let queued = 0;
   let silent: 'RDPULL_SILENT_HEAD' | 'RDPULL_SILENT_BODY' = 'RDPULL_SILENT_HEAD';
   let outcome: { readonly error: unknown } | 'end' | undefined;
-  let waiting: { readonly since: number; readonly wake: () => void } | undefined;
+  let waiting: { readonly wake: () => void } | undefined;
+  /** When somebody began to wait for what is of use. */
+  let since: number | undefined;
 
   const aborted = () => finish({ error: signal.reason });
   let limit = setTimeout(checkSilence, silence);
 
   /** One timer for all segments: to set a new one for each would cost more than the rest of this. */
   function checkSilence(): void {
-    const spent = waiting === undefined ? 0 : performance.now() - waiting.since;
+    const spent = waiting === undefined || since === undefined ? 0 : performance.now() - since;
     // A timer may be early by a part of a millisecond.
     if (spent < silence - 1) limit = setTimeout(checkSilence, silence - spent);
     else finish({ error: new HttpFault(silent, `nothing came for ${silence} ms`) });
@@ -81,7 +86,8 @@ export function readSegments(socket: net.Socket, silence: number, signal: AbortS
     async arrival() {
       if (outcome === undefined && queue.length === 0) {
         const { promise, resolve } = Promise.withResolvers<void>();
-        waiting = { since: performance.now(), wake: resolve };
+        since ??= performance.now();
+        waiting = { wake: resolve };
         await promise;
         waiting = undefined;
       }
@@ -92,6 +98,10 @@ export function readSegments(socket: net.Socket, silence: number, signal: AbortS
     },
     inBody() {
       silent = 'RDPULL_SILENT_BODY';
+      since = undefined;
+    },
+    progressed() {
+      since = undefined;
     },
     close() {
       finish('end');

@@ -26,6 +26,7 @@ async function read(segments: readonly Uint8Array[]): Promise<string> {
     take: () => left.shift(),
     arrival: async () => left.length > 0,
     inBody: () => undefined,
+    progressed: () => undefined,
     close: () => undefined,
   };
   try {

@@ -22,6 +22,42 @@ function urlOf(answer: string | Uint8Array, how: 'end' | 'reset' | 'keep' = 'end
 const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
 
+describe.concurrent('a server that sends a byte now and then, and nothing of use,', () => {
+  const SILENCE = 500;
+  const DRIP = 100;
+
+  test.each([
+    ['in a head that does not end', `${OK}X: `, 'the server does not answer'],
+    ['in the size of a chunk', `${CHUNKED}4;x=`, 'the server stopped sending'],
+    ['in trailers', `${CHUNKED}4\r\nbody\r\n0\r\nX: `, 'the server stopped sending'],
+  ])('%s, is given up', async (_, begun, message) => {
+    const path = `/drip-${answers.size}.raw`;
+    answers.set(path, async (call) => {
+      await call.send(begun);
+      const timer = setInterval(() => void call.send('x'), DRIP);
+      await call.closed;
+      clearInterval(timer);
+    });
+    const asked = performance.now();
+    const failed = await failureOf(readAll(`${server.url}${path}`, { silence: SILENCE }));
+    expect(failed).toMatchObject({ code: 'transfer-stalled', message: expect.stringContaining(message) });
+    expect(performance.now() - asked).toBeLessThan(10 * SILENCE);
+  });
+
+  test('but is waited for as long as bytes of the body come', async () => {
+    const path = `/drip-${answers.size}.raw`;
+    answers.set(path, async (call) => {
+      await call.send(`${OK}Content-Length: 10\r\n\r\n`);
+      for (let sent = 0; sent < 10; sent++) {
+        await Bun.sleep(DRIP);
+        await call.send('x');
+      }
+      call.end();
+    });
+    expect(await readAll(`${server.url}${path}`, { silence: SILENCE })).toBe('xxxxxxxxxx');
+  });
+});
+
 describe.concurrent('a body is what the head says:', () => {
   test.each([
     ['of a length', `${OK}Content-Length: 4\r\n\r\nbody`],
