@@ -9,6 +9,10 @@ const PATIENCE = 2000;
 /** How long it may take until the last message has gone away, or has taken the place of the one before it, in ms. */
 const LAST_PATIENCE = { gone: 500, kept: 2000 } as const;
 
+/** Longer messages, in bytes, make the client abort: its protocol has one byte for their length (ply-boot-client.c). */
+const LONGEST = 254;
+const CUT = '…';
+
 const USUAL_DIRECTORIES = ['/usr/bin', '/bin', '/usr/sbin', '/sbin'];
 
 /** The splash screen. Only `display-message` is for a boot: themes show `system-update` when the system is updated. */
@@ -60,7 +64,7 @@ export function createPlymouth(client: string, now: () => number = () => perform
   };
   let working = Promise.resolve();
   const want = (text: string) => {
-    wanted = text;
+    wanted = fitting(text);
     working = working.then(work);
   };
   return {
@@ -83,6 +87,14 @@ export function createPlymouth(client: string, now: () => number = () => perform
       await Promise.race([end(), Bun.sleep(isKept ? LAST_PATIENCE.kept : LAST_PATIENCE.gone)]);
     },
   };
+}
+
+function fitting(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= LONGEST) return text;
+  const cut = bytes.subarray(0, LONGEST - Buffer.byteLength(CUT));
+  // A character that is cut in two is left out.
+  return new TextDecoder().decode(cut, { stream: true }) + CUT;
 }
 
 /** Whether the client ran and succeeded in time. */

@@ -33,6 +33,13 @@ const pull = (url: string, ...args: string[]) => [
   `${url}/image.raw`,
 ];
 
+/** Pulls with these consoles, and waits until they have everything. */
+async function pullOn(consoles: MachineConsoles, args: readonly string[]) {
+  const outcome = await rdpull(args, { wrapper: consoles.wrapper });
+  await consoles.settled();
+  return outcome;
+}
+
 /** The lines of a console, as they came, without the empty ones. */
 const lines = (text: string) => text.split('\r\n').filter((line) => line !== '');
 
@@ -42,8 +49,7 @@ const PROGRESS =
 describe.concurrent('with --boot-screen', () => {
   test('all consoles show how it goes on: a serial one by lines, a virtual terminal by one line that moves', async () => {
     await using consoles = await MachineConsoles.open(['tty1', 'ttyS0', 'ttyS1'], 120);
-    const { wrapper } = consoles;
-    expect((await rdpull(pull(slow.url), { wrapper })).status).toBe(0);
+    expect((await pullOn(consoles, pull(slow.url))).status).toBe(0);
 
     for (const name of ['ttyS0', 'ttyS1']) {
       const text = consoles.text(name);
@@ -73,7 +79,7 @@ describe.concurrent('with --boot-screen', () => {
 
   test('a narrow virtual terminal gets no line that it would have to break', async () => {
     await using consoles = await MachineConsoles.open(['tty1'], 40);
-    await rdpull(pull(slow.url), { wrapper: consoles.wrapper });
+    await pullOn(consoles, pull(slow.url));
     const states = consoles.text('tty1').split('\r\x1b[K').slice(1, -1);
     expect(states.length).toBeGreaterThan(5);
     for (const state of states) {
@@ -85,7 +91,7 @@ describe.concurrent('with --boot-screen', () => {
   test('a failure is three lines: what and why, what to try, and the command', async () => {
     await using consoles = await MachineConsoles.open(['tty1', 'ttyS0']);
     const args = pull('http://127.0.0.1:1');
-    expect((await rdpull(args, { wrapper: consoles.wrapper })).status).toBe(10);
+    expect((await pullOn(consoles, args)).status).toBe(10);
     for (const name of ['tty1', 'ttyS0']) {
       expect(lines(consoles.text(name)).slice(-3)).toEqual([
         'rdpull: error: http://127.0.0.1:1/image.raw: the connection was refused',
@@ -97,16 +103,10 @@ describe.concurrent('with --boot-screen', () => {
 
   test('systemd, which erases the line above its cursor, erases none of them', async () => {
     await using consoles = await MachineConsoles.open(['tty1', 'ttyS0']);
-    /** What is written last is read a little later. */
-    const expectEnd = async (name: string, end: RegExp) => {
-      const until = performance.now() + 10_000;
-      while (!end.test(consoles.text(name)) && performance.now() < until) await Bun.sleep(20);
-      expect(consoles.text(name)).toMatch(end);
-    };
-    await rdpull(pull(quick.url), { wrapper: consoles.wrapper });
-    for (const name of ['tty1', 'ttyS0']) await expectEnd(name, /not verified\r\n\r\n$/);
-    await rdpull(pull('http://127.0.0.1:1'), { wrapper: consoles.wrapper });
-    for (const name of ['tty1', 'ttyS0']) await expectEnd(name, /\r\nretry: .*\r\n\r\n$/);
+    await pullOn(consoles, pull(quick.url));
+    for (const name of ['tty1', 'ttyS0']) expect(consoles.text(name)).toMatch(/not verified\r\n\r\n$/);
+    await pullOn(consoles, pull('http://127.0.0.1:1'));
+    for (const name of ['tty1', 'ttyS0']) expect(consoles.text(name)).toMatch(/\r\nretry: .*\r\n\r\n$/);
   });
 
   test('a console that nobody reads holds nothing up', async () => {
@@ -117,7 +117,7 @@ describe.concurrent('with --boot-screen', () => {
       (_, index) => `--mirror=http://h${index}/{serial}/${'x'.repeat(250)}`,
     );
     const begun = performance.now();
-    const { status, stderr } = await rdpull(pull(quick.url, ...mirrors), { wrapper: consoles.wrapper });
+    const { status, stderr } = await pullOn(consoles, pull(quick.url, ...mirrors));
     expect(stderr.length).toBeGreaterThan(50_000);
     expect(status).toBe(0);
     expect(performance.now() - begun).toBeLessThan(10_000);
@@ -126,7 +126,7 @@ describe.concurrent('with --boot-screen', () => {
 
   test('a login in the URL is on no console', async () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
-    await rdpull(pull('http://somebody:secret@127.0.0.1:1'), { wrapper: consoles.wrapper });
+    await pullOn(consoles, pull('http://somebody:secret@127.0.0.1:1'));
     const text = consoles.text('ttyS0');
     expect(text).toContain('  # with the login in the URL\r\n');
     expect(text).not.toMatch(/secret|somebody/);
@@ -134,9 +134,9 @@ describe.concurrent('with --boot-screen', () => {
 
   test('--quiet shows failures only', async () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
-    await rdpull(pull(quick.url, '--quiet'), { wrapper: consoles.wrapper });
+    await pullOn(consoles, pull(quick.url, '--quiet'));
     expect(consoles.text('ttyS0')).toBe('');
-    await rdpull(pull('http://127.0.0.1:1', '--quiet'), { wrapper: consoles.wrapper });
+    await pullOn(consoles, pull('http://127.0.0.1:1', '--quiet'));
     expect(lines(consoles.text('ttyS0'))).toHaveLength(3);
   });
 
@@ -152,7 +152,7 @@ describe('plymouth', () => {
   test('shows the same line, and nothing in the end', async () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
     const messages = await plymouthDuring(async () => {
-      expect((await rdpull(pull(slow.url), { wrapper: consoles.wrapper })).status).toBe(0);
+      expect((await pullOn(consoles, pull(slow.url))).status).toBe(0);
     });
     const shown = messages.filter((message) => message.startsWith('show '));
     expect(shown.length).toBeGreaterThanOrEqual(3);
@@ -165,7 +165,7 @@ describe('plymouth', () => {
   test('keeps what has failed', async () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
     const messages = await plymouthDuring(async () => {
-      expect((await rdpull(pull('file:///missing'), { wrapper: consoles.wrapper })).status).toBe(14);
+      expect((await pullOn(consoles, pull('file:///missing'))).status).toBe(14);
     });
     expect(messages).toEqual([expect.stringMatching(/^show rdpull: error: .*missing.*image\.raw/)]);
   });
@@ -174,7 +174,7 @@ describe('plymouth', () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
     const args = pull(slow.url, `--verify=sha256:${'0'.repeat(64)}`);
     const messages = await plymouthDuring(async () => {
-      expect((await rdpull(args, { wrapper: consoles.wrapper })).status).toBe(13);
+      expect((await pullOn(consoles, args)).status).toBe(13);
     });
     expect(messages.slice(0, -1).some((message) => message.startsWith('show image.raw: '))).toBe(true);
     expect(messages.at(-1)).toMatch(/^show rdpull: error: .*image\.raw/);
