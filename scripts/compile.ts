@@ -76,7 +76,7 @@ await Bun.build({
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
-  // A clock that says an earlier time is wrong: src/transfer/source/build-time.ts.
+  // A clock that says an earlier time is wrong: src/source/build-time.ts.
   define: { RDPULL_BUILD_TIME: String(buildTime()) },
   compile: {
     outfile: OUTPUT,

@@ -52,9 +52,9 @@ describe('at the start', () => {
   });
 
   test('http needs sockets, and neither TLS nor an HTTP client of somebody else', () => {
-    const plain = importsOf(['transfer/source/http.ts'], { lazy: false });
+    const plain = importsOf(['source/http.ts'], { lazy: false });
     expect(plain.packages.filter((name) => HEAVY.test(name))).toEqual(['node:dns/promises', 'node:net']);
-    const both = importsOf(['transfer/source/http.ts'], { lazy: true });
+    const both = importsOf(['source/http.ts'], { lazy: true });
     expect(both.packages).toContain('node:tls');
     expect(both.packages).not.toContain('node:http');
   });

@@ -1,6 +1,6 @@
 import type { Placeholder } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
-import type { Location, SourceOptions } from '../transfer/source/source.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
 import type { Subject } from './subject.ts';
 
 /** What a check is made with. */

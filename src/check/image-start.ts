@@ -1,13 +1,13 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import type { Compression } from '../decode/compression.ts';
+import { openGzipCodec } from '../decode/gzip.ts';
+import type { MemberCodec } from '../decode/member-decoder.ts';
+import { openXzCodec } from '../decode/xz.ts';
+import { openZstdCodec } from '../decode/zstd.ts';
 import type { ImageBytes } from '../expose/image-bytes.ts';
 import { identifyImage } from '../expose/image-layout.ts';
 import { rootDevice } from '../expose/root-partition.ts';
 import type { ImageType } from '../request/image-class.ts';
-import type { Compression } from '../transfer/decode/compression.ts';
-import { openGzipCodec } from '../transfer/decode/gzip.ts';
-import type { MemberCodec } from '../transfer/decode/member-decoder.ts';
-import { openXzCodec } from '../transfer/decode/xz.ts';
-import { openZstdCodec } from '../transfer/decode/zstd.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
 import type { Findings } from './finding.ts';
 

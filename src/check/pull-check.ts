@@ -9,9 +9,9 @@ import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/place
 import type { PullRequest } from '../request/pull-request.ts';
 import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
 import { findPromise, type Promised } from '../transfer/promise.ts';
 import { inspectFileSystem } from '../transfer/room/file-system.ts';
-import type { Location, SourceOptions } from '../transfer/source/source.ts';
 import { describeSigner } from '../verify/signer.ts';
 import { checkMemory } from './boot-memory.ts';
 import type { Trust } from './boot-trust.ts';

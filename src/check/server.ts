@@ -3,13 +3,13 @@ import tls from 'node:tls';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { connect } from '../source/connection.ts';
+import { openSource } from '../source/open-source.ts';
+import { peek } from '../source/peek.ts';
+import { readPart } from '../source/read-part.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
 import { type ExpectedSize, expectSize, START_BYTES } from '../transfer/expected-size.ts';
 import { DEFAULT_LIMITS, requireDownload, requireSize } from '../transfer/limits.ts';
-import { connect } from '../transfer/source/connection.ts';
-import { openSource } from '../transfer/source/open-source.ts';
-import { peek } from '../transfer/source/peek.ts';
-import { readPart } from '../transfer/source/read-part.ts';
-import type { Location, SourceOptions } from '../transfer/source/source.ts';
 import type { Findings } from './finding.ts';
 import { checkImageStart, type ImageUse, LOOKED_AT } from './image-start.ts';
 

@@ -1,6 +1,6 @@
+import type { Compression } from '../decode/compression.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import type { BootOriginSource } from '../origin/boot-origin.ts';
-import type { Compression } from '../transfer/decode/compression.ts';
 import type { Promised } from '../transfer/promise.ts';
 
 /*

@@ -3,7 +3,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_TYPES } from '../request/image-class.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { isUrlText } from '../request/url.ts';
-import { splitLogin } from '../transfer/source/login.ts';
+import { splitLogin } from '../source/login.ts';
 import type { Command } from './command.ts';
 import type { OriginJson } from './json-results.ts';
 import { fillPlaceholders, readBootOrigin } from './pull-url.ts';

@@ -3,9 +3,9 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
 import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
-import { splitZone } from '../transfer/source/link-local.ts';
-import { splitLogin } from '../transfer/source/login.ts';
-import type { Location, Patience } from '../transfer/source/source.ts';
+import { splitZone } from '../source/link-local.ts';
+import { splitLogin } from '../source/login.ts';
+import type { Location, Patience } from '../source/source.ts';
 import type { Identity, ServerAccess } from './server-access.ts';
 
 export interface FindOptions extends ServerAccess {
@@ -99,7 +99,7 @@ export async function withIdentity(
   { secrets, clientCertificate }: Identity,
   warn: (text: string) => void,
 ): Promise<Location> {
-  const { loginFor } = await import('../transfer/source/server-login.ts');
+  const { loginFor } = await import('../source/server-login.ts');
   const { url: bare, zone } = splitZone(text);
   const { url, login } = loginFor(bare, secrets, warn);
   if (clientCertificate === undefined) return { url, login, zone, clientCertificate };
@@ -160,8 +160,8 @@ async function macTowards(serverUrl: string, options: FillOptions): Promise<stri
   const [{ findServerInterface }, { noValue }, { networkError }, { patiently }] = await Promise.all([
     import('../origin/server-interface.ts'),
     import('../origin/machine-identity.ts'),
-    import('../transfer/source/network-error.ts'),
-    import('../transfer/source/patience.ts'),
+    import('../source/network-error.ts'),
+    import('../source/patience.ts'),
   ]);
   const { url: bare, zone } = splitZone(serverUrl);
   const { url } = splitLogin(bare);
@@ -191,7 +191,7 @@ async function macTowards(serverUrl: string, options: FillOptions): Promise<stri
 
 async function exists({ url, ...server }: Location, options: FindOptions): Promise<boolean> {
   // Only here is it needed before the transfer is: it opens the way into libc.
-  const { openSource } = await import('../transfer/source/open-source.ts');
+  const { openSource } = await import('../source/open-source.ts');
   // Hanging up in the middle of a file leaves a backtrace on the screen of `mkosi serve`, so the head is asked for first; what
   // a server makes of that is only believed when it is good news, or that there is no such file.
   const { patience: _, ...once } = options;

@@ -13,8 +13,8 @@ import { inInitrd } from '../request/initrd.ts';
 import { placeholdersIn } from '../request/placeholder.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import { silenceWithin } from '../source/silence.ts';
 import type { Promised } from '../transfer/promise.ts';
-import { silenceWithin } from '../transfer/source/silence.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { Command, CommandContext, CommandLine } from './command.ts';
 import {

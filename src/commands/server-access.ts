@@ -1,7 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { KeyPair } from '../transfer/source/client-certificate.ts';
-import type { ProxyRules } from '../transfer/source/proxy.ts';
-import type { Secret } from '../transfer/source/server-login.ts';
+import type { KeyPair } from '../source/client-certificate.ts';
+import type { ProxyRules } from '../source/proxy.ts';
+import type { Secret } from '../source/server-login.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
 
 /** How servers are reached, whom to believe, and what to show them. */
@@ -80,8 +80,8 @@ export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
     );
   }
   const [{ readSecrets }, { parseProxy }] = await Promise.all([
-    import('../transfer/source/server-login.ts'),
-    import('../transfer/source/proxy.ts'),
+    import('../source/server-login.ts'),
+    import('../source/proxy.ts'),
   ]);
   const proxy = line.value('proxy');
   if (proxy !== undefined && proxy !== '') parseProxy(proxy, '--proxy=');
@@ -97,6 +97,6 @@ export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
 
 async function readKeyPair(cert: string, key: string | undefined): Promise<KeyPair> {
   // The TLS library is large, and few have such a certificate.
-  const { readClientCertificate } = await import('../transfer/source/client-certificate.ts');
+  const { readClientCertificate } = await import('../source/client-certificate.ts');
   return readClientCertificate(cert, key);
 }

@@ -1,4 +1,4 @@
-/** The credentials that open servers: `rdpull pull` reads them (src/transfer/source/server-login.ts). */
+/** The credentials that open servers: `rdpull pull` reads them (src/source/server-login.ts). */
 const NAMES = ['rdpull.bearer', 'rdpull.login'] as const;
 
 /** Where systemd looks for what LoadCredential= names (systemd.exec(5)). */

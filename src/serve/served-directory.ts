@@ -99,7 +99,7 @@ export class ServedDirectory {
 
   #refusal(real: string): string | undefined {
     const relative = path.relative(this.#root, real);
-    if (relative === '..' || relative.startsWith('../')) return 'a symbolic link leads out of the directory';
+    if (relative === '..' || relative.startsWith('..')) return 'a symbolic link leads out of the directory';
     return relative.split('/').some((name) => name.startsWith('.')) ? 'it is hidden' : undefined;
   }
 }

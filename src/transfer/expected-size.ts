@@ -1,6 +1,6 @@
-import { type Compression, detectCompression } from './decode/compression.ts';
-import { MOST_SHRUNK, type ReadAt, xzSizes } from './decode/xz-index.ts';
-import { zstdContentSize } from './decode/zstd-frame-header.ts';
+import { type Compression, detectCompression } from '../decode/compression.ts';
+import { MOST_SHRUNK, type ReadAt, xzSizes } from '../decode/xz-index.ts';
+import { zstdContentSize } from '../decode/zstd-frame-header.ts';
 
 /** What can be told of the size of an object before it is there. Bytes. */
 export interface ExpectedSize {

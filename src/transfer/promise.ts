@@ -2,12 +2,12 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
+import { createAttempts } from '../source/attempts.ts';
+import { fetchSmallFile, openSource } from '../source/open-source.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { entryOf, MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signer.ts';
-import { createAttempts } from './source/attempts.ts';
-import { fetchSmallFile, openSource } from './source/open-source.ts';
-import type { Location, SourceOptions } from './source/source.ts';
 
 /** The digest that a file has to have, and who says so. */
 export interface Promised {

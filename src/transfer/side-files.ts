@@ -4,12 +4,12 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
+import { fetchSmallFile } from '../source/open-source.ts';
+import type { SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { isWebPage } from '../verify/web-page.ts';
 import type { Demand } from './promise.ts';
 import { storageError } from './sink/storage-error.ts';
-import { fetchSmallFile } from './source/open-source.ts';
-import type { SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 
 /** The longest root hash or signature that is read, in bytes, as systemd-pull's. */

@@ -1,7 +1,7 @@
 import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import type { MirroredSource } from './source/mirrored-source.ts';
-import type { Location } from './source/source.ts';
+import type { MirroredSource } from '../source/mirrored-source.ts';
+import type { Location } from '../source/source.ts';
 
 /** How often a file may be replaced while it is downloaded. */
 const MAX_REPLACED = 5;

@@ -3,9 +3,14 @@ import path from 'node:path';
 import { size } from '../console/quantity.ts';
 import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { Compression } from '../decode/compression.ts';
 import type { ImageType } from '../request/image-class.ts';
-import { createCollector } from './collector.ts';
-import type { Compression } from './decode/compression.ts';
+import { createCollector } from '../source/collector.ts';
+import type { Joining } from '../source/continued-source.ts';
+import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
+import { peek } from '../source/peek.ts';
+import { readPart } from '../source/read-part.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
 import { type ExpectedSize, expectSize, START_BYTES } from './expected-size.ts';
 import { type Limits, requireDownload, requireSize } from './limits.ts';
 import { osTreeRoot } from './os-tree.ts';
@@ -15,11 +20,6 @@ import { type Demand, findPromise, type Promised, requirePromise, type Verificat
 import { TargetRoom } from './room/target-room.ts';
 import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
-import type { Joining } from './source/continued-source.ts';
-import { type MirroredSource, openMirroredSource } from './source/mirrored-source.ts';
-import { peek } from './source/peek.ts';
-import { readPart } from './source/read-part.ts';
-import type { Location, SourceOptions } from './source/source.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
 

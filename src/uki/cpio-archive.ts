@@ -23,7 +23,7 @@ const S_IFLNK = 0o120000;
 
 /** One member of an archive. */
 export interface CpioMember {
-  /** Its path without a slash or `./` before it. */
+  /** Its path without a slash or `.` before it. */
   readonly path: string;
   readonly kind: 'file' | 'directory' | 'link' | 'other';
   /** Bytes of its content: of a link, its target. */

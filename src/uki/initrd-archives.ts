@@ -1,9 +1,9 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import { openBzip2Codec } from '../transfer/decode/bzip2.ts';
-import { openGzipCodec } from '../transfer/decode/gzip.ts';
-import type { MemberCodec } from '../transfer/decode/member-decoder.ts';
-import { openXzCodec } from '../transfer/decode/xz.ts';
-import { openZstdCodec } from '../transfer/decode/zstd.ts';
+import { openBzip2Codec } from '../decode/bzip2.ts';
+import { openGzipCodec } from '../decode/gzip.ts';
+import type { MemberCodec } from '../decode/member-decoder.ts';
+import { openXzCodec } from '../decode/xz.ts';
+import { openZstdCodec } from '../decode/zstd.ts';
 import { type CpioReader, type CpioVisitor, createCpioReader } from './cpio-archive.ts';
 import { malformedUki } from './malformed-uki.ts';
 

@@ -26,7 +26,7 @@ const BEST_BEFORE = 'BEST-BEFORE-';
  * Reads a checksum file as sha256sum(1) writes it: `DIGEST  NAME`, `DIGEST *NAME`, the one-space variant of
  * linuxcontainers.org, `\`-escaped names, and `--tag` lines `SHA256 (NAME) = DIGEST`.
  *
- * More is accepted than systemd does: capital digits, CRLF, a last line without its newline, `./` before a name.
+ * More is accepted than systemd does: capital digits, CRLF, a last line without its newline, `.` before a name.
  * Lines of any other shape are passed over, as systemd does: comments, other digests, the armor of an inline signature.
  *
  * @param now decides whether the list's best-before dates have passed

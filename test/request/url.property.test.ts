@@ -5,7 +5,7 @@ import { imageUrls } from '../../src/origin/image-url.ts';
 import { deriveImageName, imageNameDefect } from '../../src/request/image-name.ts';
 import { expandPlaceholders, PLACEHOLDERS } from '../../src/request/placeholder.ts';
 import { isUrlText, lastComponent, replaceComponents, urlDefect } from '../../src/request/url.ts';
-import { splitLogin } from '../../src/transfer/source/login.ts';
+import { splitLogin } from '../../src/source/login.ts';
 import { always, mutatedText, requirePrintable, unlessRefused } from '../fixtures/property.ts';
 
 const URLS = [

@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { DEFAULT_MEMORY } from '../../src/transfer/pipeline/memory.ts';
 import { runTransfer } from '../../src/transfer/transfer.ts';
 // Loading is no part of it: this is not the executable, in which everything is compiled.
-import '../../src/transfer/source/http.ts';
+import '../../src/source/http.ts';
 
 const INTERVAL = 2;
 

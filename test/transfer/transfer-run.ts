@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
+import type { Location } from '../../src/source/source.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { DEFAULT_MEMORY } from '../../src/transfer/pipeline/memory.ts';
-import type { Location } from '../../src/transfer/source/source.ts';
 import { runTransfer, type Transfer, type TransferResult } from '../../src/transfer/transfer.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 

@@ -1,7 +1,7 @@
 import type { ErrorRecord } from '../../console/rdpull-error.ts';
-import type { Compression } from '../decode/compression.ts';
+import type { Compression } from '../../decode/compression.ts';
+import type { SinkResult } from '../../decode/sink.ts';
 import type { Limits } from '../limits.ts';
-import type { SinkResult } from '../sink/sink.ts';
 import type { Ring } from './ring.ts';
 
 /** What the worker is to build at `path`. */

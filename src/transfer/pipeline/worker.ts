@@ -1,10 +1,10 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../decode/compression.ts';
-import type { Decoder, DecoderContext } from '../decode/decoder.ts';
+import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../../decode/compression.ts';
+import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
+import type { Sink } from '../../decode/sink.ts';
 import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
-import type { Sink } from '../sink/sink.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { openControl, type Ring, slotBytes } from './ring.ts';
 

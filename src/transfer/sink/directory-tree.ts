@@ -1,4 +1,4 @@
-import type { SynchronousSink } from './sink.ts';
+import type { SynchronousSink } from '../../decode/sink.ts';
 import { TarExtractor } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
@@ -18,7 +18,7 @@ export interface DirectoryTreeOptions {
  * `limits`, and all that memory depends on: PAX headers above 1 MiB, sparse files of more than a million pieces, and
  * more directories than fit into 64 MiB of notes about them (some 250,000).
  *
- * @param path an existing, empty directory. It takes the attributes of the archive's own `./`, if there is one.
+ * @param path an existing, empty directory. It takes the attributes of the archive's own `.`, if there is one.
  */
 export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): SynchronousSink {
   const { warn = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;

@@ -1,5 +1,5 @@
+import type { Sink } from '../../decode/sink.ts';
 import { type Limits, requireSize } from '../limits.ts';
-import type { Sink } from './sink.ts';
 
 /**
  * A sink that takes no more than it may, and says so before it would: what is too much is not written.

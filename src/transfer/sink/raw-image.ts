@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { promisify } from 'node:util';
-import type { Sink } from './sink.ts';
+import type { Sink } from '../../decode/sink.ts';
 import { storageError } from './storage-error.ts';
 
 /** The unit of a hole: the block size of every file system and the page of tmpfs. */

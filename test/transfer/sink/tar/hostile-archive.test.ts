@@ -226,7 +226,7 @@ describe('Python', () => {
     const climb = `${chain}/${'l'.repeat(254)}`;
     const attacks = [
       [link('escape', `${climb}/../../../../outside`), hardLink('flag', 'escape/secret')],
-      [paxHeader([['path', climb]]), link('', '../'.repeat(16))],
+      [paxHeader([['path', climb]]), link('', '..'.repeat(16))],
       [paxHeader([['linkpath', `${climb}/../../outside/secret`]]), hardLink('flag', '')],
     ];
     for (const attack of attacks) {

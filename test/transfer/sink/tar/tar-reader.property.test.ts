@@ -272,7 +272,7 @@ describe('any bytes', () => {
       'y'.repeat(256),
       'a/'.repeat(256),
     ];
-    always(mutatedText(['usr/./bin//env', './', 'a/b/../c', '/etc/passwd'], words), (text) => {
+    always(mutatedText(['usr/./bin//env', '.', 'a/b/../c', '/etc/passwd'], words), (text) => {
       const names = unlessRefused(() => {
         member.assign(Buffer.from(text), 'the member');
         return member.key().split('\0');

@@ -1,0 +1,124 @@
+import { RdpullError } from '../console/rdpull-error.ts';
+import type { Decoder, DecoderContext } from './decoder.ts';
+
+/** Bytes decoded before they are handed to the sink: a multiple of every file system's block. */
+const OUTPUT_BYTES = 1024 * 1024;
+
+/** What one call into a decompression library did. */
+export interface Step {
+  /** Bytes taken from the input. */
+  readonly consumed: number;
+  /** Bytes put into the output. */
+  readonly produced: number;
+  /** The member is complete, its integrity check included. */
+  readonly ended: boolean;
+}
+
+/**
+ * A compressed file is a row of members: gzip members, xz streams, bzip2 streams, zstd frames. A codec knows how
+ * its library decodes one of them.
+ */
+export interface MemberCodec {
+  readonly format: string;
+  /** Zero bytes may follow a member, in multiples of this (only xz has such padding). */
+  readonly paddingUnit?: number;
+  /** Whether a member can begin with this byte: what cannot, behind a member, is garbage. */
+  begins(byte: number): boolean;
+  /** Gets ready for the next member. */
+  begin(): void;
+  /** Decodes some input. `last`: no more input follows. */
+  step(input: Uint8Array, output: Uint8Array, last: boolean): Step;
+  close(): void;
+}
+
+/** Decodes every member of a file, and accepts nothing else before, between or behind them. */
+export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: DecoderContext): Decoder {
+  /** One of them is being filled while the other one is being written. */
+  const outputs = [new Uint8Array(OUTPUT_BYTES), new Uint8Array(OUTPUT_BYTES)] as const;
+  let filled: 0 | 1 = 0;
+  let writing: Promise<void> | undefined;
+  const paddingUnit = codec.paddingUnit ?? 0;
+  let insideMember = false;
+  let members = 0;
+  let padding = 0;
+
+  /** Decodes until the library wants more input or the member ends; returns how much input it took. */
+  async function decode(input: Uint8Array, last: boolean): Promise<number> {
+    let position = 0;
+    while (insideMember && !cancelled()) {
+      const output = outputs[filled];
+      const { consumed, produced, ended } = codec.step(input.subarray(position), output, last);
+      position += consumed;
+      if (produced > 0) await handOver(output.subarray(0, produced));
+      insideMember = !ended;
+      const starved = position === input.length && produced < OUTPUT_BYTES;
+      if (starved && (!last || (consumed === 0 && produced === 0))) break;
+    }
+    return position;
+  }
+
+  /** Lets the sink have `decoded`, once it is through with what it had before. */
+  async function handOver(decoded: Uint8Array): Promise<void> {
+    await writing;
+    writing = sink.write(decoded);
+    // A failure is seen by whoever waits for it next.
+    writing?.catch(() => undefined);
+    filled = filled === 0 ? 1 : 0;
+  }
+
+  function skipPadding(input: Uint8Array, start: number): number {
+    let position = start;
+    while (position < input.length && input[position] === 0) position++;
+    padding += position - start;
+    return position;
+  }
+
+  async function write(input: Uint8Array): Promise<void> {
+    let position = 0;
+    while (position < input.length && !cancelled()) {
+      if (!insideMember) {
+        if (members > 0 && paddingUnit > 0) position = skipPadding(input, position);
+        const first = input[position];
+        if (first === undefined) return;
+        if (members > 0 && (!codec.begins(first) || (padding > 0 && padding % paddingUnit !== 0))) {
+          throw streamTrailingData(codec.format);
+        }
+        padding = 0;
+        codec.begin();
+        insideMember = true;
+        members++;
+      }
+      position += await decode(input.subarray(position), false);
+    }
+  }
+
+  async function finish(): Promise<void> {
+    await decode(new Uint8Array(0), true);
+    await writing;
+    if (cancelled()) return;
+    if (insideMember) throw streamTruncated(codec.format);
+    if (padding > 0 && padding % paddingUnit !== 0) throw streamTrailingData(codec.format);
+  }
+
+  return { write, finish, close: () => codec.close() };
+}
+
+const HINT_DAMAGED =
+  'the file on the server is damaged or incomplete: build or upload it again, and let a checksum file guard it';
+
+function streamTruncated(format: string): RdpullError {
+  return new RdpullError('stream-truncated', `the ${format} stream ends too early`, HINT_DAMAGED);
+}
+
+function streamTrailingData(format: string): RdpullError {
+  return new RdpullError(
+    'stream-trailing-data',
+    `something that is not ${format} follows the end of the ${format} stream`,
+    HINT_DAMAGED,
+  );
+}
+
+/** What a library says that finds the stream broken. */
+export function streamCorrupt(format: string, reason: string): RdpullError {
+  return new RdpullError('stream-corrupt', `the ${format} stream is corrupt (${reason})`, HINT_DAMAGED);
+}

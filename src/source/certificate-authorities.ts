@@ -1,0 +1,54 @@
+import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+
+/** Where distributions keep the system's bundle: Debian and Arch, Fedora, openSUSE, Alpine. */
+const SYSTEM_BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+];
+
+/**
+ * The certificates that https servers are checked against, as PEM: the files given with `--ca=`, else the file that
+ * `$SSL_CERT_FILE` names, else the system's bundle.
+ *
+ * @throws RdpullError ca-unusable when there is none, or one cannot be used
+ */
+export function certificateAuthorities(files: readonly string[]): string[] {
+  if (files.length > 0) return files.map(readBundle);
+  const fromEnvironment = process.env['SSL_CERT_FILE'];
+  if (fromEnvironment) return [readBundle(fromEnvironment)];
+  const bundle = SYSTEM_BUNDLES.find((path) => fs.existsSync(path));
+  if (bundle !== undefined) return [readBundle(bundle)];
+  throw new RdpullError(
+    'ca-unusable',
+    `https needs certificates to check the server against, and there are none here (looked for ${SYSTEM_BUNDLES.join(', ')})`,
+    'pass --ca=FILE with the certificate of your CA, or put the ca-certificates bundle into the initrd',
+  );
+}
+
+function readBundle(path: string): string {
+  let pem: string;
+  try {
+    pem = fs.readFileSync(path, 'utf8');
+  } catch (error) {
+    const reason = reasonOf(error);
+    throw new RdpullError(
+      'ca-unusable',
+      `the certificates in ${printable(path)} cannot be read: ${reason}`,
+      'check the path given with --ca=FILE',
+      { cause: error },
+    );
+  }
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
+    throw new RdpullError(
+      'ca-unusable',
+      `${printable(path)} holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)`,
+      'convert it with: openssl x509 -inform DER -in FILE -out FILE.pem',
+    );
+  }
+  return pem;
+}

@@ -1,0 +1,223 @@
+import { size as shownSize } from '../console/quantity.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { createCollector } from './collector.ts';
+import { HttpStatusError } from './http-status.ts';
+import { openSourceOnce } from './open-source.ts';
+import type { Location, RangeRequest, Source, SourceOptions } from './source.ts';
+
+/** How often a comparison is reported, in ms. */
+const REPORT_INTERVAL = 10_000;
+
+/** The file whose first bytes were received. */
+export interface Begun {
+  readonly location: Location;
+  /** What the server said of it. */
+  readonly source: Pick<Source, 'size' | 'lastModified' | 'validator' | 'entityTag'>;
+  /** How many bytes of it there are, at least 1. */
+  readonly received: number;
+  /** SHA-256 of these bytes, in lower-case hexadecimal. */
+  readonly sha256: () => string | Promise<string>;
+}
+
+export interface ContinueOptions extends SourceOptions {
+  /** What is reason enough to join the bytes of two answers. */
+  readonly joining: Joining;
+  /** Where parts of the file cannot be had; an answer that shows it adds to it. */
+  readonly withoutRanges: Set<Location>;
+  /** Called as bytes that are here already come again; with how many. */
+  readonly repeated: (bytes: number) => void;
+  readonly notify: (text: string, pause: number) => void;
+}
+
+/**
+ * `compared`: only of one server, where a strong validator says that they are of one file; everything else is compared.
+ * `validated`: of two servers, too. `promised`: a digest is expected of the whole, which would tell in the end.
+ */
+export type Joining = 'compared' | 'validated' | 'promised';
+
+/** The rest of a file. */
+export interface Continued {
+  /** Its body begins with the first byte that is missing. */
+  readonly source: Source;
+  /**
+   * Why it fits what there is: `whole`, this answer has sent it all, with the same first bytes; `validator`, the servers
+   * say so; `promise`, the digest will tell.
+   */
+  readonly by: 'whole' | 'validator' | 'promise';
+}
+
+/**
+ * Opens the rest of a file: a part of it where the server can, else the whole, whose first bytes must be those that are
+ * here already.
+ *
+ * @throws RdpullError http-changed when this is another file; those of `openSource`
+ */
+export async function continueSource(
+  location: Location,
+  begun: Begun,
+  options: ContinueOptions,
+): Promise<Continued> {
+  const { url } = location;
+  const asked = { ...options, ...location };
+  const wanted = options.withoutRanges.has(location) ? undefined : rangeRequest(location, begun, options);
+  let source: Source | undefined;
+  try {
+    source = await openSourceOnce(url, asked, wanted);
+    if (source.range !== undefined) {
+      requireSameLength(url, source, begun);
+      const by = reasonToJoin(location, source, begun, options.joining);
+      if (by !== undefined) return { source, by };
+      source.close();
+      source = await openSourceOnce(url, asked);
+    }
+  } catch (error) {
+    source?.close();
+    if (wanted === undefined || !showsNoRanges(error)) throw error;
+    if (error instanceof HttpStatusError) requireSameLength(url, error, begun);
+    options.withoutRanges.add(location);
+    source = await openSourceOnce(url, asked);
+  }
+  try {
+    requireSameLength(url, source, begun);
+    if (location === begun.location) requireUnchanged(url, source, begun);
+    return { source: await withoutFirst(source, location, begun, options), by: 'whole' };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+/** What to ask for; undefined: the whole, because nothing could tell that a part belongs to this file. */
+function rangeRequest(
+  location: Location,
+  { location: first, source: { validator, entityTag }, received: from }: Begun,
+  { joining }: ContinueOptions,
+): RangeRequest | undefined {
+  if (location === first) {
+    return validator !== undefined || joining === 'promised' ? { from, validator } : undefined;
+  }
+  if (joining === 'promised') return { from };
+  // A date is only a validator to the server that gave it (RFC 9110, section 13.1.5).
+  return joining === 'validated' && entityTag !== undefined ? { from, validator: entityTag } : undefined;
+}
+
+/** Why the part that `source` holds may be joined to what there is; undefined when it may not. */
+function reasonToJoin(
+  location: Location,
+  source: Source,
+  { location: first, source: before }: Begun,
+  joining: Joining,
+): 'validator' | 'promise' | undefined {
+  // Nobody knows where such a part ends.
+  if (source.size === undefined && before.size === undefined) return undefined;
+  if (location !== first) {
+    if (source.entityTag !== undefined && source.entityTag === before.entityTag) return 'validator';
+    return joining === 'promised' && source.size !== undefined && source.size === before.size
+      ? 'promise'
+      : undefined;
+  }
+  // The same validator, or none: a server that was asked with If-Range has sent a part only if it still holds.
+  const tagHolds = source.entityTag === undefined || source.entityTag === before.entityTag;
+  const dateHolds = sameDate(source, before) !== false;
+  if (before.validator !== undefined) {
+    return tagHolds && (before.entityTag !== undefined || dateHolds) ? 'validator' : undefined;
+  }
+  return joining === 'promised' && dateHolds ? 'promise' : undefined;
+}
+
+/** Whether a failure says that this server sends no parts, or sends them wrongly. */
+function showsNoRanges(error: unknown): boolean {
+  if (error instanceof HttpStatusError) return error.status === 416;
+  return error instanceof RdpullError && error.code === 'http-range';
+}
+
+function requireSameLength(
+  url: string,
+  { size }: { readonly size: number | undefined },
+  { source: before, received }: Begun,
+): void {
+  if (size === undefined) return;
+  if (before.size !== undefined && size !== before.size) {
+    throw changed(url, `it has ${size} bytes now, and had ${before.size}`);
+  }
+  if (size < received) throw changed(url, `it has ${size} bytes now, and ${received} had arrived`);
+}
+
+/** Refuses what the server itself calls another file, before any of it is compared. */
+function requireUnchanged(url: string, source: Source, { source: before }: Begun): void {
+  const sameBytes = source.size !== undefined && sameDate(source, before) === true;
+  if (source.entityTag !== undefined && before.entityTag !== undefined) {
+    if (source.entityTag === before.entityTag || sameBytes) return;
+    throw changed(url, 'it has another ETag now');
+  }
+  if (sameDate(source, before) === false) throw changed(url, 'it has another date now');
+}
+
+/** undefined when one of the dates is unknown. */
+function sameDate(
+  one: Pick<Source, 'lastModified'>,
+  other: Pick<Source, 'lastModified'>,
+): boolean | undefined {
+  if (one.lastModified === undefined || other.lastModified === undefined) return undefined;
+  return one.lastModified.getTime() === other.lastModified.getTime();
+}
+
+function changed(url: string, how: string): RdpullError {
+  return new RdpullError(
+    'http-changed',
+    `${shownUrl(url)}: this is not the file that the download began with: ${how}`,
+    'pull again when nobody replaces the file any more, and let all mirrors have the same',
+  );
+}
+
+/**
+ * `source`, which sends the whole file, without the bytes that are here already: they are read and compared by their
+ * digest, so that what follows them is known to belong to them.
+ */
+async function withoutFirst(
+  source: Source,
+  { url }: Location,
+  { received, sha256 }: Begun,
+  { repeated, notify, signal }: ContinueOptions,
+): Promise<Source> {
+  const shown = shownUrl(url);
+  notify(
+    `${shown}: the server sends the whole file again; its first ${shownSize(received)} are compared with what arrived`,
+    0,
+  );
+  const chunks = source.body[Symbol.asyncIterator]();
+  const digest = new Bun.CryptoHasher('sha256');
+  const collector = createCollector();
+  let skipped = 0;
+  let rest: Uint8Array | undefined;
+  let reported = performance.now();
+  while (skipped < received) {
+    const { value: chunk, done = false } = await chunks.next();
+    signal.throwIfAborted();
+    if (done) {
+      throw changed(url, `it ends after ${skipped} bytes, and ${received} had arrived`);
+    }
+    const known: Uint8Array = chunk.subarray(0, received - skipped);
+    digest.update(known);
+    skipped += known.length;
+    if (known.length < chunk.length) rest = chunk.subarray(known.length);
+    repeated(skipped);
+    collector.received(chunk.length);
+    if (performance.now() - reported < REPORT_INTERVAL) continue;
+    reported = performance.now();
+    notify(`${shown}: ${shownSize(skipped)} of ${shownSize(received)} are compared`, 0);
+  }
+  if (digest.digest('hex') !== (await sha256())) {
+    throw changed(url, `its first ${received} bytes are not those that had arrived`);
+  }
+  return { ...source, body: restOf(rest, chunks) };
+}
+
+async function* restOf(
+  first: Uint8Array | undefined,
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (first !== undefined) yield first;
+  yield* { [Symbol.asyncIterator]: () => chunks };
+}

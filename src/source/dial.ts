@@ -1,0 +1,100 @@
+import dns from 'node:dns/promises';
+import net from 'node:net';
+import { constants } from 'node:os';
+import { SystemCallError } from '../kernel/system-error.ts';
+
+/** How long one address has for itself before the next is tried beside it, in ms (RFC 8305, section 5). */
+const ATTEMPT_DELAY = 250;
+
+/**
+ * Opens a TCP connection to a host. Its addresses are looked up anew and tried as RFC 8305 ("Happy Eyeballs") says:
+ * IPv6 and IPv4 in turn, the next one a quarter of a second later, so that a family that leads nowhere costs no more
+ * than that.
+ *
+ * @param host a name or an IP address without brackets; a link-local one may have a zone (`fe80::1%eth0`)
+ * @param silence how long it may take to accept the connection, on whichever address, in ms
+ * @throws Error with the code of getaddrinfo(3) or connect(2); the reason of `signal`
+ */
+export async function dial(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+  silence: number,
+): Promise<net.Socket> {
+  const found = await unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal);
+  return firstToAccept(
+    byTurns(found).map(({ address }) => address),
+    port,
+    signal,
+    silence,
+  );
+}
+
+function firstToAccept(
+  addresses: readonly string[],
+  port: number,
+  signal: AbortSignal,
+  silence: number,
+): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const pending = new Set<net.Socket>();
+    const untried = [...addresses];
+    let turn: NodeJS.Timeout | undefined;
+    const limit = setTimeout(
+      () => settle(() => reject(new SystemCallError('connect', constants.errno.ETIMEDOUT))),
+      silence,
+    );
+    const aborted = () => settle(() => reject(signal.reason));
+    signal.addEventListener('abort', aborted);
+
+    function settle(outcome: () => void): void {
+      clearTimeout(turn);
+      clearTimeout(limit);
+      signal.removeEventListener('abort', aborted);
+      for (const socket of pending) socket.destroy();
+      outcome();
+    }
+
+    function tryNext(): void {
+      clearTimeout(turn);
+      const host = untried.shift();
+      if (host === undefined) return;
+      const socket = net.connect({ host, port, noDelay: true, keepAlive: true });
+      pending.add(socket);
+      const failed = (error: Error) => {
+        pending.delete(socket);
+        // The last address to fail speaks for all: the first one may just be of a family that nobody has here.
+        if (untried.length === 0 && pending.size === 0) settle(() => reject(error));
+        else tryNext();
+      };
+      socket.once('error', failed);
+      socket.once('connect', () => {
+        pending.delete(socket);
+        // What goes wrong from now on is no reason to try another address.
+        socket.off('error', failed);
+        settle(() => resolve(socket));
+      });
+      turn = setTimeout(tryNext, ATTEMPT_DELAY);
+    }
+    tryNext();
+  });
+}
+
+/** The addresses of the two families in turn, beginning with the family that getaddrinfo(3) puts first (RFC 6724). */
+function byTurns<T extends { readonly family: number }>(addresses: readonly T[]): T[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  return first
+    .flatMap((address, index) => [address, ...second.slice(index, index + 1)])
+    .concat(second.slice(first.length));
+}
+
+/** The resolver cannot be interrupted, and a name server that is silent costs it half a minute. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const aborted = () => reject(signal.reason);
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', aborted));
+  });
+}

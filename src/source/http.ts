@@ -1,0 +1,172 @@
+import { printable } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { version } from '../version.ts';
+import { requireUncoded } from './content-coding.ts';
+import { parseContentRange } from './content-range.ts';
+import { exchange } from './exchange.ts';
+import { HttpStatusError } from './http-status.ts';
+import type { Login } from './login.ts';
+import { retryAfter } from './retry-after.ts';
+import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
+import { strongEntityTag, strongValidator } from './validator.ts';
+
+/** Redirects that are followed when nothing else was asked for. */
+const MAX_REDIRECTS = 10;
+
+/**
+ * Asks for a file over HTTP or HTTPS, or for a part of it. Redirects are followed, a few, and never from https to http:
+ * a network that can answer for the second server could then replace what the first one vouched for.
+ *
+ * @throws RdpullError of the network or http family
+ */
+export async function openHttpSource(
+  start: string,
+  options: SourceOptions,
+  wanted?: RangeRequest,
+): Promise<Source> {
+  const most = options.redirects ?? MAX_REDIRECTS;
+  let url = parseUrl(start);
+  for (let redirects = 0; redirects <= most; redirects++) {
+    const answer = await ask(url, options, wanted);
+    if (answer.kind === 'source') return answer.source;
+    url = redirectTarget(url, utf8(answer.location));
+  }
+  throw new RdpullError(
+    'http-redirect',
+    `${shownUrl(start)}: more than ${most} redirects, the last one to ${shownUrl(url.href)}`,
+    'check the redirect rules of the server: they may go in a circle',
+  );
+}
+
+type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location: string };
+
+async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | undefined): Promise<Answer> {
+  const shown = shownUrl(url.href);
+  const { status, reason, header, contentLength, body, close } = await exchange(
+    url,
+    { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
+    options,
+  );
+  try {
+    const location = header('location');
+    if (status >= 300 && status < 400 && location !== undefined) {
+      close();
+      return { kind: 'redirect', location };
+    }
+    const part =
+      wanted !== undefined && status === 206 ? sentPart(shown, wanted, header, contentLength) : undefined;
+    if (status !== 200 && part === undefined) {
+      throw new HttpStatusError(
+        shown,
+        { status, reason },
+        { retryAfter: retryAfter(header), size: parseContentRange(header('content-range'))?.size },
+      );
+    }
+    requireUncoded(shown, url, header('content-encoding'));
+    const source: Source = {
+      url: url.href,
+      size: part === undefined ? contentLength : part.size,
+      lastModified: date(header('last-modified')),
+      validator: strongValidator(header),
+      entityTag: strongEntityTag(header('etag')),
+      acceptsRanges: part !== undefined || header('accept-ranges')?.toLowerCase() === 'bytes',
+      range: part?.range,
+      body,
+      close,
+    };
+    return { kind: 'source', source };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+/**
+ * The part of the file that an answer 206 holds. It has to begin where it was asked for, and must not go beyond; it may
+ * end earlier (RFC 9110, section 15.3.7).
+ */
+function sentPart(
+  shown: string,
+  { from, to = Number.POSITIVE_INFINITY }: RangeRequest,
+  header: (name: string) => string | undefined,
+  length: number | undefined,
+): { readonly range: ByteRange; readonly size: number | undefined } {
+  const said = header('content-range');
+  const { range, size } = parseContentRange(said) ?? {};
+  if (range?.from === from && range.to <= to && (length === undefined || length === range.to - from + 1)) {
+    return { range, size };
+  }
+  throw new RdpullError(
+    'http-range',
+    `${shown}: asked for the bytes from ${from} on, the server answers 206 with ${
+      said === undefined
+        ? `no Content-Range (${printable(header('content-type') ?? 'no type')})`
+        : `Content-Range: ${printable(said)}`
+    }${length === undefined ? '' : `, Content-Length: ${length}`}`,
+    'the server, or a proxy before it, does not send parts of files rightly: check its configuration',
+  );
+}
+
+function requestHeaders(url: URL, login: Login | undefined): Record<string, string> {
+  return {
+    'user-agent': `rdpull/${version}`,
+    // The digest is over the bytes of the file: no coding may be put around them.
+    'accept-encoding': 'identity',
+    // A login is for the server it was given for, and for no other.
+    ...(login?.origin === url.origin && { authorization: login.authorization }),
+  };
+}
+
+function rangeHeaders(wanted: RangeRequest | undefined): Record<string, string> {
+  if (wanted === undefined) return {};
+  return {
+    range: `bytes=${wanted.from}-${wanted.to ?? ''}`,
+    ...(wanted.validator !== undefined && { 'if-range': wanted.validator }),
+  };
+}
+
+function redirectTarget(from: URL, location: string): URL {
+  const shown = shownUrl(from.href);
+  const to = URL.canParse(location, from.href) ? new URL(location, from) : undefined;
+  if (to === undefined || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
+    throw new RdpullError(
+      'http-redirect',
+      `${shown}: the server redirects to ${shownUrl(location)}, which is not an http or https URL`,
+      'check the redirect rules of the server',
+    );
+  }
+  to.username = '';
+  to.password = '';
+  if (from.protocol === 'https:' && to.protocol === 'http:') {
+    throw new RdpullError(
+      'http-redirect',
+      `${shown}: the server redirects to ${shownUrl(to.href)}, from https to plain http, which anybody on the way could answer`,
+      'let the server redirect to an https URL, or ask for the http URL itself',
+    );
+  }
+  return to;
+}
+
+/** Of a header, which is read as ISO 8859-1: what browsers read when a server has not escaped it. */
+function utf8(value: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(value, 'latin1'));
+  } catch {
+    return value;
+  }
+}
+
+function parseUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new RdpullError(
+    'bad-url',
+    `${shownUrl(text)} is not a URL`,
+    'write it as http://HOST/FILE or https://HOST/FILE',
+  );
+}
+
+function date(header: string | undefined): Date | undefined {
+  const time = header === undefined ? Number.NaN : Date.parse(header);
+  return Number.isNaN(time) ? undefined : new Date(time);
+}

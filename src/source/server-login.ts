@@ -1,0 +1,167 @@
+import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { isSystemError } from '../kernel/system-error.ts';
+import { type Login, splitLogin } from './login.ts';
+
+/** Where systemd puts the credentials of the whole system (system-credentials(7)). */
+const SYSTEM_CREDENTIALS = '/run/credentials/@system';
+
+/** Longer ones no server would take, in bytes. */
+const SECRET_MAX = 8 * 1024;
+
+/** What a secret is: a token (RFC 6750), or a user and a password (RFC 7617). */
+type SecretKind = 'bearer' | 'login';
+
+/** What opens a server, from a file or a credential. */
+export interface Secret {
+  /** `--bearer=` or `the credential rdpull.bearer`: never what is in there. */
+  readonly from: string;
+  /** Whether somebody asked for it by an option, and so for this pull. */
+  readonly isAsked: boolean;
+  /** The only server it is for; undefined: the one that is asked, whichever that is. */
+  readonly origin: string | undefined;
+  readonly authorization: string;
+}
+
+/** The files that options name. */
+export interface SecretFiles {
+  readonly bearer: string | undefined;
+  readonly login: string | undefined;
+}
+
+/**
+ * Reads what may open servers: the file of an option, or else the credentials `rdpull.bearer` and `rdpull.login`, of the
+ * unit if it was given any, else of the system.
+ *
+ * Each holds one line, `TOKEN` or `USER:PASSWORD`; before it may stand the server that it is for and a space:
+ * `https://example.com TOKEN`.
+ *
+ * @throws RdpullError credential-unusable
+ */
+export function readSecrets(
+  files: SecretFiles,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly Secret[] {
+  const asked = KINDS.flatMap((kind) => {
+    const path = files[kind];
+    return path === undefined
+      ? []
+      : [parseSecret(kind, readAsked(path, kind), `--${kind}=${printable(path)}`, true)];
+  });
+  if (asked.length > 0) return asked;
+  const directory = environment['CREDENTIALS_DIRECTORY'] || SYSTEM_CREDENTIALS;
+  return KINDS.flatMap((kind) => {
+    const name = `rdpull.${kind}`;
+    const text = readCredential(`${directory}/${name}`, name);
+    return text === undefined ? [] : [parseSecret(kind, text, `the credential ${name}`, false)];
+  });
+}
+
+/** In the order in which they are taken. */
+const KINDS: readonly SecretKind[] = ['bearer', 'login'];
+
+/**
+ * Separates a URL from the login in it, or finds the secret for its server. A secret never goes over plain http, where
+ * everybody on the way can read it, and use it from then on; who wants that all the same writes a login into the URL.
+ *
+ * @param warn takes a line about a credential that is not sent
+ * @throws RdpullError bad-option when a secret was asked for that cannot be sent
+ */
+export function loginFor(
+  url: string,
+  secrets: readonly Secret[],
+  warn: (text: string) => void,
+): { readonly url: string; readonly login: Login | undefined } {
+  const split = splitLogin(url);
+  if (split.login !== undefined || !URL.canParse(split.url)) return split;
+  const { origin, protocol } = new URL(split.url);
+  for (const secret of secrets) {
+    const shown = shownUrl(split.url);
+    if (secret.origin !== undefined && secret.origin !== origin) {
+      if (!secret.isAsked) continue;
+      throw notSent(
+        `${secret.from} is for ${secret.origin}, not for ${shown}`,
+        'name the file that is for this server',
+      );
+    }
+    if (protocol === 'https:')
+      return { url: split.url, login: { origin, authorization: secret.authorization } };
+    const why = `${secret.from} is not sent to ${shown}: only over https is it safe from those on the way`;
+    if (secret.isAsked) throw notSent(why, 'use an https URL');
+    if (protocol === 'http:') warn(why);
+  }
+  return split;
+}
+
+function notSent(message: string, hint: string): RdpullError {
+  return new RdpullError('bad-option', message, hint);
+}
+
+function parseSecret(kind: SecretKind, content: string, from: string, isAsked: boolean): Secret {
+  // What echo and editors put behind the last line is no part of it.
+  const text = content.replace(/\r?\n$/, '');
+  const [, server, secret = ''] = /^(?:(https?:\/\/\S+) +)?(.*)$/s.exec(text) ?? [];
+  const defect = secretDefect(kind, secret);
+  if (defect !== undefined) throw unusable(from, defect);
+  const origin = server === undefined ? undefined : originOf(server);
+  if (server !== undefined && origin === undefined)
+    throw unusable(from, 'what stands before the space is no server');
+  const authorization =
+    kind === 'bearer' ? `Bearer ${secret}` : `Basic ${Buffer.from(secret).toString('base64')}`;
+  return { from, isAsked, origin, authorization };
+}
+
+/** What is wrong with a secret, in words that do not quote it. */
+function secretDefect(kind: SecretKind, secret: string): string | undefined {
+  if (secret === '') return 'it is empty';
+  if (/[\r\n]/.test(secret)) return 'it is longer than one line';
+  if (/[\x00-\x1f\x7f]/.test(secret)) return 'there are control characters in it';
+  if (kind === 'bearer' && !/^[A-Za-z0-9._~+/-]+=*$/.test(secret)) {
+    return 'there are characters in it that a token cannot hold (RFC 6750)';
+  }
+  if (kind === 'login' && !/^[^:]+:/.test(secret)) return 'it is not USER:PASSWORD';
+  return undefined;
+}
+
+/** Scheme, host and port of a URL that says nothing else. */
+function originOf(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined;
+  const { origin, href } = new URL(text);
+  return href === `${origin}/` ? origin : undefined;
+}
+
+function readAsked(path: string, kind: SecretKind): string {
+  const from = `--${kind}=${printable(path)}`;
+  try {
+    return read(path, from);
+  } catch (error) {
+    if (error instanceof RdpullError) throw error;
+    throw unusable(from, isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonOf(error));
+  }
+}
+
+/** undefined when there is no such credential, or it is for others. */
+function readCredential(path: string, name: string): string | undefined {
+  try {
+    return read(path, `the credential ${name}`);
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
+    if (error instanceof RdpullError) throw error;
+    throw unusable(`the credential ${name}`, reasonOf(error));
+  }
+}
+
+function read(path: string, from: string): string {
+  if (fs.statSync(path).size > SECRET_MAX) throw unusable(from, `it is longer than ${SECRET_MAX} bytes`);
+  return fs.readFileSync(path, 'utf8');
+}
+
+function unusable(from: string, why: string): RdpullError {
+  return new RdpullError(
+    'credential-unusable',
+    `${from} cannot be used: ${why}`,
+    'it has to hold one line, with the token or USER:PASSWORD; before it may stand the server it is for, as https://HOST, and a space',
+  );
+}
