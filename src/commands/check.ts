@@ -77,7 +77,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       identify: (text) => withIdentity(text, identity, warn),
       detail,
     });
-    for (const text of new Set(warnings)) reporter.warn(text);
+    for (const text of warnings) reporter.warn(text);
     reporter.result(reportLines(result), reportJson(result));
     const failure = result.findings.find(({ error }) => error !== undefined)?.error;
     if (failure !== undefined) exitLike(failure);

@@ -56,7 +56,7 @@ function withBootScreen(reporter: Reporter, screen: BootScreen): Reporter {
     ...reporter,
     warn(text, event) {
       reporter.warn(text, event);
-      if (!reporter.options.quiet) screen.print(`warning: ${text}`);
+      if (!reporter.options.quiet) screen.warn(text);
     },
   };
 }
@@ -120,7 +120,7 @@ function createDisplay(
       if (screen === undefined) return;
       const occupied = error.code === 'target-exists' ? 'another' : 'nothing';
       const retry = retryCommand(process.argv.slice(2), isComplete ? 'complete' : occupied);
-      reporter.info(`retry: ${retry}`);
+      reporter.unbounded.info(`retry: ${retry}`);
       screen.failed(error, retry);
     },
     [Symbol.asyncDispose]: async () => await screen?.close(),

@@ -156,7 +156,7 @@ async function pullImage(
 
   const { ca, proxy, identity } = await serverAccess(line);
   const milliseconds = patience(line, inInitrd());
-  const warn = eachOnce(reporter.warn);
+  const { warn } = reporter;
   const access = {
     ca,
     proxy,
@@ -270,15 +270,6 @@ function requestedExposure(line: CommandLine, { blockdev, readOnly }: PullReques
     return given === undefined ? undefined : path.resolve(given);
   };
   return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
-}
-
-/** Says nothing twice: a pull asks its server for several files. */
-function eachOnce(warn: (text: string) => void): (text: string) => void {
-  const said = new Set<string>();
-  return (text) => {
-    if (!said.has(text)) warn(text);
-    said.add(text);
-  };
 }
 
 function targetPath(line: CommandLine, request: PullRequest, url: string): string {

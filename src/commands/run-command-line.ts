@@ -69,7 +69,8 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
       status = exitStatus;
     };
     try {
-      await command.run(line, { reporter, signal: interruption.signal, exitLike });
+      const { signal } = interruption;
+      await command.run(line, { reporter, signal, exitLike }).finally(reporter.end);
     } catch (error) {
       const received = interruption.received;
       if (received === undefined) throw error;

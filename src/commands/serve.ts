@@ -76,8 +76,7 @@ are not served, nor what symbolic links lead to outside of DIRECTORY. Everybody 
     const { json } = reporter.options;
     using log = createRequestLog({
       progress: reporter.progressOutput,
-      info: reporter.info,
-      warn: reporter.warn,
+      ...reporter.unbounded,
       request: (each) => json && reporter.result([], each),
     });
     await using server = await startServer({ directory: served, lists, log }, { address, port });

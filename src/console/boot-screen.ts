@@ -1,3 +1,4 @@
+import { boundLines } from './bounded-lines.ts';
 import type { ConsoleScreen } from './console-screen.ts';
 import type { Plymouth } from './plymouth.ts';
 import { printableUpTo } from './printable.ts';
@@ -9,6 +10,9 @@ import { createRateMeter } from './transfer-rate.ts';
 const LONGEST_LINE = 480;
 /** But a command has to be whole. */
 const LONGEST_COMMAND = 1000;
+
+/** Warnings that are shown: at 9600 bits a second each holds the boot up for half a second. The journal has more of them. */
+const WARNINGS_MAX = 8;
 
 /** How often the rate is measured, in ms, and at most a line is drawn. */
 const INTERVAL = 500;
@@ -36,6 +40,8 @@ export interface BootScreen {
   status(text: string): void;
   /** A line that stays. */
   print(text: string): void;
+  /** A line that stays, if there are not too many of them. */
+  warn(text: string): void;
   /** The last lines: what failed, what to try, and how to do it again. */
   failed(error: RdpullError, retry: string): void;
   /** Takes away what moves, and waits for the consoles, but not for long. */
@@ -72,6 +78,11 @@ export function createBootScreen(
     }
   };
   const line = (text: string, longest = LONGEST_LINE) => printableUpTo(longest, text);
+  const warnings = boundLines(
+    WARNINGS_MAX,
+    (text) => print([line(`rdpull: warning: ${text}`)]),
+    (count) => `and ${count} more`,
+  );
   return {
     started(started) {
       subject = started;
@@ -95,7 +106,9 @@ export function createBootScreen(
       plymouth?.show(line(text));
     },
     print: (text) => print([line(`rdpull: ${text}`)]),
+    warn: warnings.add,
     failed({ message, hint }, retry) {
+      warnings.end();
       patience = PATIENCE.failed;
       const again =
         retry.length > LONGEST_COMMAND ? "the command is long: journalctl -u 'rdpull@*' has it" : retry;
@@ -107,6 +120,7 @@ export function createBootScreen(
       plymouth?.keep(line(`rdpull: error: ${message}`));
     },
     async close() {
+      warnings.end();
       for (const each of consoles) each.clear();
       const hidden = plymouth?.close();
       await allSent();

@@ -1,3 +1,4 @@
+import { boundLines } from './bounded-lines.ts';
 import { eventFields, type JournalEvent, type JournalSubject, subjectFields } from './journal-events.ts';
 import { isReadByJournal } from './journal-stream.ts';
 import type { ProgressOutput } from './progress.ts';
@@ -12,6 +13,12 @@ export interface ReporterOptions {
   readonly verbose: boolean;
 }
 
+/**
+ * Lines of each kind that a command writes, each text once, whatever the files and servers that it reads make of it: of more
+ * there is the number. What has an event is ours, and counts for none.
+ */
+const LINES_MAX = { warning: 30, info: 200, detail: 200 } as const;
+
 /** Where a command tells a person what happens: results on standard output, everything else on standard error. */
 export interface Reporter {
   readonly options: ReporterOptions;
@@ -20,6 +27,10 @@ export interface Reporter {
   /** Only for `--verbose`, and for the journal. */
   detail(text: string, event?: JournalEvent): void;
   warn(text: string, event?: JournalEvent): void;
+  /** For a command that tells of requests for as long as it runs. */
+  readonly unbounded: { info(text: string): void; warn(text: string): void };
+  /** The command has ended: says how many lines were too many. */
+  end(): void;
   failure(error: RdpullError): void;
   /** Fields that all entries in the journal have from now on: which image they are about. */
   about(subject: JournalSubject): void;
@@ -73,16 +84,33 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
     writeMessage(`${isReadByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${text}\n`);
   }
 
-  return {
-    options,
-    info: (text, event) => options.quiet || line(LOG_INFO, text, { event }),
-    detail(text, event) {
+  const kinds = {
+    info: (text: string, event?: JournalEvent) => options.quiet || line(LOG_INFO, text, { event }),
+    detail(text: string, event?: JournalEvent) {
       if (options.quiet) return;
       if (options.verbose) line(LOG_INFO, text, { event });
       else send(LOG_DEBUG, text, event);
     },
-    warn: (text, event) =>
+    warning: (text: string, event?: JournalEvent) =>
       options.quiet || line(LOG_WARNING, text, { event, label: { text: 'warning', color: YELLOW } }),
+  };
+  const bounded = {
+    info: boundLines(LINES_MAX.info, kinds.info),
+    detail: boundLines(LINES_MAX.detail, kinds.detail),
+    warning: boundLines(LINES_MAX.warning, kinds.warning, (count) => `and ${count} more warnings`),
+  };
+  const say = (kind: keyof typeof kinds) => (text: string, event?: JournalEvent) =>
+    void (event === undefined ? bounded[kind].add(text) : kinds[kind](text, event));
+
+  return {
+    options,
+    info: say('info'),
+    detail: say('detail'),
+    warn: say('warning'),
+    unbounded: { info: (text) => void kinds.info(text), warn: (text) => void kinds.warning(text) },
+    end() {
+      for (const lines of Object.values(bounded)) lines.end();
+    },
     failure(error) {
       const { code, message, hint, exitStatus } = error;
       const cause = causes(error);

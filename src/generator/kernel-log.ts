@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { boundLines } from '../console/bounded-lines.ts';
 
 /** Priority of syslog(3). */
 const LOG_WARNING = 4;
@@ -22,18 +23,15 @@ export interface GeneratorLog {
  */
 export function openGeneratorLog(environment: NodeJS.ProcessEnv): GeneratorLog {
   const kernel = environment['SYSTEMD_SCOPE'] === undefined ? undefined : openKernelLog();
-  let lines = 0;
   function write(message: string): void {
     if (kernel === undefined) process.stderr.write(`rdpull: ${message}\n`);
     else writeRecord(kernel, `<${LOG_WARNING}>rdpull-generator: ${message}`);
   }
+  const lines = boundLines(LINES_MAX, write);
   return {
-    warn(message) {
-      lines++;
-      if (lines <= LINES_MAX) write(message);
-    },
+    warn: lines.add,
     close() {
-      if (lines > LINES_MAX) write(`and ${lines - LINES_MAX} more lines like these`);
+      lines.end();
       if (kernel !== undefined) fs.closeSync(kernel);
     },
   };

@@ -167,7 +167,7 @@ describe('what systemd demands of a generator:', () => {
     expect(status).toBe(0);
     const lines = stderr.trimEnd().split('\n');
     expect(lines.length).toBe(51);
-    expect(lines.at(-1)).toBe('rdpull: and 9950 more lines like these');
+    expect(lines.at(-1)).toBe('rdpull: and 9,950 more lines like these');
     expect(treeNames(`${root}/normal`)).toContain('rdpull@run-portables-ok.raw.service');
   });
 

@@ -1,7 +1,11 @@
+import { boundLines } from '../../console/bounded-lines.ts';
 import type { SynchronousSink } from '../../decode/sink.ts';
 import { TarExtractor } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
+
+/** Warnings of one archive: a few MiB of it can hold millions of members, each with something to be said of it. */
+const WARNINGS_MAX = 10;
 
 export interface DirectoryTreeOptions {
   /** Called when something is lost that the tree can do without: an extended attribute, an unknown kind of file. */
@@ -21,7 +25,9 @@ export interface DirectoryTreeOptions {
  * @param path an existing, empty directory. It takes the attributes of the archive's own `.`, if there is one.
  */
 export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): SynchronousSink {
-  const { warn = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;
+  const { warn: tell = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;
+  const warnings = boundLines(WARNINGS_MAX, tell, (count) => `and ${count} more about the tar archive`);
+  const warn = warnings.add;
   const extractor = new TarExtractor(path, { warn, limits });
   const reader = new TarReader(extractor, { warn, limits });
 
@@ -39,8 +45,12 @@ export function openDirectoryTreeSink(path: string, options: DirectoryTreeOption
       explained(() => {
         reader.finish();
         extractor.finish();
+        warnings.end();
         return { bytes: reader.bytes, entries: extractor.members };
       }),
-    close: () => void extractor.close(),
+    close() {
+      warnings.end();
+      extractor.close();
+    },
   };
 }
