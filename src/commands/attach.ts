@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import type { Command } from './command.ts';
-import { deviceLines } from './exposure.ts';
+import { deviceLines } from './exposed.ts';
 
 export const attach: Command = {
   name: 'attach',

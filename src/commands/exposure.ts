@@ -1,9 +1,7 @@
 import fs from 'node:fs';
-import { printable, quoted } from '../console/printable.ts';
-import { size } from '../console/quantity.ts';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
-import type { ExposedJson } from './json-results.ts';
 
 /** How a published image is to be made usable. */
 export interface Exposure {
@@ -109,30 +107,4 @@ async function linked(device: AttachedLoopDevice, rootLink: string | undefined):
   const root = rootDevice(device);
   linkDevice(rootLink, root);
   return { device, root };
-}
-
-/** Lines for a person: the device, its partitions and which is the root; or the mount point. */
-export function exposedLines({ device, root, mount }: Exposed): string[] {
-  if (mount !== undefined) return [mount];
-  if (device === undefined) return [];
-  return [...deviceLines(device), ...(root === undefined ? [] : [`root: ${root}`])];
-}
-
-/** The device, then a line for each partition: path, size, type and name. */
-export function deviceLines({ device, partitions }: AttachedLoopDevice): string[] {
-  const rows = partitions.map(({ path, size: bytes, type, name }) =>
-    [path, size(bytes), type, name === undefined || name === '' ? '' : quoted(name)]
-      .filter(Boolean)
-      .join('  '),
-  );
-  return [device, ...rows];
-}
-
-/** The same for `--json`. */
-export function exposedJson({ device, root, mount }: Exposed): ExposedJson {
-  return {
-    ...(mount !== undefined && { mount }),
-    ...(device !== undefined && { loop: device }),
-    ...(root !== undefined && { root }),
-  };
 }

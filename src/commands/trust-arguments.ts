@@ -17,9 +17,11 @@ export const TRUST_OPTIONS: readonly OptionSpec[] = [
 ];
 
 /** Whose signatures count; without any file, those of whom the system trusts. */
-export function trusted(line: CommandLine): {
+export interface Trust {
   readonly keyrings: readonly string[];
   readonly certificates: readonly string[];
-} {
+}
+
+export function trusted(line: CommandLine): Trust {
   return { keyrings: line.values('keyring'), certificates: line.values('certificate') };
 }

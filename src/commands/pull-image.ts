@@ -1,0 +1,183 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { printable } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import type { Recorder } from '../record/recorder.ts';
+import { formatVerifyMode } from '../request/verify-mode.ts';
+import { silenceWithin } from '../source/silence.ts';
+import type { Location, SourceOptions } from '../source/source.ts';
+import type { TransferResult } from '../transfer/transfer.ts';
+import type { CommandContext, CommandLine } from './command.ts';
+import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
+import { type Exposed, exposeImage, requireExposable, requireRoot } from './exposure.ts';
+import type { KeptJson, SkippedJson } from './json-results.ts';
+import type { Display } from './pull-display.ts';
+import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
+import { type PullPlan, plannedTarget, planPull, targetOf } from './pull-plan.ts';
+import { findLocations } from './pull-url.ts';
+import { serverAccess } from './server-access.ts';
+
+/** A pull on its way: what was asked for, how servers are asked, and who hears of it. */
+interface Pull {
+  readonly plan: PullPlan;
+  readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'warn' | 'proxy'>;
+  readonly display: Display;
+  readonly recorder: Recorder;
+}
+
+/**
+ * Does what a command line of `rdpull pull` asks for.
+ *
+ * @returns what became of it, in one line
+ * @throws RdpullError
+ */
+export async function pullImage(
+  line: CommandLine,
+  { signal }: CommandContext,
+  display: Display,
+  recorder: Recorder,
+): Promise<string> {
+  const begun = performance.now();
+  const { reporter } = display;
+  const plan = planPull(line, reporter.warn);
+  recordPlan(recorder, plan);
+  await requirePossible(plan);
+
+  const { identity, ...servers } = await serverAccess(line);
+  const access = accessWithin(plan, display, { ...servers, signal });
+  const pull: Pull = { plan, access, display, recorder };
+  const locations = await findLocations(plan.request, { ...access, identity, detail: reporter.detail });
+  const [first] = locations;
+  if (first === undefined) return skipped(pull);
+
+  const target = targetOf(plan, first.url);
+  tellTarget(pull, locations, target);
+  if (plan.existing === 'kept' && fs.existsSync(target)) return keepImage(pull, target);
+
+  const result = await download(pull, locations, target);
+  const milliseconds = Math.round(performance.now() - begun);
+  const summary = tellPulled(pull, result, milliseconds);
+  const exposed = await expose(pull, target).catch((error) => {
+    throw withCompleteImage(error, target);
+  });
+  recorder.ended('done', exposedPlaces(exposed));
+  reporter.result([target, ...exposedLines(exposed)], pulledJson(result, milliseconds, exposed));
+  return summary;
+}
+
+function recordPlan(recorder: Recorder, plan: PullPlan): void {
+  const target = plannedTarget(plan);
+  if (target !== undefined) recorder.about(target, formatVerifyMode(plan.request.verify));
+}
+
+/** Finds out before the download what would fail after it. */
+async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
+  await requireExposable(exposure);
+  if (request.type === 'tar') requireRoot('unpacking a root file system');
+}
+
+/** How servers are asked: for how long, and who hears when one fails. */
+function accessWithin(
+  { patience, limits }: PullPlan,
+  { reporter, notify }: Display,
+  servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal'>,
+): Pull['access'] {
+  return {
+    ...servers,
+    warn: reporter.warn,
+    silence: silenceWithin(patience),
+    patience: { milliseconds: patience, notify },
+    redirects: limits.redirects,
+  };
+}
+
+/** There is nothing to pull, which is how a machine boots that was not booted over HTTP. */
+function skipped({ display: { reporter }, recorder }: Pull): string {
+  const text = 'this machine was not booted over HTTP (no boot URL in the EFI variables): nothing to pull';
+  reporter.info(text, { event: 'nothing-to-pull' });
+  recorder.ended('skipped', { note: text });
+  reporter.result([], { skipped: 'no boot URL' } satisfies SkippedJson);
+  return text;
+}
+
+/** It is known what will become of what. */
+function tellTarget(
+  { plan, display: { reporter }, recorder }: Pull,
+  locations: readonly Location[],
+  target: string,
+): void {
+  const urls = locations.map(({ url }) => url);
+  const [first = ''] = urls;
+  const { verify } = plan.request;
+  if (verify.kind === 'no' && urls.some((url) => url.startsWith('http:'))) {
+    reporter.warn(
+      'verify=no over plain http: whoever is on the network can put another image in place of this one',
+    );
+  }
+  const mode = formatVerifyMode(verify);
+  reporter.about({ url: shownUrl(first), target: printable(target) });
+  recorder.about(target, mode, first);
+  reporter.detail(`${urls.map(shownUrl).join(', ')} will become ${target}, verify=${mode}`);
+}
+
+/** Uses the image that is there. */
+async function keepImage(pull: Pull, target: string): Promise<string> {
+  const { reporter } = pull.display;
+  // A pull that was killed when its image had just got its name has left the rest behind.
+  const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
+  removeStaleStaging(path.dirname(target), pull.access.warn);
+  const kept = `${printable(target)} exists already and is kept`;
+  reporter.info(kept, { event: 'image-kept', target: printable(target) });
+  const exposed = await expose(pull, target);
+  pull.recorder.ended('kept', exposedPlaces(exposed));
+  const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
+  reporter.result([target, ...exposedLines(exposed)], json);
+  return kept;
+}
+
+async function download(
+  { plan, access, display }: Pull,
+  locations: readonly Location[],
+  target: string,
+): Promise<TransferResult> {
+  const { request, existing, trust, limits, memory } = plan;
+  const { type, verify, readOnly, overcommit } = request;
+  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
+    import('../transfer/transfer.ts'),
+    import('../expose/side-files.ts'),
+  ]);
+  const force = existing === 'replaced';
+  const wanted = { locations, type, target, verify, ...trust, readOnly, force, overcommit, limits, memory };
+  try {
+    const options = { ...access, login: undefined };
+    return await runTransfer({ ...wanted, sideFiles: sideFilesOf }, options, display.observe(target));
+  } finally {
+    display.end();
+  }
+}
+
+/** The image is complete. Returns what a person is told of that. */
+function tellPulled({ display, recorder }: Pull, result: TransferResult, milliseconds: number): string {
+  display.completed();
+  recorder.transferred(result);
+  const summary = pulledSummary(result, milliseconds);
+  display.reporter.info(summary, finishedEvent(result, milliseconds));
+  display.reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
+  return summary;
+}
+
+/** Attaches or mounts the image, if that was asked for. */
+async function expose({ plan, access, display }: Pull, target: string): Promise<Exposed> {
+  const exposed = await exposeImage(target, plan.exposure, access);
+  tellExposed(display.reporter, target, exposed);
+  return exposed;
+}
+
+/** The image is good and stays, so that nobody has to download it again. */
+function withCompleteImage(error: unknown, target: string): RdpullError {
+  const { code, message, hint } = RdpullError.from(error);
+  return new RdpullError(code, message, `${hint}; the image itself is complete: ${target}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,56 @@
+import type { JournalEvent } from '../console/journal-events.ts';
+import { printable } from '../console/printable.ts';
+import { duration, size } from '../console/quantity.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import type { Promised } from '../transfer/promise.ts';
+import type { TransferResult } from '../transfer/transfer.ts';
+import { exposedJson } from './exposed.ts';
+import type { Exposed } from './exposure.ts';
+import type { PulledJson } from './json-results.ts';
+import { vouched } from './vouched.ts';
+
+/** What a person is told of an image that was pulled, in one line. */
+export function pulledSummary(
+  { target, received, decoded, compression, promised }: TransferResult,
+  milliseconds: number,
+): string {
+  const packed = compression === 'none' ? '' : ` of ${compression}`;
+  return `${target}: ${size(received)}${packed} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** What the journal has of it. */
+export function finishedEvent(
+  { url, target, received, decoded, sha256, promised }: TransferResult,
+  milliseconds: number,
+): JournalEvent {
+  const manifestUrl = promised?.manifestUrl;
+  const signer = promised?.signedBy;
+  return {
+    event: 'pull-finished',
+    url: shownUrl(url),
+    target: printable(target),
+    received,
+    written: decoded,
+    milliseconds,
+    sha256,
+    verifiedBy: verifiedBy(promised),
+    manifestUrl: manifestUrl === undefined ? undefined : shownUrl(manifestUrl),
+    signedBy: signer?.fingerprint,
+  };
+}
+
+function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
+  if (promised === undefined) return 'nothing';
+  if (promised.manifestUrl === undefined) return 'sha256';
+  return promised.signedBy === undefined ? 'checksum' : 'signature';
+}
+
+/** What a script is told of it. */
+export function pulledJson(result: TransferResult, milliseconds: number, exposed: Exposed): PulledJson {
+  const { target, url, received, decoded, entries, compression, sha256, promised } = result;
+  return {
+    ...{ target, url, received, decoded, entries, compression, sha256, promised },
+    milliseconds,
+    ...exposedJson(exposed),
+  };
+}

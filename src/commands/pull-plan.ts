@@ -1,0 +1,88 @@
+import path from 'node:path';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { imagePath } from '../request/image-class.ts';
+import { inInitrd } from '../request/initrd.ts';
+import { placeholdersIn } from '../request/placeholder.ts';
+import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
+import type { Limits } from '../transfer/limits.ts';
+import type { CommandLine } from './command.ts';
+import type { Exposure } from './exposure.ts';
+import { limits } from './limit-arguments.ts';
+import { memory } from './memory-argument.ts';
+import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
+import { type Trust, trusted } from './trust-arguments.ts';
+
+/** What a pull was asked for, all of it validated. */
+export interface PullPlan {
+  readonly request: PullRequest;
+  /** The directory of the target; undefined: as the request says. */
+  readonly imageRoot: string | undefined;
+  /** What becomes of an image that has the target's name already. */
+  readonly existing: 'refused' | 'kept' | 'replaced';
+  readonly exposure: Exposure;
+  readonly trust: Trust;
+  readonly limits: Limits;
+  /** Bytes that may be resident, more or less. */
+  readonly memory: number;
+  /** How long to go on without progress, in ms. */
+  readonly patience: number;
+}
+
+/**
+ * Takes a command line apart, before anything else is done.
+ *
+ * @throws RdpullError of the usage family
+ */
+export function planPull(line: CommandLine, warn: (text: string) => void): PullPlan {
+  const request = pullRequest(line, warn);
+  requireOptionsThatGoTogether(line, request);
+  return {
+    request,
+    imageRoot: imageRoot(line),
+    existing: line.has('keep') ? 'kept' : line.has('force') ? 'replaced' : 'refused',
+    exposure: exposureOf(line, request),
+    trust: trusted(line),
+    limits: limits(line),
+    memory: memory(line),
+    patience: patience(line, inInitrd()),
+  };
+}
+
+/** The place of the image that comes from `url`. */
+export function targetOf({ request, imageRoot: root }: PullPlan, url: string): string {
+  const { local, path: usual } = resolveRequest(request, url, inInitrd());
+  return root === undefined ? usual : imagePath(root, request.type, local);
+}
+
+/** The target, where it is known before any server has been asked: what goes wrong then is told of it. */
+export function plannedTarget(plan: PullPlan): string | undefined {
+  const { local, remote } = plan.request;
+  const url = remote.kind === 'url' && placeholdersIn(remote.url).size === 0 ? remote.url : undefined;
+  return local === undefined && url === undefined ? undefined : targetOf(plan, url ?? '');
+}
+
+/** @throws RdpullError bad-option */
+function requireOptionsThatGoTogether(line: CommandLine, { blockdev }: PullRequest): void {
+  if (line.has('root-link') && !blockdev) {
+    throw new RdpullError(
+      'bad-option',
+      '--root-link=LINK needs a block device for the link to lead to',
+      'add --blockdev',
+    );
+  }
+  if (line.has('keep') && line.has('force')) {
+    throw new RdpullError(
+      'bad-option',
+      '--keep and --force are opposites: what to do with an image that exists already',
+      'leave out one of them',
+    );
+  }
+}
+
+function exposureOf(line: CommandLine, { blockdev, readOnly }: PullRequest): Exposure {
+  const absolute = (option: string) => {
+    const given = line.value(option);
+    return given === undefined ? undefined : path.resolve(given);
+  };
+  return { blockdev, bind: absolute('bind'), rootLink: absolute('root-link'), readOnly };
+}
