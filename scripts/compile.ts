@@ -7,6 +7,9 @@ import type { BunPlugin } from 'bun';
 const OUTPUT = 'dist/rdpull';
 const GENERATOR = 'src/commands/generate.ts';
 
+/** What libraries read at their start. Bun has `development` unless told otherwise: OpenPGP.js would print what it passes over. */
+const PRODUCTION = { 'process.env.NODE_ENV': '"production"' };
+
 /**
  * Stands in for the generator's module: the same bundled beforehand with all that it imports, so that its start loads
  * one file, and not one for each set of modules that it shares with other commands. That is 5 % of its time.
@@ -19,6 +22,7 @@ const generatorInOneFile: BunPlugin = {
       target: 'bun',
       minify: true,
       format: 'esm',
+      define: PRODUCTION,
     });
     const contents = await Promise.all(outputs.map((output) => output.text()));
     build.onLoad({ filter: /\/src\/commands\/generate\.ts$/ }, () => ({
@@ -48,6 +52,7 @@ const packagesAsSources: BunPlugin = {
         target: 'bun',
         minify: true,
         format: 'esm',
+        define: PRODUCTION,
       });
       fs.writeFileSync(file, (await outputs[0]?.text()) ?? '');
       for (const name of names) {
@@ -77,7 +82,7 @@ await Bun.build({
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
   // A clock that says an earlier time is wrong: src/source/build-time.ts.
-  define: { RDPULL_BUILD_TIME: String(buildTime()) },
+  define: { ...PRODUCTION, RDPULL_BUILD_TIME: String(buildTime()) },
   compile: {
     outfile: OUTPUT,
     // What lies in the directory rdpull is called from must not change what it does.

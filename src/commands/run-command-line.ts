@@ -1,7 +1,8 @@
 import { Interruption } from '../console/interruption.ts';
+import { silenceLibraries } from '../console/library-output.ts';
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { createReporter } from '../console/reporter.ts';
+import { createReporter, type Reporter } from '../console/reporter.ts';
 import { writeResult } from '../console/standard-streams.ts';
 import { nearest } from '../request/nearest.ts';
 import { version } from '../version.ts';
@@ -38,6 +39,7 @@ const SWITCHES: ReadonlySet<string> = new Set(['--json', '--quiet', '--verbose']
  * @param rest what stands behind that
  */
 export async function runCommandLine(first: string | undefined, rest: readonly string[]): Promise<number> {
+  silenceLibraries();
   const { name, args } = commandBehindSwitches(first, rest);
   // How to speak is known before the options are checked, so that a complaint about them is in the right form.
   const reporter = createReporter(
@@ -48,6 +50,7 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
     },
     await connectJournal(),
   );
+  exitOnDefect(reporter);
   try {
     if (name === '--version') {
       writeResult(`rdpull ${version}\n`);
@@ -86,6 +89,17 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
     reporter.failure(failure);
     return failure.exitStatus;
   }
+}
+
+/** What nobody waits for and fails is told like everything else that fails; Bun would show the source around it. */
+function exitOnDefect(reporter: Reporter): void {
+  const exit = (error: unknown) => {
+    const failure = RdpullError.from(error);
+    reporter.failure(failure);
+    process.exit(failure.exitStatus);
+  };
+  process.on('uncaughtException', exit);
+  process.on('unhandledRejection', exit);
 }
 
 /** The switches that every command knows may stand before it, too. */

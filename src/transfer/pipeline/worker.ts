@@ -1,3 +1,4 @@
+import { silenceLibraries } from '../../console/library-output.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../../decode/compression.ts';
 import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
@@ -13,6 +14,8 @@ import { openControl, type Ring, slotBytes } from './ring.ts';
  * that reads the socket and draws the progress.
  */
 declare const self: Worker;
+
+silenceLibraries();
 
 /** The decoder and the sink behind it, from the first bytes of the stream on. */
 interface Open {
