@@ -33,6 +33,17 @@ export async function requireExposable({ blockdev, bind }: Exposure): Promise<vo
   }
 }
 
+/**
+ * Finds out likewise, when it is known what the image will be called, whether there is a free place for it.
+ *
+ * @throws RdpullError target-busy, mount-failed
+ */
+export async function requireFreeFor(target: string, { bind }: Exposure, isReplaced: boolean): Promise<void> {
+  if (bind === undefined) return;
+  const { requireFreeMountPoint } = await import('../expose/free-mount-point.ts');
+  requireFreeMountPoint(bind, target, isReplaced);
+}
+
 /** @throws RdpullError not-root */
 export function requireRoot(what: string): void {
   if (process.geteuid?.() === 0) return;

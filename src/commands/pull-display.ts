@@ -10,7 +10,7 @@ import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
-import { retryCommand } from './retry-command.ts';
+import { type LeftBehind, retryCommand } from './retry-command.ts';
 
 /** What a person and the service manager see of a pull. */
 export interface Display extends AsyncDisposable {
@@ -24,7 +24,7 @@ export interface Display extends AsyncDisposable {
   /** The image is complete; what can fail now is what is done with it. */
   completed(): void;
   succeeded(summary: string): void;
-  failed(error: RdpullError): void;
+  failed(error: RdpullError): Promise<void>;
 }
 
 /**
@@ -71,6 +71,7 @@ function createDisplay(
   const told = quiet ? undefined : screen;
   let progress: Progress | undefined;
   let isComplete = false;
+  let known: string | undefined;
   const end = () => progress?.end();
   return {
     reporter,
@@ -83,6 +84,7 @@ function createDisplay(
       told?.status(text);
     },
     observe(target) {
+      known = target;
       const name = printable(path.basename(target));
       return {
         started({ url, size: total, expected }) {
@@ -115,16 +117,23 @@ function createDisplay(
       service.ready(summary);
       told?.print(summary);
     },
-    failed(error) {
+    async failed(error) {
       service.failed(error.message);
       if (screen === undefined) return;
-      const occupied = error.code === 'target-exists' ? 'another' : 'nothing';
-      const retry = retryCommand(process.argv.slice(2), isComplete ? 'complete' : occupied);
+      const left = isComplete ? 'complete' : await leftBehind(error, known);
+      const retry = retryCommand(process.argv.slice(2), left);
       reporter.unbounded.info(`retry: ${retry}`);
       screen.failed(error, retry);
     },
     [Symbol.asyncDispose]: async () => await screen?.close(),
   };
+}
+
+/** What there is at the place of an image that could not be made. */
+async function leftBehind({ code }: RdpullError, target: string | undefined): Promise<LeftBehind> {
+  if (code !== 'target-exists' || target === undefined) return 'nothing';
+  const { useOfTarget } = await import('../expose/target-in-use.ts');
+  return useOfTarget(target) === undefined ? 'another' : 'used';
 }
 
 /** The server of a URL, without a login; undefined for a file. */

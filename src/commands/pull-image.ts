@@ -10,7 +10,7 @@ import type { Location, SourceOptions } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { CommandContext, CommandLine } from './command.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
-import { type Exposed, exposeImage, requireExposable, requireRoot } from './exposure.ts';
+import { type Exposed, exposeImage, requireExposable, requireFreeFor, requireRoot } from './exposure.ts';
 import type { KeptJson, SkippedJson } from './json-results.ts';
 import type { Display } from './pull-display.ts';
 import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
@@ -53,6 +53,7 @@ export async function pullImage(
 
   const target = targetOf(plan, first.url);
   tellTarget(pull, locations, target);
+  await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
   if (plan.existing === 'kept' && fs.existsSync(target)) return keepImage(pull, target);
 
   const result = await download(pull, locations, target);

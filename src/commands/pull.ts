@@ -102,7 +102,7 @@ here override what it says.`,
       display.succeeded(await pullImage(line, context, display, recorder));
     } catch (error) {
       recorder.failed(error, context.signal.aborted);
-      if (!context.signal.aborted) display.failed(RdpullError.from(error));
+      if (!context.signal.aborted) await display.failed(RdpullError.from(error));
       throw error;
     }
   },

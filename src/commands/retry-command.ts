@@ -2,8 +2,11 @@ import fs from 'node:fs';
 import { shellWord } from '../console/shell-command.ts';
 import { commandWithoutLogins } from '../console/shown-url.ts';
 
-/** What there is at the place of the image after a failure: nothing, another image, or the new one, complete. */
-export type LeftBehind = 'nothing' | 'another' | 'complete';
+/**
+ * What there is at the place of the image after a failure: nothing, another image, another one that something uses and
+ * that cannot be replaced therefore, or the new one, complete.
+ */
+export type LeftBehind = 'nothing' | 'another' | 'used' | 'complete';
 
 /** Where systemd keeps credentials in plain text (systemd.exec(5)); those of a service are gone when it has failed. */
 const KEPT_CREDENTIALS = [
@@ -30,7 +33,7 @@ export function retryCommand(
 ): string {
   const dropped = new Set(['--boot-screen']);
   const added: string[] = [];
-  if (left === 'complete') {
+  if (left === 'complete' || left === 'used') {
     dropped.add('--force');
     added.push('--keep');
   }

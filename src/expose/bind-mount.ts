@@ -2,15 +2,15 @@ import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
-import { mountsBelow } from '../kernel/mount-points.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { isMountedOn, requireFreeMountPoint } from './free-mount-point.ts';
 
 /**
  * Bind-mounts a directory tree with setuid programs, device nodes and programs at work, even when it lies on a file
  * system mounted without them, as /run is (systemd issue 41352). How access times are kept is inherited. What is
  * mounted below `source` stays behind. Where it is mounted already, once is enough, and `warn` is told.
  *
- * @throws RdpullError `file-not-found` (the source), `mount-failed`, `not-root`; nothing is mounted then
+ * @throws RdpullError `file-not-found` (the source), `target-busy`, `mount-failed`, `not-root`; nothing is mounted then
  */
 export function bindMount(
   source: string,
@@ -37,6 +37,12 @@ export function bindMount(
       mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
       return;
     }
+    requireFreeMountPoint(target, source, false);
+    if (fs.readdirSync(target).length > 0) {
+      warn?.(
+        `${printable(target)} is not empty: what is in it is hidden while ${printable(source)} is mounted there`,
+      );
+    }
     mount({ source, target, flags: MS_BIND });
     try {
       // The first call ignores all other flags. This one sets exactly those given: nosuid, nodev and noexec go.
@@ -46,6 +52,7 @@ export function bindMount(
       throw error;
     }
   } catch (error) {
+    if (error instanceof RdpullError) throw error;
     if (isSystemError(error, 'EPERM', 'EACCES')) {
       throw new RdpullError('not-root', 'mounting needs root (CAP_SYS_ADMIN)', 'run it again as root', {
         cause: error,
@@ -91,14 +98,6 @@ export function unbindMount(target: string): void {
       { cause: error },
     );
   }
-}
-
-/** Whether `target` is where the directory `source` is mounted to, and not that directory itself. */
-function isMountedOn(source: string, target: string): boolean {
-  const [from, to] = [fs.statSync(source), fs.statSync(target)];
-  if (from.dev !== to.dev || from.ino !== to.ino) return false;
-  const mountPoint = fs.realpathSync(target);
-  return mountPoint !== fs.realpathSync(source) && mountsBelow(target).includes(mountPoint);
 }
 
 function requireDirectory(path: string, missing: () => RdpullError): void {

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { hugeEncodeDevice, loopGetStatus } from '../kernel/loop.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { statFile } from './image-file.ts';
@@ -24,6 +25,21 @@ export function findLoopDevices(path: string): FoundLoopDevice[] {
       (number) => loopBackingFile(number) !== undefined && isBackedBy(number, hugeEncodeDevice(dev), ino),
     )
     .map((number) => ({ number, device: loopDevicePath(number) }));
+}
+
+/**
+ * The numbers of the loop devices that what is, or was, at `path` is attached to: by the inode; where that cannot be
+ * asked for, because the file is gone or only root may, by the name.
+ */
+export function findLoopNumbers(path: string): number[] {
+  if (fs.existsSync(path)) {
+    try {
+      return findLoopDevices(path).map(({ number }) => number);
+    } catch (error) {
+      if (!(error instanceof RdpullError)) throw error;
+    }
+  }
+  return loopNumbers().filter((number) => loopBackingFile(number)?.replace(/ \(deleted\)$/, '') === path);
 }
 
 function isBackedBy(number: number, device: bigint, inode: bigint): boolean {

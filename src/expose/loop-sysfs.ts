@@ -84,6 +84,20 @@ export function loopPartitions(number: number): KernelPartition[] {
     .toSorted((a, b) => a.number - b.number);
 }
 
+/** What is stacked on the device or on one of its partitions: `dm-0 (root)` for a device-mapper device of that name. */
+export function loopHolders(number: number): string[] {
+  const nodes = [
+    directory(number),
+    ...loopPartitions(number).map(({ path }) => `${directory(number)}/${path.slice(5)}`),
+  ];
+  return nodes
+    .flatMap((node) => list(`${node}/holders`))
+    .map((holder) => {
+      const name = readAttribute(`/sys/block/${holder}/dm/name`);
+      return name === undefined ? holder : `${holder} (${name})`;
+    });
+}
+
 function directory(number: number): string {
   return `/sys/block/loop${number}`;
 }

@@ -1,8 +1,7 @@
 import fs from 'node:fs';
-import { RdpullError } from '../console/rdpull-error.ts';
 import { findLoopMount } from '../expose/loop-mounts.ts';
-import { findLoopDevices } from '../expose/loop-search.ts';
-import { loopBackingFile, loopDevicePath, loopNumbers } from '../expose/loop-sysfs.ts';
+import { findLoopNumbers } from '../expose/loop-search.ts';
+import { loopDevicePath } from '../expose/loop-sysfs.ts';
 import { mountsOf } from '../kernel/mount-points.ts';
 import { isAlive } from '../record/process-identity.ts';
 import { type ReadRecord, readRecords } from '../record/record-file.ts';
@@ -78,7 +77,7 @@ function isUnreadable(each: ReadRecord): each is Extract<ReadRecord, { readonly 
 
 function presenceOf(target: string, record: TransferRecord | undefined): Presence {
   const stat = statTarget(target);
-  const devices = stat?.isDirectory() === true ? [] : loopDevicesOf(target, stat !== undefined);
+  const devices = stat?.isDirectory() === true ? [] : loopDevicesOf(target);
   const mounts = stat?.isDirectory() === true ? mountsOf(target) : [];
   const { device, mount } = record ?? {};
   // After switch-root the mount point has another name: it is enough that there is one.
@@ -98,21 +97,9 @@ function statTarget(target: string): fs.Stats | undefined {
   }
 }
 
-function loopDevicesOf(target: string, exists: boolean): Presence['devices'] {
-  return loopNumbersOf(target, exists).map((number) => {
+function loopDevicesOf(target: string): Presence['devices'] {
+  return findLoopNumbers(target).map((number) => {
     const mount = findLoopMount(number);
     return { device: loopDevicePath(number), ...(mount !== undefined && { mountPoint: mount.mountPoint }) };
   });
-}
-
-/** By the inode; where that cannot be asked for, because the file is gone or only root may, by the name. */
-function loopNumbersOf(target: string, exists: boolean): number[] {
-  if (exists) {
-    try {
-      return findLoopDevices(target).map(({ number }) => number);
-    } catch (error) {
-      if (!(error instanceof RdpullError)) throw error;
-    }
-  }
-  return loopNumbers().filter((number) => loopBackingFile(number)?.replace(/ \(deleted\)$/, '') === target);
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
-import { mountsBelow } from '../kernel/mount-points.ts';
+import type { TargetUse } from '../expose/target-in-use.ts';
 import { removeTree } from '../kernel/remove-tree.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
 import { isSystemError } from '../kernel/system-error.ts';
@@ -30,32 +30,40 @@ export class Staging implements Disposable {
   readonly #target: string;
   readonly #replace: boolean;
   readonly #tell: (text: string) => void;
+  readonly #requireUnused: (target: string) => void;
 
-  private constructor(directory: StagingDirectory, target: string, { replace, tell }: StagingOptions) {
+  private constructor(
+    directory: StagingDirectory,
+    target: string,
+    { replace, tell }: StagingOptions,
+    requireUnused: (target: string) => void,
+  ) {
     this.path = path.join(directory.path, 'object');
     this.#directory = directory;
     this.#target = target;
     this.#replace = replace;
     this.#tell = tell;
+    this.#requireUnused = requireUnused;
   }
 
   /**
    * Also removes what interrupted transfers have left in the directory of the target.
    *
-   * @throws RdpullError target-exists, target-busy (another process is making the same), or of the storage family
+   * @throws RdpullError target-exists, target-busy (it is in use, or another process is making the same), or of the storage
+   *   family
    */
   static async open(target: string, options: StagingOptions): Promise<Staging> {
     const { replace, tell } = options;
     const directory = path.dirname(target);
     try {
       fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      requireFree(target, replace);
+      await requireFree(target, replace);
       const claimed = await claimStagingDirectory(target, tell);
-      const staging = new Staging(claimed, target, options);
+      const staging = new Staging(claimed, target, options, await useCheck(replace));
       try {
         removeStaleStaging(directory, tell);
         // Whoever had the place before may just have published the same.
-        requireFree(target, replace);
+        await requireFree(target, replace);
       } catch (error) {
         staging[Symbol.dispose]();
         throw error;
@@ -75,6 +83,7 @@ export class Staging implements Disposable {
   publish(made = this.path): void {
     try {
       syncPath(made);
+      this.#requireUnused(this.#target);
       if (this.#replace) replaceTarget(made, this.#target);
       else renameWithFlags(made, this.#target, RENAME_NOREPLACE);
       syncPath(path.dirname(this.#target));
@@ -97,28 +106,25 @@ export class Staging implements Disposable {
   }
 }
 
-function requireFree(target: string, replace: boolean): void {
-  if (fs.lstatSync(target, { throwIfNoEntry: false }) === undefined) return;
-  if (!replace) throw targetExists(target);
-  requireNothingMounted(target);
+/** What finds out whether a target is in use; loaded for those only that replace one. */
+async function useCheck(replace: boolean): Promise<(target: string) => void> {
+  return replace ? (await import('../expose/target-in-use.ts')).requireUnused : () => undefined;
 }
 
-function targetExists(target: string): RdpullError {
+/** Whether the target may be made, or, where it exists, replaced: asked before anything is downloaded. */
+async function requireFree(target: string, replace: boolean): Promise<void> {
+  if (fs.lstatSync(target, { throwIfNoEntry: false }) === undefined) return;
+  const { requireUnused, useOfTarget } = await import('../expose/target-in-use.ts');
+  if (!replace) throw targetExists(target, useOfTarget(target));
+  requireUnused(target);
+}
+
+function targetExists(target: string, use?: TargetUse): RdpullError {
+  const others = 'use it as it is (--keep, or rdpull attach), choose another name with --local=NAME';
   return new RdpullError(
     'target-exists',
-    `${printable(target)} exists already`,
-    'use it as it is (rdpull attach), choose another name with --local=NAME, or replace it with --force',
-  );
-}
-
-/** What is mounted below a tree would be removed with it, file by file. */
-function requireNothingMounted(tree: string): void {
-  const [mountPoint] = fs.lstatSync(tree).isDirectory() ? mountsBelow(tree) : [];
-  if (mountPoint === undefined) return;
-  throw new RdpullError(
-    'target-busy',
-    `${printable(tree)} cannot be replaced: ${printable(mountPoint)} is mounted`,
-    `unmount it first: umount ${printable(mountPoint)}`,
+    `${printable(target)} exists already${use === undefined ? '' : `, and ${use.what}`}`,
+    use === undefined ? `${others}, or replace it with --force` : `${others}; to replace it, ${use.remedy}`,
   );
 }
 
@@ -128,7 +134,6 @@ function replaceTarget(made: string, target: string): void {
     fs.renameSync(made, target);
     return;
   }
-  requireNothingMounted(target);
   // A directory can be exchanged, but not replaced: the old tree goes with the staging directory.
   renameWithFlags(made, target, RENAME_EXCHANGE);
 }

@@ -372,7 +372,7 @@ describe('a failure leaves nothing behind and says what to try', () => {
     expect(finished.status).toBe(14);
     expect(complaint(finished)).toEqual([
       `rdpull: error: ${target.file('image.raw')} exists already`,
-      'rdpull: try: use it as it is (rdpull attach), choose another name with --local=NAME, or replace it with --force',
+      'rdpull: try: use it as it is (--keep, or rdpull attach), choose another name with --local=NAME, or replace it with --force',
     ]);
     expect(server.requests.length).toBe(before);
     expect(fs.readFileSync(target.file('image.raw'), 'utf8')).toBe('precious');

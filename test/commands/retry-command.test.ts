@@ -20,6 +20,11 @@ describe('the command that does it again', () => {
     expect(retryCommand(UNIT, 'another', {})).toStartWith('rdpull pull --force --image-root=');
   });
 
+  test('uses what cannot be replaced, because something uses it already', () => {
+    expect(retryCommand(UNIT, 'used', {})).toStartWith('rdpull pull --keep --image-root=');
+    expect(retryCommand([...UNIT, '--force'], 'used', {})).not.toContain('--force');
+  });
+
   test.each([
     ['http://u:secret@h/x', 'rdpull pull http://h/x  # with the login in the URL'],
     [

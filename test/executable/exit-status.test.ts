@@ -97,7 +97,7 @@ const FAILURES: readonly Failure[] = [
     code: 'target-exists',
     args: () => pull('--local=taken', '--verify=checksum', `${server.url}/image.raw.xz`),
     message: 'TARGET/taken.raw exists already',
-    hint: 'use it as it is (rdpull attach), choose another name with --local=NAME, or replace it with --force',
+    hint: 'use it as it is (--keep, or rdpull attach), choose another name with --local=NAME, or replace it with --force',
   },
   {
     family: 'device',
