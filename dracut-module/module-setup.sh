@@ -2,7 +2,7 @@
 # dracut module: an initrd that pulls its root image. Installed as /usr/lib/dracut/modules.d/90rdpull/; `dracut --add rdpull`
 # asks for it. For dracut 059 and later, see dracut.modules(7).
 #
-# The variables without an assignment here (initdir, moddir, systemdsystemunitdir, systemdutildir) are dracut's:
+# The variables without an assignment here (initdir, moddir, reproducible, systemdsystemunitdir, systemdutildir) are dracut's:
 # shellcheck disable=SC2154
 
 # On demand only: an initrd that is 40 MB larger should be somebody's wish.
@@ -80,6 +80,8 @@ install() {
         fi
     done
 
+    install_clock_epoch
+
     # First the network, so that dracut's own hooks see it; last the root, when they have said what they wait for.
     inst_hook cmdline 05 "$moddir/rdpull-network.sh"
     inst_hook cmdline 98 "$moddir/rdpull-root.sh"
@@ -88,6 +90,13 @@ install() {
     if dracut_module_included systemd-networkd; then
         install_networkd
     fi
+}
+
+# A machine without a clock that keeps time starts in 1970. PID 1 moves it forward to the date of this file before anything
+# runs (systemd(1)), so that certificates and signatures that were made before the initrd hold. `--reproducible` would give the
+# file dracut's own date, an older one, and systemd 252 takes a clock that is 15 years ahead of it for wrong.
+install_clock_epoch() {
+    [[ ${reproducible-} == yes ]] || : >"$initdir/usr/lib/clock-epoch"
 }
 
 # Ethernet by DHCP where nobody says otherwise, one interface is enough, and the name servers are known.

@@ -26,8 +26,9 @@ async function main(): Promise<number> {
   }
   const { scenarios, list, jobs } = wanted;
   if (list) {
+    const width = Math.max(...SCENARIOS.map(({ name }) => name.length));
     for (const { name, title, core } of SCENARIOS)
-      console.log(`${core === true ? 'core' : '    '}  ${name.padEnd(22)}${title}`);
+      console.log(`${core === true ? 'core' : '    '}  ${name.padEnd(width)}  ${title}`);
     return 0;
   }
   const outcomes = await runAll(scenarios, jobs);

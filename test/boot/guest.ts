@@ -11,6 +11,10 @@ export interface Machine {
   readonly network?: string;
   /** Options of the network device. */
   readonly networkDevice?: string;
+  /** More of QEMU's options. */
+  readonly options?: readonly string[];
+  /** Whether it may start anew; else a reboot switches it off. */
+  readonly reboots?: boolean;
   /** The boot has to come to an end within this time, in seconds. */
   readonly limit?: number;
 }
@@ -49,7 +53,7 @@ export class Guest implements AsyncDisposable {
 
   /** @param log a file that keeps all that the machine says, with times */
   constructor(machine: Machine, log: string) {
-    const { boot, memory = 2048, network = '', networkDevice = '', limit = 600 } = machine;
+    const { boot, memory = 2048, network = '', networkDevice = '', options = [], reboots = false, limit = 600 } = machine;
     this.#limit = limit;
     this.#log = fs.openSync(log, 'a');
     const command = [
@@ -67,10 +71,11 @@ export class Guest implements AsyncDisposable {
         '-accel',
         'tcg,thread=multi',
       ],
-      ...['-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio'],
+      ...['-nodefaults', '-display', 'none', ...(reboots ? [] : ['-no-reboot']), '-serial', 'stdio'],
       ...boot,
       ...['-netdev', `user,id=n0${network}`, '-device', `virtio-net-pci,netdev=n0,romfile=${networkDevice}`],
       ...['-device', 'virtio-rng-pci'],
+      ...options,
     ];
     this.#write(`$ ${command.join(' ')}`);
     this.#process = Bun.spawn(command, { stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' });

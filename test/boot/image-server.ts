@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import path from 'node:path';
+import type { CertificateFiles } from '../fixtures/certificate-authority.ts';
 
 /** What goes wrong with a file, at first. */
 export interface Fault {
@@ -9,6 +11,10 @@ export interface Fault {
 }
 
 export interface ServerOptions {
+  /** It speaks https, with these; http by default. */
+  readonly certificate?: CertificateFiles;
+  /** Whoever does not show this token gets nothing. */
+  readonly token?: string;
   /** The port; any by default. */
   readonly port?: number;
   /** By the name of the file. */
@@ -41,7 +47,15 @@ export class ImageServer implements AsyncDisposable {
     readonly directory: string,
     readonly options: ServerOptions,
   ) {
-    this.#server = http.createServer((request, response) => this.#answer(request, response));
+    const answer: http.RequestListener = (request, response) => this.#answer(request, response);
+    const { certificate } = options;
+    this.#server =
+      certificate === undefined
+        ? http.createServer(answer)
+        : https.createServer(
+            { key: fs.readFileSync(certificate.key), cert: fs.readFileSync(certificate.cert) },
+            answer,
+          );
   }
 
   static async start(directory: string, options: ServerOptions = {}): Promise<ImageServer> {
@@ -61,7 +75,8 @@ export class ImageServer implements AsyncDisposable {
 
   /** As a guest sees it. */
   url(name: string): string {
-    return `http://10.0.2.2:${this.port}/${name}`;
+    const scheme = this.options.certificate === undefined ? 'http' : 'https';
+    return `${scheme}://10.0.2.2:${this.port}/${name}`;
   }
 
   #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
@@ -76,6 +91,12 @@ export class ImageServer implements AsyncDisposable {
       bytes: 0,
     };
     this.requests.push(entry);
+    const { token } = this.options;
+    if (token !== undefined && request.headers.authorization !== `Bearer ${token}`) {
+      entry.ended = performance.now();
+      response.writeHead(401, { 'content-length': 0, 'www-authenticate': 'Bearer' }).end();
+      return;
+    }
     const stat = fs.statSync(file, { throwIfNoEntry: false });
     if (!stat?.isFile()) {
       entry.ended = performance.now();

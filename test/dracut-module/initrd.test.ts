@@ -39,7 +39,9 @@ ln -s /dev/null /${MASKED}
 dracut --force --verbose --no-compress ${options} --kver "$(ls /lib/modules)" /var/tmp/initrd
 mkdir /shared/initrd
 cd /shared/initrd
-lsinitrd --unpack /var/tmp/initrd`;
+lsinitrd --unpack /var/tmp/initrd
+# As the kernel does, with the date that is in the archive.
+cpio --extract --quiet --unconditional --preserve-modification-time usr/lib/clock-epoch </var/tmp/initrd`;
   return inSuiteTree(suite, directory, script);
 }
 
@@ -102,6 +104,7 @@ afterAll(() => shared[Symbol.dispose]());
 describe.each([...SUITES])('the dracut of %s', (suite) => {
   const directory = shared.file(suite);
   const inside = (...names: string[]) => path.join(directory, 'initrd', ...names);
+  const begun = Date.now();
   let log = '';
   beforeAll(() => {
     log = makeInitrd(suite, directory, '--no-hostonly --strip --aggressive-strip --modules rdpull');
@@ -160,6 +163,11 @@ describe.each([...SUITES])('the dracut of %s', (suite) => {
     expect(fs.readFileSync(inside('etc/ssl/certs/ca-certificates.crt'), 'utf8')).toContain(
       'BEGIN CERTIFICATE',
     );
+  });
+
+  test('tells PID 1 when it was made, so that a clock that is behind is moved forward', () => {
+    const { mtimeMs } = fs.statSync(inside('usr/lib/clock-epoch'));
+    expect(mtimeMs).toBeWithin(begun - 1000, Date.now());
   });
 
   test('strips the executables, and leaves rdpull as it is', () => {
@@ -268,4 +276,15 @@ test('an initrd for one machine only can pull whatever there is, too', () => {
   expect(fs.readFileSync(path.join(initrd, 'etc/systemd/import-pubring.pgp'), 'utf8')).toBe(
     TRUST['etc/systemd/import-pubring.pgp'],
   );
+});
+
+test.each([
+  ['no', true],
+  ['yes', false],
+])('with --reproducible=%s the initrd says when it was made: %s', (reproducible, says) => {
+  const initrd = shared.file(`reproducible-${reproducible}`);
+  fs.mkdirSync(path.join(initrd, 'usr/lib'), { recursive: true });
+  const script = `reproducible=$1 initdir=$2; . dracut-module/module-setup.sh; install_clock_epoch`;
+  run(['bash', '-euc', script, 'bash', reproducible, initrd]);
+  expect(fs.existsSync(path.join(initrd, 'usr/lib/clock-epoch'))).toBe(says);
 });
