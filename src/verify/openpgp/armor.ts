@@ -38,3 +38,24 @@ export function readArmor(text: string): ArmoredText {
   }
   return { blocks, hasOtherText: hasOtherText || open !== undefined };
 }
+
+/**
+ * The bytes of an armored block (RFC 9580, sections 6.2 and 6.3). Its checksum is passed over, as section 6.1 asks: what
+ * the bytes are worth is for signatures to say.
+ *
+ * @throws Error when there is anything but base64 behind the headers
+ */
+export function bytesOfArmor({ text }: ArmoredBlock): Uint8Array {
+  const lines = text.split('\n').slice(1, -2);
+  const isHeader = (line: string) => line.includes(':') || line.trim() === '';
+  const begin = lines.findIndex((line) => !isHeader(line));
+  const encoded = lines
+    .slice(begin < 0 ? lines.length : begin)
+    .map((line) => line.trim())
+    .filter((line) => !/^=[A-Za-z0-9+/]{4}$/.test(line))
+    .join('');
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(encoded) || encoded.length % 4 !== 0) {
+    throw new Error('its armor is damaged');
+  }
+  return Buffer.from(encoded, 'base64');
+}

@@ -1,183 +1,202 @@
-import type { Key, SignaturePacket, Subkey } from 'openpgp';
+import type { PublicKeyPacket, PublicSubkeyPacket } from 'openpgp';
 import { quoted } from '../../console/printable.ts';
-import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
-import type { DetachedSignature } from './detached-signature.ts';
-import type { Keyring } from './keyring.ts';
+import { type Packet, TAG } from './packets.ts';
+import { SIGNATURE_TYPE } from './signature-packet.ts';
 
-/** A key of the keyring, and which of its keys made a signature: the primary key itself or a subkey. */
+/** Signature packets as they stand, each once: none of them is read or believed before it is needed. */
+export type Signatures = Map<string, Uint8Array>;
+
+/**
+ * A key of a keyring with all that was found with it (RFC 9580, section 10.1), taken apart by what the signatures are
+ * over. Copies of one key are one certificate, so that a revocation in one of them counts.
+ */
 export interface Certificate {
-  readonly primary: Key;
-  readonly signing: Key | Subkey;
+  readonly primary: PublicKeyPacket;
+  /** Of the primary key: lower-case hexadecimal digits. */
+  readonly fingerprint: string;
+  /** Signatures over the primary key itself. */
+  readonly signatures: Signatures;
+  /** By their bytes: they need not be text. */
+  readonly users: Map<string, UserId>;
+  /** By their fingerprints. */
+  readonly subkeys: Map<string, Subkey>;
 }
 
-/** Under what circumstances a signature is judged. */
-export interface Judging {
-  /** The signature, for messages: `the signature URL`. */
-  readonly made: string;
-  readonly now: Date;
-  /** What time this machine believes it is, for messages: `now` may have been set right. */
-  readonly clock: string;
+export interface UserId {
+  readonly bytes: Uint8Array;
+  readonly signatures: Signatures;
 }
 
-/** Signature subpacket type 38, "Key Block" (GnuPG's `--include-key-block`); its first octet is 0. */
-const KEY_BLOCK_SUBPACKET = 38;
-
-/**
- * Finds the key that says it made `signature`.
- *
- * All copies of that key in the keyrings are merged, so that a revocation in one of them counts. So is the copy inside
- * the signature, if there is one and if the keyring holds its primary key: new signing subkeys come into use that way
- * without touching the machines, as they do with systemd 262 (gpg --auto-key-import --import-options=merge-only).
- * Nothing in a copy is believed that its primary key has not signed: {@link requireUsable}.
- */
-export async function findCertificate(
-  signature: DetachedSignature,
-  keyring: Keyring,
-  now: Date,
-): Promise<Certificate | undefined> {
-  const trusted = new Set(keyring.keys.map((key) => key.getFingerprint()));
-  const embedded = (await embeddedKeys(signature.packet)).filter((key) => trusted.has(key.getFingerprint()));
-  const isIssuer = (key: Key | Subkey) =>
-    key.getFingerprint() === signature.issuer || key.getKeyID().toHex() === signature.issuer;
-
-  const fingerprint = [...keyring.keys, ...embedded]
-    .find((key) => key.getKeys().some(isIssuer))
-    ?.getFingerprint();
-  const [first, ...copies] = [...keyring.keys, ...embedded].filter(
-    (key) => key.getFingerprint() === fingerprint,
-  );
-  if (first === undefined) return undefined;
-
-  let primary = first;
-  for (const copy of copies) primary = await primary.update(copy, now);
-  const signing = primary.getKeys().find(isIssuer);
-  return signing === undefined ? undefined : { primary, signing };
+export interface Subkey {
+  readonly key: PublicSubkeyPacket;
+  readonly signatures: Signatures;
 }
 
-async function embeddedKeys(packet: SignaturePacket): Promise<Key[]> {
-  const openpgp = await import('openpgp');
-  const keys: Key[] = [];
-  for (const { type, body } of packet.unknownSubpackets) {
-    if (type !== KEY_BLOCK_SUBPACKET) continue;
-    // What cannot be read is left out: the signature is then one by an unknown key.
-    keys.push(...(await openpgp.readKeys({ binaryKeys: body.subarray(1) }).catch(() => [])));
-  }
-  return keys.filter((key) => !key.isPrivate());
+/** What was found among packets that are to be keys. */
+export interface Certificates {
+  readonly certificates: readonly Certificate[];
+  /** What each key is that cannot be used, in words. */
+  readonly unusable: readonly string[];
+  /** Revocations of keys that stand before any key, as gpg --generate-revocation makes them. */
+  readonly revocations: readonly Uint8Array[];
 }
 
 /**
- * Refuses a key that cannot vouch for anything now. Stricter than gpg, which with the options that systemd gives
- * it exits with 0 for a revoked and for an expired key (tried with 2.2.40: REVKEYSIG, EXPKEYSIG):
+ * Sorts packets by keys, and of each key by what its signatures are over. What is unknown, damaged or of no use here
+ * takes nothing with it but the signatures over itself.
  *
- * - A revoked key is refused whatever the reason and the date of its revocation.
- * - An expired key is refused even if the signature is dated before: the date is the signer's word, and who has stolen
- *   an expired key will not tell the truth. apt decides likewise.
- * - The key is judged by its newest self-signature of today, not by the one of the day of the signature: gpg replaces
- *   self-signatures when it extends a key's life, and old images must stay valid then.
- *
- * @throws RdpullError signature-key-revoked, signature-key-expired (or not valid yet), signature-weak, signature-bad
+ * Only signatures that may be by the key itself are kept, and revocations: the certifications by others, of which there
+ * may be any number, say nothing here.
  */
-export async function requireUsable(certificate: Certificate, { made, now, clock }: Judging): Promise<void> {
-  const { primary, signing } = certificate;
-  const name = `${describeKey(certificate)}, which made ${made},`;
+export async function readCertificates(packets: readonly Packet[]): Promise<Certificates> {
+  const { PublicKeyPacket, PublicSubkeyPacket } = await import('openpgp');
+  const certificates: Certificate[] = [];
+  const unusable: string[] = [];
+  const revocations: Uint8Array[] = [];
+  let certificate: Certificate | undefined;
+  /** Where the signatures go that follow; undefined when what they are over is not kept. */
+  let target: Signatures | undefined;
+  let keyId: Uint8Array = new Uint8Array();
 
-  const revocation = await findRevocation(certificate);
-  if (revocation !== undefined) {
-    throw new RdpullError(
-      'signature-key-revoked',
-      `${name} was revoked on ${revocation.created?.toISOString()}`,
-      'sign the file again with a key that is not revoked, and put that key into the keyring',
-    );
-  }
-
-  const begin = validSince(certificate);
-  if (begin > now) {
-    throw new RdpullError(
-      'signature-key-expired',
-      `${name} is valid only from ${begin.toISOString()} on, but ${clock}`,
-      'set the clock of this machine (an initrd has no other than the hardware clock)',
-    );
-  }
-
-  for (const end of [await primary.getExpirationTime(), await expirationOf(signing, now)]) {
-    if (end !== null && end <= now) {
-      throw new RdpullError(
-        'signature-key-expired',
-        `${name} expired on ${new Date(end).toISOString()}; ${clock}`,
-        `extend its life (gpg --quick-set-expire ${primary.getFingerprint().toUpperCase()} 2y) and put the key into the keyring anew, or sign with another key`,
-      );
+  for (const { tag, body } of packets) {
+    switch (tag) {
+      case TAG.publicKey: {
+        const primary = await readKey(new PublicKeyPacket(), body);
+        certificate = primary && {
+          primary,
+          fingerprint: primary.getFingerprint(),
+          signatures: new Map(),
+          users: new Map(),
+          subkeys: new Map(),
+        };
+        if (certificate === undefined) unusable.push(whatKeyIs(body));
+        else certificates.push(certificate);
+        target = certificate?.signatures;
+        keyId = Buffer.from(primary?.getKeyID().toHex() ?? '', 'hex');
+        break;
+      }
+      case TAG.userId: {
+        const user: UserId = { bytes: body, signatures: new Map() };
+        target = certificate && entryOf(certificate.users, latin1(body), user).signatures;
+        break;
+      }
+      case TAG.publicSubkey: {
+        const key = certificate && (await readKey(new PublicSubkeyPacket(), body));
+        const subkey = key && { key, signatures: new Map() };
+        target =
+          certificate && subkey && entryOf(certificate.subkeys, key.getFingerprint(), subkey).signatures;
+        break;
+      }
+      case TAG.signature:
+        if (certificates.length + unusable.length === 0) revocations.push(body);
+        else if (target !== undefined && mayCount(body, keyId)) target.set(latin1(body), body);
+        break;
+      default:
+        // RFC 9580, section 4.3: what is unknown and not critical is as good as not there.
+        if (tag < FIRST_UNCRITICAL_TAG) target = undefined;
     }
   }
+  return { certificates, unusable, revocations };
+}
 
-  try {
-    await primary.getSigningKey(signing.getKeyID(), now);
-  } catch (error) {
-    const reason = reasonOf(error);
-    throw new RdpullError(
-      /too weak|is disabled/.test(reason) ? 'signature-weak' : 'signature-bad',
-      `${name} may not sign files: ${reason}`,
-      'sign the file with a key that is made for signing (gpg --quick-generate-key NAME ed25519 sign)',
-      { cause: error },
+const FIRST_UNCRITICAL_TAG = 40;
+
+/** Puts what a copy of a certificate knows into another one. */
+export function mergeInto(certificate: Certificate, copy: Certificate): void {
+  const add = (to: Signatures, from: Signatures) => {
+    for (const [bytes, signature] of from) to.set(bytes, signature);
+  };
+  add(certificate.signatures, copy.signatures);
+  for (const [id, user] of copy.users) {
+    add(
+      entryOf(certificate.users, id, { bytes: user.bytes, signatures: new Map() }).signatures,
+      user.signatures,
+    );
+  }
+  for (const [id, subkey] of copy.subkeys) {
+    add(
+      entryOf(certificate.subkeys, id, { key: subkey.key, signatures: new Map() }).signatures,
+      subkey.signatures,
     );
   }
 }
 
-/** The key as a person knows it: fingerprint of the primary key, and the user ID. */
-export function describeKey({ primary, signing }: Certificate): string {
-  const user = primary.getUserIDs()[0];
-  const name = `${primary.getFingerprint().toUpperCase()}${user === undefined ? '' : ` ${quoted(user)}`}`;
-  return signing === primary
+/** Puts a revocation that was found without its key to the key. */
+export function addRevocation(certificate: Certificate, revocation: Uint8Array): void {
+  certificate.signatures.set(latin1(revocation), revocation);
+}
+
+/** A certificate that knows the same, and can learn more without `certificate` doing so. */
+export function copyOf(certificate: Certificate): Certificate {
+  const copy = { ...certificate, signatures: new Map(), users: new Map(), subkeys: new Map() };
+  mergeInto(copy, certificate);
+  return copy;
+}
+
+/** One of the keys of a certificate: the primary key itself or a subkey. */
+export type KeyPacket = PublicKeyPacket | PublicSubkeyPacket;
+
+/** All keys of a certificate, the primary key first. */
+export function keysOf({ primary, subkeys }: Certificate): readonly KeyPacket[] {
+  return [primary, ...[...subkeys.values()].map(({ key }) => key)];
+}
+
+/** A key as a person knows it: the fingerprint of the primary key, and its first user ID. */
+export function describeKey({ primary, fingerprint, users }: Certificate, key: KeyPacket): string {
+  const [user] = users.values();
+  const name = `${fingerprint.toUpperCase()}${user === undefined ? '' : ` ${quoted(textOf(user))}`}`;
+  return key === primary
     ? `the key ${name}`
-    : `the subkey ${signing.getFingerprint().toUpperCase()} of the key ${name}`;
+    : `the subkey ${key.getFingerprint().toUpperCase()} of the key ${name}`;
 }
 
-/** A revocation of the primary key, or of the subkey that made the signature, which the primary key has signed. */
-async function findRevocation({ primary, signing }: Certificate): Promise<SignaturePacket | undefined> {
-  const { enums } = await import('openpgp');
-  const key = { key: primary.keyPacket };
+/** A user ID as text; what is no UTF-8 in it becomes U+FFFD. */
+export function textOf({ bytes }: UserId): string {
+  return new TextDecoder().decode(bytes);
+}
+
+async function readKey<K extends KeyPacket>(packet: K, body: Uint8Array): Promise<K | undefined> {
+  try {
+    await packet.read(body);
+    return packet;
+  } catch {
+    // Of a version or an algorithm that the library does not know, or damaged.
+    return undefined;
+  }
+}
+
+/** RFC 9580, section 9.1: what has a number, and is known here. */
+const ALGORITHMS: readonly number[] = [1, 2, 3, 16, 17, 18, 19, 22, 25, 26, 27, 28];
+
+/** Why a key cannot be used: RFC 9580, section 5.5.2, has its version first, and its algorithm in the sixth octet. */
+function whatKeyIs(body: Uint8Array): string {
+  const [version = 0, , , , , algorithm = 0] = body;
+  if (version !== 4 && version !== 6) return `of version ${version}`;
+  return ALGORITHMS.includes(algorithm) ? 'that cannot be read' : `of the unknown algorithm ${algorithm}`;
+}
+
+/** Whether a signature names the key with `keyId` anywhere, or is a revocation, which others may have made. */
+function mayCount(signature: Uint8Array, keyId: Uint8Array): boolean {
+  const [, type = 0] = signature;
   return (
-    (await firstValid(primary.revocationSignatures, primary, enums.signature.keyRevocation, key)) ??
-    (signing === primary
-      ? undefined
-      : firstValid(signing.revocationSignatures, primary, enums.signature.subkeyRevocation, {
-          ...key,
-          bind: signing.keyPacket,
-        }))
+    REVOCATIONS.includes(type) ||
+    Buffer.from(signature.buffer, signature.byteOffset, signature.length).includes(keyId)
   );
 }
 
-async function firstValid(
-  revocations: readonly SignaturePacket[],
-  primary: Key,
-  type: number,
-  revoked: object,
-): Promise<SignaturePacket | undefined> {
-  for (const revocation of revocations) {
-    try {
-      // At its own date: a revocation counts even where the clock is behind it.
-      await revocation.verify(primary.keyPacket, type, revoked, revocation.created ?? undefined);
-      return revocation;
-    } catch {
-      // Not made by this key: anybody can append such a packet.
-    }
-  }
-  return undefined;
+const REVOCATIONS: readonly number[] = [
+  SIGNATURE_TYPE.keyRevocation,
+  SIGNATURE_TYPE.subkeyRevocation,
+  SIGNATURE_TYPE.certificationRevocation,
+];
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
-/** From when on there is a key, and a signature of its own that makes it valid. */
-function validSince({ primary, signing }: Certificate): Date {
-  const certifications = primary.users.flatMap((user) => user.selfCertifications);
-  const bindings = signing === primary || !('bindingSignatures' in signing) ? [] : signing.bindingSignatures;
-  const dates = [
-    primary.getCreationTime(),
-    signing.getCreationTime(),
-    ...[certifications, bindings].map((signatures) =>
-      Math.min(...signatures.map(({ created }) => created?.getTime() ?? 0)),
-    ),
-  ];
-  return new Date(Math.max(...dates.map(Number).filter(Number.isFinite)));
-}
-
-function expirationOf(key: Key | Subkey, now: Date): Promise<Date | number | null> {
-  return 'mainKey' in key ? key.getExpirationTime(now) : key.getExpirationTime();
+/** The value of `key`, which is `otherwise` from now on if there was none. */
+function entryOf<V>(map: Map<string, V>, key: string, otherwise: V): V {
+  const value = map.get(key) ?? otherwise;
+  map.set(key, value);
+  return value;
 }

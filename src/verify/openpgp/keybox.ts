@@ -18,11 +18,11 @@ export function isKeybox(content: Uint8Array): boolean {
 }
 
 /**
- * The OpenPGP certificates of a keybox, one behind the other as `gpg --export` would write them.
+ * The OpenPGP certificates of a keybox, each as `gpg --export` would write it.
  *
  * @throws RangeError when a length or an offset points out of the file
  */
-export function keyboxCertificates(content: Uint8Array): Uint8Array {
+export function keyboxCertificates(content: Uint8Array): Uint8Array[] {
   const certificates: Uint8Array[] = [];
   for (let start = 0; start < content.length; ) {
     const blob = within(content, start, readU32(content, start + BLOB.length));
@@ -33,7 +33,7 @@ export function keyboxCertificates(content: Uint8Array): Uint8Array {
     }
     start += blob.length;
   }
-  return Buffer.concat(certificates);
+  return certificates;
 }
 
 function readU32(bytes: Uint8Array, offset: number): number {

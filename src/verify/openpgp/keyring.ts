@@ -1,11 +1,11 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import type { Key } from 'openpgp';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
-import { readArmor } from './armor.ts';
-import { isKeybox, keyboxCertificates } from './keybox.ts';
+import { addRevocation, type Certificate, type Certificates, mergeInto } from './certificate.ts';
+import { readKeyFile } from './key-file.ts';
+import { readSignature, SIGNATURE_TYPE } from './signature-packet.ts';
 import { voaPatterns, voaVerifiers } from './voa-hierarchy.ts';
 
 /** The largest keyring file that is read, in bytes. */
@@ -24,18 +24,20 @@ export interface KeyringChoice {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** The directory that stands for `/` in the default paths. */
   readonly root?: string;
-  /** Takes a line for each file that is passed over. */
+  /** Takes a line for each file that is passed over, or of which something is. */
   readonly warn?: (text: string) => void;
 }
 
 /** The public keys that this machine trusts to sign images. */
 export interface Keyring {
   /** None where there is none: it is for the caller to decide whether that is an error. */
-  readonly keys: readonly Key[];
+  readonly keys: readonly Certificate[];
   /** The files they came from. */
   readonly files: readonly string[];
   /** All places that were looked at, for messages. */
   readonly places: readonly string[];
+  /** What was found and cannot be used: a sentence for each file. */
+  readonly passedOver: readonly string[];
 }
 
 /**
@@ -66,38 +68,79 @@ export function keyringPaths(choice: KeyringChoice): readonly (readonly string[]
 /**
  * Reads the keys of all keyrings that apply: armored (any number of blocks, with text around them), binary
  * (`gpg --export`) or a keybox; and, where neither option nor variable replaces the defaults, those of the VOA hierarchy.
- * The same key may come from several files; {@link findCertificate} merges the copies.
- * A file without content holds no key, so that linking the administrator's keyring to /dev/null is no error.
+ * Copies of one key are merged, whatever files they come from. A file without content holds no key, so that linking the
+ * administrator's keyring to /dev/null is no error.
+ *
+ * A key, a certification or an armored block that cannot be used takes nothing with it. A file that ends in the middle is
+ * refused nevertheless: the revocation that matters may be what is missing.
  *
  * @throws RdpullError keyring-missing for a file that was asked for, keyring-malformed, bad-argument
  */
 export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
+  const { root = '/', warn = () => undefined } = choice;
   const paths = keyringPaths(choice);
   const areDefaults = paths.length > 0 && paths.every((alternatives) => alternatives.length > 1);
-  const keys: Key[] = [];
-  const files: string[] = [];
+  const read: { readonly file: string; readonly found: Certificates }[] = [];
   for (const alternatives of paths) {
     const found = await readFirst(alternatives);
-    if (found === undefined) {
-      if (!areDefaults) throw missing(alternatives[0] ?? '');
+    if (found !== undefined) {
+      read.push({ file: found.file, found: await parseKeys(found.content, found.file) });
+    } else if (!areDefaults) {
+      throw missing(alternatives[0] ?? '');
+    }
+  }
+  for (const { file, fingerprint } of areDefaults ? voaVerifiers(root, warn) : []) {
+    const found = await parseKeys(await readBounded(file), file);
+    const [key, ...others] = found.certificates;
+    if (found.unusable.length === 0 && (key?.fingerprint !== fingerprint || others.length > 0)) {
+      warn(`${printable(file)} is not considered: it does not hold the one key that its name tells`);
       continue;
     }
-    files.push(found.file);
-    keys.push(...(await parseKeys(found.content, found.file)));
+    read.push({ file, found });
   }
-  if (areDefaults) {
-    const { root = '/', warn = () => undefined } = choice;
-    for (const { file, fingerprint } of voaVerifiers(root, warn)) {
-      const [key, ...others] = await parseKeys(await readBounded(file), file);
-      if (key === undefined || others.length > 0 || key.getFingerprint() !== fingerprint) {
-        warn(`${printable(file)} is not considered: it does not hold the one key that its name tells`);
-        continue;
-      }
-      files.push(file);
-      keys.push(key);
-    }
+
+  const passedOver = read.flatMap(({ file, found }) => describeUnusable(file, found.unusable));
+  for (const text of passedOver) warn(text);
+  return {
+    keys: await merged(read.map(({ found }) => found)),
+    files: read.map(({ file }) => file),
+    places: [...paths.flat(), ...(areDefaults ? voaPatterns() : [])],
+    passedOver,
+  };
+}
+
+/** One certificate for each key, with all that any of the files knows of it. */
+async function merged(files: readonly Certificates[]): Promise<readonly Certificate[]> {
+  const keys = new Map<string, Certificate>();
+  for (const certificate of files.flatMap(({ certificates }) => certificates)) {
+    const known = keys.get(certificate.fingerprint);
+    if (known === undefined) keys.set(certificate.fingerprint, certificate);
+    else mergeInto(known, certificate);
   }
-  return { keys, files, places: [...paths.flat(), ...(areDefaults ? voaPatterns() : [])] };
+  const byKeyId = Map.groupBy(keys.values(), ({ primary }) => primary.getKeyID().toHex());
+  for (const body of files.flatMap(({ revocations }) => revocations)) {
+    const revocation = await readSignature(body);
+    if (revocation?.type !== SIGNATURE_TYPE.keyRevocation) continue;
+    const revoked = byKeyId.get(revocation.packet.issuerKeyID.toHex()) ?? [];
+    for (const certificate of revoked) addRevocation(certificate, body);
+  }
+  return [...keys.values()];
+}
+
+/** How many kinds of unusable keys are named. */
+const KINDS_MAX = 3;
+
+/** Nothing, or one sentence. */
+function describeUnusable(file: string, unusable: readonly string[]): string[] {
+  if (unusable.length === 0) return [];
+  const counts = new Map<string, number>();
+  for (const kind of unusable) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  const kinds = [...counts].map(([kind, count]) => `${count} ${kind}`);
+  const rest = kinds.length - KINDS_MAX;
+  const named = kinds.slice(0, KINDS_MAX).join(', ');
+  const others = rest > 0 ? ` and ${rest} other kind${rest === 1 ? '' : 's'}` : '';
+  const keys = unusable.length === 1 ? '1 key is' : `${unusable.length} keys are`;
+  return [`${printable(file)}: ${keys} passed over, which cannot be used here: ${named}${others}`];
 }
 
 function missing(file: string): RdpullError {
@@ -133,32 +176,12 @@ async function readBounded(file: string): Promise<Uint8Array> {
   return fs.readFile(file);
 }
 
-async function parseKeys(content: Uint8Array, file: string): Promise<Key[]> {
-  if (content.length === 0) return [];
+async function parseKeys(content: Uint8Array, file: string): Promise<Certificates> {
   try {
-    const keys = await readKeys(content);
-    if (keys.some((key) => key.isPrivate())) {
-      throw new Error('it holds a secret key, which must not be on the machines that only verify');
-    }
-    return keys;
+    return await readKeyFile(content);
   } catch (error) {
     throw malformed(file, error);
   }
-}
-
-async function readKeys(content: Uint8Array): Promise<Key[]> {
-  const openpgp = await import('openpgp');
-  if (isKeybox(content)) {
-    const binaryKeys = keyboxCertificates(content);
-    return binaryKeys.length === 0 ? [] : openpgp.readKeys({ binaryKeys });
-  }
-  // The first octet of a binary packet has its highest bit set (RFC 9580, section 4.2).
-  if (((content[0] ?? 0) & 0x80) !== 0) return openpgp.readKeys({ binaryKeys: content });
-
-  const { blocks } = readArmor(new TextDecoder().decode(content));
-  if (blocks.length === 0) throw new Error('it is neither armored nor binary OpenPGP, nor a keybox');
-  const keys = await Promise.all(blocks.map((block) => openpgp.readKeys({ armoredKeys: block.text })));
-  return keys.flat();
 }
 
 function malformed(file: string, cause: unknown): RdpullError {

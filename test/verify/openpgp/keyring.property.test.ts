@@ -58,7 +58,7 @@ test('armored blocks are told from other text, and each is one by itself', () =>
 test('any keybox ends', () => {
   always(mutatedBytes([keybox]), (content) => {
     try {
-      expect(keyboxCertificates(content).length).toBeLessThanOrEqual(content.length * (content.length / 5));
+      expect(keyboxCertificates(content).length).toBeLessThanOrEqual(content.length / 5);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
     }
@@ -70,7 +70,7 @@ test('any file is a keyring, or refused', async () => {
   await alwaysAsync(mutatedBytes([binary, armored, keybox]), async (content) => {
     fs.writeFileSync(file, content);
     const keyring = await unlessRefusedAsync(() => loadKeyring({ files: [file] }));
-    for (const key of keyring?.keys ?? []) expect(key.isPrivate()).toBe(false);
+    for (const key of keyring?.keys ?? []) expect(key.fingerprint).toMatch(/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/);
   });
 });
 

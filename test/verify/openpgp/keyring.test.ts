@@ -36,7 +36,7 @@ function put(name: string, content: string | Uint8Array): string {
 
 async function fingerprintsIn(choice: Parameters<typeof loadKeyring>[0]): Promise<string[]> {
   const { keys } = await loadKeyring({ environment: {}, ...choice });
-  return keys.map((key) => key.getFingerprint().toUpperCase());
+  return keys.map((key) => key.fingerprint.toUpperCase());
 }
 
 async function refusal(choice: Parameters<typeof loadKeyring>[0]): Promise<RdpullError> {

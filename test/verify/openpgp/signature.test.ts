@@ -122,16 +122,6 @@ describe('accepts a signature', () => {
     }
   });
 
-  test('beside one that is wrong, in armored blocks and binary packets alike', async () => {
-    const keys = [gpg.exportKeys([])];
-    for (const armor of [true, false]) {
-      const wrong = gpg.sign('something else', { by: alice, armor, at: SIGNED });
-      const good = gpg.sign(DATA, { by: bob, armor, at: SIGNED });
-      expect((await verify({ signature: Buffer.concat([wrong, good]), keys })).fingerprint).toBe(bob);
-      expect((await verify({ signature: Buffer.concat([good, wrong]), keys })).fingerprint).toBe(bob);
-    }
-  });
-
   test('that carries its new subkey along, when the keyring has the primary key (systemd TEST-72)', async () => {
     const primary = gpg.generateKey('Rotator <r@example.org>', { usage: 'cert', at: MADE });
     gpg.addSubkey(primary, { at: MADE });
@@ -234,6 +224,25 @@ describe('does not accept', () => {
     expect(error.hint).toBe(
       "if the key is yours, add it to the initrd's /etc/systemd/import-pubring.pgp or name its file with --keyring=FILE; if not, find out who signed",
     );
+  });
+
+  test('a good signature beside one by a trusted key over something else, in any order', async () => {
+    const keys = [gpg.exportKeys([])];
+    for (const armor of [true, false]) {
+      const wrong = gpg.sign('something else', { by: alice, armor, at: SIGNED });
+      const good = gpg.sign(DATA, { by: bob, armor, at: SIGNED });
+      for (const order of [
+        [wrong, good],
+        [good, wrong],
+      ]) {
+        const error = await refusal({ signature: Buffer.concat(order), keys });
+        expect(error.code).toBe('signature-bad');
+        expect(error.message).toContain(`this is not the file that the key ${alice}`);
+      }
+      // By a key that is not trusted it says nothing.
+      const signature = Buffer.concat([wrong, good]);
+      expect((await verify({ signature, keys: [gpg.exportKeys([bob])] })).fingerprint).toBe(bob);
+    }
   });
 
   test('several signatures none of which is good, and tells the one that says most', async () => {

@@ -34,14 +34,17 @@ const key = (fingerprint: string) => gpg.exportKeys([fingerprint], { armor: true
 const verifier = (loadPath: string, os: string, fingerprint: string) =>
   `${loadPath}/${os}/image/default/openpgp/${fingerprint}.openpgp`;
 
-async function fingerprints(): Promise<string[]> {
-  const { keys } = await loadKeyring({
+function load() {
+  return loadKeyring({
     files: [],
     environment: {},
     root: root.path,
     warn: (text) => warnings.push(text.replaceAll(root.path, '')),
   });
-  return keys.map((each) => each.getFingerprint());
+}
+
+async function fingerprints(): Promise<string[]> {
+  return (await load()).keys.map((each) => each.fingerprint);
 }
 
 describe('takes keys for OS images', () => {
@@ -67,8 +70,25 @@ describe('takes keys for OS images', () => {
       `../../../../../../usr/share/voa/debian/image/default/openpgp/${alice}.openpgp`,
       verifier('etc/voa', 'debian:13', alice),
     );
-    expect(await fingerprints()).toEqual([alice, alice]);
+    const { keys, files } = await load();
+    expect(files.map((file) => file.replace(root.path, ''))).toEqual([
+      `/${verifier('etc/voa', 'debian:13', alice)}`,
+      `/${verifier('usr/share/voa', 'debian', alice)}`,
+    ]);
+    // Copies of one key are one.
+    expect(keys.map((each) => each.fingerprint)).toEqual([alice]);
     expect(warnings).toEqual([]);
+  });
+
+  test('beside one of an algorithm that is not known here, and says so', async () => {
+    put(verifier('usr/share/voa', 'debian', alice), key(alice));
+    const stranger = verifier('etc/voa', 'debian', bob);
+    const body = Buffer.concat([Buffer.from([4]), Buffer.alloc(4), Buffer.from([99]), Buffer.alloc(40)]);
+    put(stranger, Buffer.concat([Buffer.from([0xc6, body.length]), body]));
+    expect(await fingerprints()).toEqual([alice]);
+    expect(warnings).toEqual([
+      `/${stranger}: 1 key is passed over, which cannot be used here: 1 of the unknown algorithm 99`,
+    ]);
   });
 
   test("as the initrd's own os-release names the system", async () => {
