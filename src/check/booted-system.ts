@@ -5,6 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { quoteWord, readGeneratorInput } from '../generator/generator-input.ts';
 import type { GeneratorInput } from '../generator/unit-plan.ts';
+import { imageTypeOf } from '../request/image-name.ts';
 import { lastComponent } from '../request/url.ts';
 import { openUki } from '../uki/uki.ts';
 import type { Findings } from './finding.ts';
@@ -84,8 +85,7 @@ function expressionFor(url: string): string {
     // Parsing the expression says what is wrong with the URL.
     if (!(error instanceof RdpullError)) throw error;
   }
-  const isTar = /\.(?:tar(?:\.[a-z0-9]+)?|tgz|txz|tbz2?|tzst)$/i.test(name);
-  return `${isTar ? 'tar' : 'raw'},machine::${url}`;
+  return `${imageTypeOf(name)},machine::${url}`;
 }
 
 async function readUki(file: string, findings: Findings): Promise<Boot> {

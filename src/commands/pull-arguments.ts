@@ -2,8 +2,8 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
-import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from '../request/image-class.ts';
-import { imageNameDefect } from '../request/image-name.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass } from '../request/image-class.ts';
+import { imageNameDefect, imageTypeOf } from '../request/image-name.ts';
 import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
@@ -83,7 +83,7 @@ export function requestForUrl(url: string): PullRequest {
   return {
     remote,
     mirrors: [],
-    type: typeByName(lastComponent(url) ?? ''),
+    type: imageTypeOf(lastComponent(url) ?? ''),
     imageClass: 'machine',
     local: undefined,
     verify: { kind: 'signature' },
@@ -98,11 +98,6 @@ function checkedMirror(url: string): string {
   const defect = mirrorDefect(url);
   if (defect === undefined) return url;
   throw new RdpullError('bad-url', `--mirror=${shownUrl(url)} ${defect.what}`, defect.hint);
-}
-
-/** A file called like a tarball is one; everything else is a disk image. */
-function typeByName(fileName: string): ImageType {
-  return /\.(?:tar(?:\.[a-z0-9]+)?|tgz|txz|tbz2?|tzst)$/i.test(fileName) ? 'tar' : 'raw';
 }
 
 function choice<T extends string>(line: CommandLine, name: string, valid: readonly T[]): T | undefined {

@@ -160,8 +160,10 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
       'Check that the server has the whole, unchanged file: tar --list shows whether GNU tar can read it.',
   },
   'tar-escape': {
-    cause: 'The tarball holds a file or a link that would be made outside the target directory.',
-    remedy: 'Do not use it: it is an attack, or was packed with absolute names (pack with tar -C ROOT .).',
+    cause:
+      'The tarball holds a file or a link that would be made outside the target directory, or behind a link that leads nowhere.',
+    remedy:
+      'What leads outside is an attack, or was packed with absolute names (pack with tar -C ROOT .): do not use it. Else pack the tree anew.',
   },
   'manifest-missing': {
     cause: 'There is no checksum file that could list the image, or a side file that it lists is missing.',

@@ -17,6 +17,7 @@ const c = libc({
   mknodat: { args: ['i32', 'ptr', 'u32', 'u64'], returns: 'i32' },
   symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
   linkat: { args: ['i32', 'ptr', 'i32', 'ptr', 'i32'], returns: 'i32' },
+  readlinkat: { args: ['i32', 'ptr', 'ptr', 'u64'], returns: 'i64' },
   unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
   statx: { args: ['i32', 'ptr', 'i32', 'u32', 'ptr'], returns: 'i32' },
   fchownat: { args: ['i32', 'ptr', 'u32', 'u32', 'i32'], returns: 'i32' },
@@ -134,6 +135,16 @@ export function makeSymbolicLinkAt(target: Name, directory: number, name: Name):
 /** Makes `name` in `directory` a hard link to `targetName` in `target`, even when that is a symbolic link. */
 export function makeHardLinkAt(target: number, targetName: Name, directory: number, name: Name): void {
   checked('linkat', c.linkat(target, targetName, directory, name, 0));
+}
+
+/** Longer targets cannot be made (PATH_MAX, linux/limits.h). */
+const linkTarget = Buffer.from(new ArrayBuffer(4096));
+const linkTargetAddress = ptr(linkTarget);
+
+/** Where the symbolic link `name` itself points to: bytes that are good until the next call. */
+export function readLinkAt(directory: number, name: Name): Uint8Array {
+  const length = checked('readlinkat', c.readlinkat(directory, name, linkTargetAddress, linkTarget.length));
+  return linkTarget.subarray(0, length);
 }
 
 /** Removes a name that is not a directory. */

@@ -37,6 +37,11 @@ export function imageNameDefect(name: string): string | undefined {
   return undefined;
 }
 
+/** A file called like a tarball is one; everything else is a disk image. */
+export function imageTypeOf(fileName: string): ImageType {
+  return /\.(?:tar(?:\.[a-z0-9]+)?|tgz|txz|tbz2?|tzst)$/i.test(fileName) ? 'tar' : 'raw';
+}
+
 /**
  * A server's file name without what says how it is packed, as systemd strips it: of a raw image all known suffixes,
  * of a tar image exactly one. May leave nothing.

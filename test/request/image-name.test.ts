@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'bun:test';
 import type { ImageType } from '../../src/request/image-class.ts';
-import { deriveImageName, imageNameDefect, stripImageSuffixes } from '../../src/request/image-name.ts';
+import {
+  deriveImageName,
+  imageNameDefect,
+  imageTypeOf,
+  stripImageSuffixes,
+} from '../../src/request/image-name.ts';
 import { refusal, survives } from './refusal.ts';
 import { SeededRandom } from './seeded-random.ts';
 
@@ -116,3 +121,19 @@ describe('deriving the local name', () => {
     }
   });
 });
+
+test.each([
+  'root.tar',
+  'root.tar.xz',
+  'root.tar.lz4',
+  'root.TGZ',
+  'root.txz',
+  'root.tbz',
+  'root.tbz2',
+  'root.tzst',
+])('a file called %s is a tarball', (name) => expect(imageTypeOf(name)).toBe('tar'));
+
+test.each(['root.raw', 'root.raw.xz', 'root.tar.xz.raw', 'root', 'tar', 'root.tar.x-z', ''])(
+  'a file called %p is a disk image',
+  (name) => expect(imageTypeOf(name)).toBe('raw'),
+);

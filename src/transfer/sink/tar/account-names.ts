@@ -42,7 +42,7 @@ export class AccountNames {
     const path = new MemberPath(DEFAULT_TAR_LIMITS);
     path.assign(Buffer.from(file), 'the file');
     try {
-      const directory = this.#directories.parentOf(path, 'refuse');
+      const directory = this.#directories.parentOf(path, 'existing');
       if (fileTypeAt(directory, path.lastName) !== S_IFREG) return '';
       return readAndClose(openFileAt(directory, path.lastName));
     } catch (error) {

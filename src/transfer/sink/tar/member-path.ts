@@ -6,7 +6,8 @@ import { beyondLimit, type TarLimits } from './tar-limits.ts';
 
 /**
  * The path of a member as a list of plain names, each ready for the kernel: `usr/./bin//env` is "usr", "bin",
- * "env". One object serves all members in turn. It cannot hold a path that climbs: that is refused when assigned.
+ * "env". One object serves all members in turn. It cannot hold a path that climbs: that is refused when assigned. Only
+ * while a symbolic link is followed ({@link follow}) may there be `..` in it.
  */
 export class MemberPath {
   /** The names, a NUL behind each. */
@@ -16,6 +17,7 @@ export class MemberPath {
   readonly #joined = new NameBuffer(PATH_MAX);
   readonly #limits: TarLimits;
   #depth = 0;
+  #isAbsolute = false;
 
   constructor(limits: TarLimits) {
     this.#limits = limits;
@@ -27,15 +29,20 @@ export class MemberPath {
     return this.#depth;
   }
 
+  /** Whether it was assigned with a slash before it. */
+  get isAbsolute(): boolean {
+    return this.#isAbsolute;
+  }
+
   /**
-   * Takes the path of a member, or of a hard link's target.
+   * Takes the path of a member, or of a hard link's target, from the target directory on: `/` is that directory itself.
    *
    * @param what to call it in an error: "the member", "the target of the hard link"
-   * @throws RdpullError `tar-escape` when it is absolute, climbs with `..` or holds a NUL; `limit-exceeded` when it
+   * @throws RdpullError `tar-escape` when it climbs with `..` or holds a NUL; `limit-exceeded` when it
    *   is too long or too deep; `tar-malformed` when a name in it is longer than Linux allows
    */
   assign(path: Uint8Array, what: string): void {
-    if (path[0] === 0x2f) throw escapes(`${what} ${printableName(path)} has an absolute name`);
+    this.#isAbsolute = path[0] === 0x2f;
     const { path: maxLength, depth: maxDepth } = this.#limits;
     if (path.length > maxLength) {
       throw beyondLimit(
@@ -75,6 +82,42 @@ export class MemberPath {
       at = next + 1;
     }
     this.#starts[this.#depth] = end;
+  }
+
+  /**
+   * Puts the target of a symbolic link in place of the name number `index`, which is that link, and of all names before it
+   * where the target is absolute: it means the target directory then. Returns the number of names that came with the target.
+   *
+   * @throws RangeError when the path becomes longer or deeper than a path may be
+   */
+  follow(index: number, target: Uint8Array): number {
+    const kept = target[0] === 0x2f ? 0 : index;
+    const before = Buffer.from(this.#names.bytes.subarray(0, this.#start(kept)));
+    const behind = Buffer.from(this.#names.bytes.subarray(this.#start(index + 1), this.#start(this.#depth)));
+    const names = splitPath(target);
+    const all = Buffer.concat([before, ...names.flatMap((name) => [name, NUL]), behind]);
+    const starts = [0, ...endsOfNames(all)];
+    if (all.length > PATH_MAX || starts.length > this.#starts.length)
+      throw new RangeError('the path is too long');
+    this.#names.bytes.set(all);
+    this.#starts.set(starts);
+    this.#depth = starts.length - 1;
+    return kept + names.length;
+  }
+
+  /** Whether the name number `index` is `..`, as only a link can bring it. */
+  climbsAt(index: number): boolean {
+    const start = this.#start(index);
+    return isDotDot(this.#names.bytes, start, this.#start(index + 1) - 1);
+  }
+
+  /** Takes the name number `index` out, and the one before it. */
+  climb(index: number): void {
+    const from = this.#start(index - 1);
+    const removed = this.#start(index + 1) - from;
+    this.#names.bytes.copyWithin(from, from + removed, this.#start(this.#depth));
+    for (let at = index + 1; at <= this.#depth; at++) this.#starts[at - 2] = this.#start(at) - removed;
+    this.#depth -= 2;
   }
 
   /** Takes a path back from its {@link key}. */
@@ -134,6 +177,27 @@ export class MemberPath {
     if (start === undefined || index > this.#depth) throw new RangeError(`no name number ${index}`);
     return start;
   }
+}
+
+const NUL = Buffer.alloc(1);
+
+/** The names of a link's target, `..` among them. */
+function splitPath(path: Uint8Array): Uint8Array[] {
+  const names: Uint8Array[] = [];
+  for (let at = 0; at < path.length; ) {
+    const slash = path.indexOf(0x2f, at);
+    const end = slash === -1 ? path.length : slash;
+    if (!isDot(path, at, end)) names.push(path.subarray(at, end));
+    at = end + 1;
+  }
+  return names;
+}
+
+/** Where the NULs are that end names, and one more. */
+function endsOfNames(names: Uint8Array): number[] {
+  const ends: number[] = [];
+  for (let at = names.indexOf(0); at !== -1; at = names.indexOf(0, at + 1)) ends.push(at + 1);
+  return ends;
 }
 
 function isDot(path: Uint8Array, start: number, end: number): boolean {

@@ -9,6 +9,7 @@ import {
   S_IFLNK,
 } from '../../../kernel/directory-tree.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
+import { followInnerLinks } from './inner-links.ts';
 import type { MemberPath } from './member-path.ts';
 import { escapes, malformed } from './tar-error.ts';
 
@@ -18,6 +19,9 @@ const MAX_OPEN = 64;
 const MAX_OPEN_ON_THE_WAY = 32;
 /** A parent that no member of the archive stands for. */
 const MISSING_PARENT_MODE = 0o755;
+
+/** What to do on the way to a directory: make those that are missing, or not, or not even follow links inside the tree. */
+export type Way = 'create' | 'existing' | 'as-made';
 
 /**
  * The directories of the target, found by walking from the target down, one name at a time, never through a
@@ -35,13 +39,25 @@ export class OpenDirectories {
   }
 
   /**
-   * The directory that holds the last name of `path`, as a descriptor good until the next {@link trim}.
+   * The directory that holds the last name of `path`, as a descriptor good until the next {@link trim}. Where links of the
+   * tree are on the way, `path` becomes the one without them: see {@link followInnerLinks}.
    *
-   * @param missing whether to create the directories on the way that are not there
    * @throws SystemCallError `ENOENT` when one is missing and was not to be created
-   * @throws RdpullError `tar-escape` when a symbolic link is on the way, `tar-malformed` when another file is
+   * @throws RdpullError `tar-escape` when a symbolic link that leads outside is on the way, `tar-malformed` when another file is
    */
-  parentOf(path: MemberPath, missing: 'create' | 'refuse'): number {
+  parentOf(path: MemberPath, way: Way): number {
+    const direct = this.#walk(path, way);
+    if (direct !== undefined) return direct;
+    if (way !== 'as-made') followInnerLinks(this.#root, path);
+    const found = this.#walk(path, way);
+    if (found !== undefined) return found;
+    throw escapes(
+      `the path ${path.printable()} goes through a symbolic link that somebody has just put there`,
+    );
+  }
+
+  /** As {@link parentOf}; undefined when there is a symbolic link on the way. */
+  #walk(path: MemberPath, way: Way): number | undefined {
     const depth = path.depth - 1;
     if (depth <= 0) return this.#root;
     let start = depth;
@@ -62,7 +78,9 @@ export class OpenDirectories {
     let passing: number | undefined; // one on the way that does not stay open
     try {
       for (let index = start; index < depth; index++) {
-        directory = this.#enter(directory, path, index, missing);
+        const entered = this.#enter(directory, path, index, way);
+        if (entered === undefined) return undefined;
+        directory = entered;
         if (passing !== undefined) fs.closeSync(passing);
         passing = depth - index > MAX_OPEN_ON_THE_WAY ? directory : undefined;
         if (passing === undefined) this.#open.set(path.key(index + 1), directory);
@@ -110,12 +128,13 @@ export class OpenDirectories {
     return directory;
   }
 
-  #enter(directory: number, path: MemberPath, index: number, missing: 'create' | 'refuse'): number {
+  /** Undefined when the name is a symbolic link. */
+  #enter(directory: number, path: MemberPath, index: number, way: Way): number | undefined {
     const name = path.name(index);
     try {
       return openPlaceAt(directory, name);
     } catch (error) {
-      if (isSystemError(error, 'ENOENT') && missing === 'create') {
+      if (isSystemError(error, 'ENOENT') && way === 'create') {
         this.#made++;
         makeDirectoryAt(directory, name);
         const made = openDirectoryAt(directory, name);
@@ -123,15 +142,12 @@ export class OpenDirectories {
         return made;
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;
-      const parent = path.printable(index + 1);
       const type = fileTypeAt(directory, name);
       if (type === S_IFDIR) throw error; // somebody else put it there since
-      if (type === S_IFLNK) {
-        throw escapes(
-          `the path ${path.printable()} goes through the symbolic link ${parent} that an earlier member planted`,
-        );
-      }
-      throw malformed(`the path ${path.printable()} lies below ${parent}, which is not a directory`);
+      if (type === S_IFLNK) return undefined;
+      throw malformed(
+        `the path ${path.printable()} lies below ${path.printable(index + 1)}, which is not a directory`,
+      );
     }
   }
 }

@@ -28,6 +28,15 @@ export function escapes(message: string): RdpullError {
   );
 }
 
+/** A path that goes through links which lead nobody knows where, so that nobody can say that it stays inside. */
+export function leadsNowhere(message: string): RdpullError {
+  return new RdpullError(
+    'tar-escape',
+    message,
+    'look at the links in the tarball (tar --list --verbose), and pack it anew from a tree whose links lead somewhere',
+  );
+}
+
 /** The archive stops before its end-of-archive marker. */
 export function truncated(message: string): RdpullError {
   return new RdpullError(

@@ -35,7 +35,7 @@ import { OpenDirectories } from './open-directories.ts';
 import { XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT } from './posix-acl.ts';
 import { type DirectoryAttributes, PostponedAttributes } from './postponed-attributes.ts';
 import { printableName } from './printable-name.ts';
-import { malformed } from './tar-error.ts';
+import { escapes, malformed } from './tar-error.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
 import { unpackError } from './unpack-error.ts';
@@ -116,6 +116,9 @@ export class TarExtractor implements TarMemberHandler {
       );
     }
     this.#path.assign(member.path, 'the member');
+    if (this.#path.isAbsolute && this.#path.depth > 0) {
+      throw escapes(`the member ${printableName(member.path)} has an absolute name`);
+    }
     this.#directories.trim();
     if (member.type === 'directory') this.#makeDirectory(member.attributes);
     else if (this.#path.depth > 0) this.#makeOther(this.#directories.parentOf(this.#path, 'create'), member);
@@ -153,7 +156,7 @@ export class TarExtractor implements TarMemberHandler {
     for (const [key, entries] of this.#postponed.acls()) {
       this.#path.assignKey(key);
       this.#directories.trim();
-      const directory = this.#directories.parentOf(this.#path, 'refuse');
+      const directory = this.#directories.parentOf(this.#path, 'as-made');
       this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, entries, this.#setterAt(directory));
     }
     for (const [key, attributes] of this.#postponed.directories()) {
@@ -232,7 +235,7 @@ export class TarExtractor implements TarMemberHandler {
     const isRoot = this.#path.depth === 0;
     const fd = isRoot
       ? this.#root
-      : openDirectoryAt(this.#directories.parentOf(this.#path, 'refuse'), this.#path.lastName);
+      : openDirectoryAt(this.#directories.parentOf(this.#path, 'as-made'), this.#path.lastName);
     try {
       fs.fchownSync(fd, uid, gid);
       fs.fchmodSync(fd, mode);
@@ -251,7 +254,7 @@ export class TarExtractor implements TarMemberHandler {
     path.assign(target, `the hard link ${this.#path.printable()} points outside: its target`);
     if (path.depth === 0) throw malformed(`the hard link ${this.#path.printable()} has no target`);
     try {
-      const targetDirectory = this.#directories.parentOf(path, 'refuse');
+      const targetDirectory = this.#directories.parentOf(path, 'existing');
       const type = fileTypeAt(targetDirectory, path.lastName);
       if (type === S_IFDIR) {
         throw malformed(`the hard link ${this.#path.printable()} points to a directory, ${path.printable()}`);
@@ -262,6 +265,11 @@ export class TarExtractor implements TarMemberHandler {
       );
     } catch (error) {
       if (!isSystemError(error, 'ENOENT')) throw error;
+      if (path.isAbsolute) {
+        throw escapes(
+          `the hard link ${this.#path.printable()} points outside: the archive holds no ${printableName(target)}`,
+        );
+      }
       throw malformed(
         `the hard link ${this.#path.printable()} points to ${path.printable()}, which the archive does not hold before it`,
       );

@@ -218,14 +218,24 @@ describe('Python', () => {
     const short: string[] = [];
     for (const step of 'abcdefghijklmnop') {
       members.push(paxHeader([['path', `${at}${long}`]]), directory(''));
-      members.push(paxHeader([['path', `${at}${step}`]]), link('', long));
+      members.push(
+        paxHeader([
+          ['path', `${at}${step}`],
+          ['linkpath', long],
+        ]),
+        link('', ''),
+      );
       at += `${long}/`;
       short.push(step);
     }
     const chain = short.join('/');
     const climb = `${chain}/${'l'.repeat(254)}`;
     const attacks = [
-      [link('escape', `${climb}/../../../../outside`), hardLink('flag', 'escape/secret')],
+      [
+        paxHeader([['linkpath', `${climb}/../../../../outside`]]),
+        link('escape', ''),
+        hardLink('flag', 'escape/secret'),
+      ],
       [paxHeader([['path', climb]]), link('', '..'.repeat(16))],
       [paxHeader([['linkpath', `${climb}/../../outside/secret`]]), hardLink('flag', '')],
     ];

@@ -88,7 +88,7 @@ describe('a member that would leave the target', () => {
     const error = failure(link('a', outside), file('a/secret', 'overwritten'));
     expect(error.code).toBe('tar-escape');
     expect(error.message).toBe(
-      'the path "a/secret" goes through the symbolic link "a" that an earlier member planted',
+      `the path "a/secret" goes through the symbolic link "a" to "${outside}", which leads outside: the archive has no such directory`,
     );
   });
 
@@ -160,12 +160,34 @@ describe('a member that would leave the target', () => {
     });
     const absolute = failure(paxHeader([['linkpath', secret]]), hardLink('x', ''));
     expect(absolute.code).toBe('tar-escape');
-    expect(absolute.message).toBe(
-      `the hard link "x" points outside: its target "${secret}" has an absolute name`,
-    );
+    expect(absolute.message).toBe(`the hard link "x" points outside: the archive holds no "${secret}"`);
     const through = failure(link('a', outside), hardLink('x', 'a/secret'));
     expect(through.code).toBe('tar-escape');
     expect(through.message).toContain('goes through the symbolic link "a"');
+  });
+
+  test('refuses to go through a link that climbs, be it from below', () => {
+    for (const to of ['..', 'd/../..', './../outside']) {
+      const error = failure(directory('d'), link('a', to), file('a/x'));
+      expect(error).toMatchObject({
+        code: 'tar-escape',
+        message: `the path "a/x" goes through the symbolic link "a" to "${to}", which leads outside`,
+      });
+    }
+    expect(failure(directory('d/e'), link('d/e/a', '../../..'), file('d/e/a/x')).code).toBe('tar-escape');
+  });
+
+  test('says nothing of an attack where a link leads nowhere', () => {
+    const dangling = failure(link('bin', 'usr/bin'), file('bin/sh'));
+    expect(dangling.message).toBe(
+      'the path "bin/sh" goes through the symbolic link "bin" to "usr/bin", a directory that the archive does not hold before it',
+    );
+    const circle = failure(link('a', 'b'), link('b', 'a'), file('a/x'));
+    expect(circle.message).toBe('the path "a/x" goes through more than 40 symbolic links');
+    for (const { code, hint } of [dangling, circle]) {
+      expect(code).toBe('tar-escape');
+      expect(hint).not.toContain('attack');
+    }
   });
 
   test('shows a hostile name without its control characters', () => {
@@ -180,6 +202,119 @@ describe('a member that would leave the target', () => {
     unpack(tarArchive(link('abs', '/etc/passwd'), link('up', '../../x')), target);
     expect(fs.readlinkSync(inTarget('abs'))).toBe('/etc/passwd');
     expect(fs.readlinkSync(inTarget('up'))).toBe('../../x');
+  });
+});
+
+describe('a member behind a link that stays inside', () => {
+  const merged = [link('bin', './usr/bin'), directory('usr/'), directory('usr/bin/')];
+  const read = (name: string) => fs.readFileSync(inTarget('usr/bin', name), 'utf8');
+
+  test('is made where the link leads, as GNU tar does it', () => {
+    const members = [...merged, file('bin/a', 'a'), directory('bin/sub/', 0o700)];
+    unpack(tarArchive(...members), target);
+    const expected = unpackedByGnuTar(tarArchive(...members));
+    expect(listTree(target)).toBe(expected);
+    unpack(tarArchive(file('bin/new/dir/b', 'b')), target);
+    expect([read('a'), read('new/dir/b')]).toEqual(['a', 'b']);
+  });
+
+  test('is found by a hard link, and given one', () => {
+    const links = [hardLink('bin/b', 'usr/bin/a'), hardLink('c', 'bin/b'), hardLink('bin/a', 'bin/a')];
+    unpack(tarArchive(...merged, file('bin/a', 'a'), ...links), target);
+    expect(fs.statSync(inTarget('c')).nlink).toBe(3);
+    expect(read('b')).toBe('a');
+  });
+
+  test('is the same as by its other name: replaced, with what was kept for it', () => {
+    const acl = paxHeader([
+      ['SCHILY.acl.access', 'user::rwx,user:daemon:rwx,group::r-x,mask::rwx,other::r-x'],
+    ]);
+    unpack(
+      tarArchive(
+        ...merged,
+        acl,
+        file('bin/a'),
+        file('usr/bin/a', 'later'),
+        directory('bin/d', 0o711),
+        file('usr/bin/d'),
+      ),
+      target,
+    );
+    expect(read('a')).toBe('later');
+    expect(run(['getfacl', '--omit-header', 'usr/bin/a'], { cwd: target }).toString()).not.toContain(
+      'daemon',
+    );
+    expect(fs.statSync(inTarget('usr/bin/d')).isFile()).toBe(true);
+  });
+
+  test('may go through several, absolute ones and ones that climb inside', () => {
+    unpack(
+      tarArchive(
+        directory('usr/lib/x86/'),
+        link('lib', '/usr/lib'),
+        link('usr/lib64', '../lib/./x86/..'),
+        link('here', '.'),
+        file('here/lib/a', 'a'),
+        file('usr/lib64/x86/b', 'b'),
+        file('here/usr/lib64/c', 'c'),
+      ),
+      target,
+    );
+    expect(fs.readdirSync(inTarget('usr/lib')).sort()).toEqual(['a', 'c', 'x86']);
+    expect(fs.readdirSync(inTarget('usr/lib/x86'))).toEqual(['b']);
+  });
+
+  test('has its attributes, also when the link leads elsewhere by the end', () => {
+    unpack(
+      tarArchive(
+        directory('one/'),
+        directory('two/'),
+        directory('two/d/', 0o755),
+        link('l', 'one'),
+        tarMember({ name: 'l/d', type: '5', mode: 0o1700, uid: 7, mtime: 77 }),
+        link('l', 'two'),
+      ),
+      target,
+    );
+    expect(fs.statSync(inTarget('one/d'))).toMatchObject({ mode: 0o41700, uid: 7, mtimeMs: 77_000 });
+    expect(fs.statSync(inTarget('two/d')).mode).toBe(0o40755);
+  });
+
+  test('replaces the link, when it has just its name', () => {
+    unpack(tarArchive(...merged, directory('bin/'), file('bin/a', 'a')), target);
+    expect(fs.lstatSync(inTarget('bin')).isDirectory()).toBe(true);
+    expect(fs.readdirSync(inTarget('usr/bin'))).toEqual([]);
+  });
+
+  test('is bounded in depth by what the path becomes', () => {
+    const deep = 'd/'.repeat(200);
+    const { code, message } = failure(
+      paxHeader([['path', deep]]),
+      directory(''),
+      paxHeader([['linkpath', deep]]),
+      link('a', ''),
+      paxHeader([['path', `a/${'e/'.repeat(100)}f`]]),
+      file(''),
+    );
+    expect(code).toBe('tar-escape');
+    expect(message).toEndWith(', and is too long then');
+  });
+});
+
+describe('absolute names', () => {
+  test('of hard link targets are taken from the tree on, as GNU tar takes them', () => {
+    const members = [file('usr/bin/perlbug', 'x'), hardLink('usr/bin/perlthanks', '/usr/bin/perlbug')];
+    unpack(tarArchive(...members, hardLink('b', '//usr/./bin/perlbug')), target);
+    expect(fs.statSync(inTarget('b')).nlink).toBe(3);
+    expect(failure(...members, hardLink('c', '/usr/../../etc/passwd')).code).toBe('tar-escape');
+  });
+
+  test.each(['/', '//', '/.', '/./'])('the member %s is the target directory itself', (name) => {
+    unpack(tarArchive(tarMember({ name, type: '5', mode: 0o711 }), file('f')), target);
+    expect(fs.statSync(target).mode).toBe(0o40711);
+    expect(failure(tarMember({ name, type: '2', linkName: 'x' })).message).toBe(
+      'the tar archive holds a symbolic-link without a name',
+    );
   });
 });
 
