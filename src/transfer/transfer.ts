@@ -1,27 +1,23 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { size } from '../console/quantity.ts';
-import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
-import { shownUrl } from '../console/shown-url.ts';
 import type { Compression } from '../decode/compression.ts';
 import type { ImageType } from '../request/image-class.ts';
-import { createCollector } from '../source/collector.ts';
 import type { Joining } from '../source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
-import { peek } from '../source/peek.ts';
-import { readPart } from '../source/read-part.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
-import { type ExpectedSize, expectSize, START_BYTES } from './expected-size.ts';
-import { type Limits, requireDownload, requireSize } from './limits.ts';
+import { aboutSize, aboutUrl, originOf } from './failed-stream.ts';
+import type { Limits } from './limits.ts';
+import { lookAhead } from './look-ahead.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
-import { type Demand, findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import { publishImage } from './publish-image.ts';
 import { TargetRoom } from './room/target-room.ts';
-import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
+import { stream } from './stream.ts';
 
 /** One file to be fetched, and what to make of it. */
 export interface Transfer extends Verification {
@@ -108,102 +104,93 @@ async function transferOnce(
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<TransferResult> {
+  const { target, type, force } = transfer;
   // Disposed of in the reverse order: what was made is gone before its room is given back.
-  using room = new TargetRoom(path.dirname(transfer.target), transfer.type === 'tar');
-  using staging = await Staging.open(transfer.target, { replace: transfer.force, tell: observer.warn });
+  using room = new TargetRoom(path.dirname(target), type === 'tar');
+  using staging = await Staging.open(target, { replace: force, tell: observer.warn });
   await using pipeline = new Pipeline(observer.warn);
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
   const { promised } = demand;
-  const digest = new Bun.CryptoHasher('sha256');
-  const source = await openMirroredSource(start.locations, {
-    ...options,
-    joining: joining(start, promised),
-    sha256: () => digest.copy().digest('hex'),
-  });
-  start.opened(source);
+  const source = await openDigested(start, promised, options);
   try {
-    const { body, expected } = await lookAhead(
-      { ...source, body: digested(source.body, digest) },
-      room,
-      transfer,
-      options,
-    );
-    const { url, size } = source;
-    observer.started({ url, size, expected: expected.uncompressed || undefined });
-    pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
-    const { received, result } = await stream(
-      { ...source, body },
-      pipeline,
-      expected,
+    start.opened(source);
+    const { received, result } = await receive(
+      source,
+      { room, staging, pipeline },
       transfer,
       options,
       observer,
     );
-    const sha256 = digest.digest('hex');
+    const sha256 = source.sha256();
     requirePromise(originOf(source), promised, { sha256, bytes: received });
-    if (transfer.type === 'tar') staging.publish(osTreeRoot(staging.path));
+    if (type === 'tar') staging.publish(osTreeRoot(staging.path));
     else await publishImage(staging, transfer, source, demand, options, observer.warn);
     room.settle(result);
-    return {
-      target: transfer.target,
-      url: source.url,
-      received,
-      decoded: result.bytes,
-      entries: result.entries,
-      compression: result.compression,
-      sha256,
-      promised,
-    };
+    const { bytes: decoded, entries, compression } = result;
+    return { target, url: source.url, received, decoded, entries, compression, sha256, promised };
   } finally {
     source.close();
   }
 }
 
-/**
- * Judges by what is known beforehand whether the object may and can be made, and makes room for it. The body has been
- * looked at, and no more, when it returns.
- */
-async function lookAhead(
-  source: MirroredSource,
-  room: TargetRoom,
-  { limits, overcommit }: Transfer,
-  options: SourceOptions,
-): Promise<{ body: AsyncIterable<Uint8Array>; expected: ExpectedSize }> {
-  try {
-    requireDownload(source.size ?? 0, limits);
-    const { start, body } = await peek(source.body, START_BYTES);
-    const [origin] = source.origins();
-    const asked = { ...options, ...origin };
-    const expected = await expectSize({
-      start,
-      size: source.size,
-      readAt: source.acceptsRanges ? (from, length) => readPart(source, asked, from, length) : undefined,
-      enough: Math.min(room.available(), limits.size),
-    });
-    requireSize(expected.uncompressed, source.size, limits);
-    await room.make(expected, overcommit);
-    return { body, expected };
-  } catch (error) {
-    options.signal.throwIfAborted();
-    throw aboutUrl(originOf(source), error);
-  }
+/** A source that knows the digest of what it has yielded. */
+interface DigestedSource extends MirroredSource {
+  /** SHA-256, in lower-case hexadecimal. */
+  readonly sha256: () => string;
 }
 
-/** A body that is hashed as it goes by, so that the digest never lags behind what was taken. */
-async function* digested(
-  body: AsyncIterable<Uint8Array>,
-  digest: Bun.CryptoHasher,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    digest.update(chunk);
-    yield chunk;
+/** Opens the file; its body is hashed as it goes by, so that the digest never lags behind what was taken. */
+async function openDigested(
+  start: Start,
+  promised: Promised | undefined,
+  options: SourceOptions,
+): Promise<DigestedSource> {
+  const digest = new Bun.CryptoHasher('sha256');
+  const sha256 = () => digest.copy().digest('hex');
+  const source = await openMirroredSource(start.locations, {
+    ...options,
+    joining: joining(start, promised),
+    sha256,
+  });
+  async function* body(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of source.body) {
+      digest.update(chunk);
+      yield chunk;
+    }
   }
+  return { ...source, body: body(), sha256 };
 }
 
 /** What is reason enough to join the bytes of two answers. */
 function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joining {
   if (!mayJoinOnTrust) return 'compared';
   return promised === undefined ? 'validated' : 'promised';
+}
+
+/** Where the object is made, and by whom. */
+interface Workplace {
+  readonly room: TargetRoom;
+  readonly staging: Staging;
+  readonly pipeline: Pipeline;
+}
+
+/** Source -> worker -> the staging path, when there is room for what it will become. */
+async function receive(
+  source: MirroredSource,
+  { room, staging, pipeline }: Workplace,
+  transfer: Transfer,
+  options: SourceOptions,
+  observer: TransferObserver,
+): Promise<{ readonly received: number; readonly result: PipelineResult }> {
+  const { body, expected } = await lookAhead(source, room, transfer, options);
+  const { url, size } = source;
+  observer.started({ url, size, expected: expected.uncompressed || undefined });
+  pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
+  try {
+    return await stream(body, pipeline, transfer.limits, options.signal, (state) => observer.progress(state));
+  } catch (error) {
+    throw aboutUrl(originOf(source), aboutSize(expected, error));
+  }
 }
 
 /** What the worker is to make at the staging path. */
@@ -215,91 +202,4 @@ function destinationAt(path: string, { type, limits }: Transfer): Destination {
     throw storageError(path, 0, error);
   }
   return { kind: 'directory-tree', path, limits };
-}
-
-/** Socket -> digest of the bytes as served -> ring -> worker, which decodes and writes. */
-async function stream(
-  source: MirroredSource,
-  pipeline: Pipeline,
-  expected: ExpectedSize,
-  { limits }: Transfer,
-  { signal }: SourceOptions,
-  observer: TransferObserver,
-): Promise<{ received: number; result: PipelineResult }> {
-  const collector = createCollector();
-  let received = 0;
-  // The worker may be busy with gigabytes of zeros that came out of its last bytes.
-  const cancel = () => pipeline.cancel();
-  signal.addEventListener('abort', cancel);
-  try {
-    for await (const chunk of source.body) {
-      signal.throwIfAborted();
-      await pipeline.write(chunk);
-      received += chunk.length;
-      requireDownload(received, limits);
-      collector.received(chunk.length);
-      observer.progress({ received, decoded: pipeline.decodedBytes });
-    }
-    const result = await pipeline.finish();
-    signal.throwIfAborted();
-    return { received, result };
-  } catch (error) {
-    signal.throwIfAborted();
-    throw aboutUrl(originOf(source), aboutSize(expected, error));
-  } finally {
-    signal.removeEventListener('abort', cancel);
-  }
-}
-
-/** What was written until the target was full says little without what would have been written in all. */
-function aboutSize({ uncompressed, exact }: ExpectedSize, error: unknown): unknown {
-  if (!(error instanceof RdpullError) || error.code !== 'disk-full' || uncompressed === 0) return error;
-  const message = `${error.message}; the image is ${exact ? '' : 'at least '}${size(uncompressed)} after decompression`;
-  return new RdpullError(error.code, message, error.hint, { cause: error });
-}
-
-/** Where the bytes come from, as it was asked for; of several places the first. */
-function originOf(source: MirroredSource): string {
-  const [origin] = source.origins();
-  return origin?.url ?? source.url;
-}
-
-/** A decoder knows what is wrong with the stream, but not whose stream it is. */
-function aboutUrl(url: string, error: unknown): unknown {
-  if (!(error instanceof RdpullError)) return error;
-  const shown = shownUrl(url);
-  const family = ERROR_CODES[error.code];
-  const isSources = family === 'network' || (family === 'http' && error.code !== 'http-web-page');
-  if (isSources || error.message.includes(shown)) return error;
-  return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
-}
-
-/** The attributes of the finished image, what belongs beside it, and its final name. */
-async function publishImage(
-  staging: Staging,
-  { target, force, readOnly, sideFiles }: Transfer,
-  source: MirroredSource,
-  demand: Demand,
-  options: SourceOptions,
-  warn: (text: string) => void,
-): Promise<void> {
-  const { lastModified } = source;
-  const [origin] = source.origins();
-  const suffixes = sideFiles(staging.path);
-  const url = originOf(source);
-  const access = { ...options, ...origin };
-  using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
-  try {
-    fs.chmodSync(staging.path, readOnly ? 0o444 : 0o644);
-    if (lastModified !== undefined) fs.utimesSync(staging.path, lastModified, lastModified);
-  } catch (error) {
-    throw storageError(staging.path, 0, error);
-  }
-  try {
-    beside.publish();
-    staging.publish();
-  } catch (error) {
-    beside.retract();
-    throw error;
-  }
 }
