@@ -4,10 +4,10 @@ import { hostTrust, trustOf, withoutRoot } from './boot-trust.ts';
 import { type Boot, readBoot } from './booted-system.ts';
 import type { BootCheck } from './check-request.ts';
 import { createFindings, type Finding, type Findings, found } from './finding.ts';
-import { ScratchDirectory } from './initrd-content.ts';
 import { type CheckedPull, checkPull } from './pull-check.ts';
 import { plan } from './pull-plan.ts';
 import { checkOwnKernel } from './running-kernel.ts';
+import { openScratchDirectory } from './scratch-directory.ts';
 import { checkServedUki } from './server.ts';
 import { checkProgram, checkSurroundings } from './uki-content.ts';
 
@@ -33,7 +33,7 @@ export async function checkBoot(check: BootCheck): Promise<CheckResult> {
   using scratch =
     boot.uki?.initrd === undefined
       ? undefined
-      : await found(findings, 'initrd', signal, async () => new ScratchDirectory());
+      : await found(findings, 'initrd', signal, () => openScratchDirectory(check.detail));
   const trust = await found(findings, 'initrd', signal, async () =>
     trustOf(check, boot, scratch?.path, findings),
   );

@@ -7,6 +7,7 @@ import { quoteWord, readGeneratorInput } from '../generator/generator-input.ts';
 import type { GeneratorInput } from '../generator/unit-plan.ts';
 import { imageTypeOf } from '../request/image-name.ts';
 import { lastComponent } from '../request/url.ts';
+import { malformedUki } from '../uki/malformed-uki.ts';
 import { openUki } from '../uki/uki.ts';
 import type { Findings } from './finding.ts';
 import { type InitrdContent, readInitrdContent } from './initrd-content.ts';
@@ -14,6 +15,8 @@ import { asksForPull, type Subject } from './subject.ts';
 
 /** The longest command line that the kernel keeps, in bytes: COMMAND_LINE_SIZE of x86 and ARM64, less its NUL. */
 const COMMAND_LINE_MAX = 2047;
+/** The longest release of a kernel: __NEW_UTS_LEN of linux/utsname.h. */
+const RELEASE_MAX = 64;
 
 const SYSTEM_CREDENTIALS = {
   CREDENTIALS_DIRECTORY: '/run/credentials/@system',
@@ -90,8 +93,14 @@ function expressionFor(url: string): string {
 
 async function readUki(file: string, findings: Findings): Promise<Boot> {
   using uki = openUki(file);
-  const commandLine = uki.text('.cmdline') ?? '';
+  const whole = uki.text('.cmdline') ?? '';
+  const commandLine = Buffer.from(whole).subarray(0, COMMAND_LINE_MAX).toString();
   const release = uki.text('.uname');
+  if (release !== undefined && release.length > RELEASE_MAX) {
+    throw malformedUki(
+      `its section .uname has ${release.length} characters, and no kernel is called like that`,
+    );
+  }
   if (uki.chunks('.linux') === undefined) {
     throw new RdpullError(
       'uki-malformed',
@@ -117,10 +126,10 @@ async function readUki(file: string, findings: Findings): Promise<Boot> {
     );
   }
   findings.ok('command line', shownLine(commandLine));
-  if (Buffer.byteLength(commandLine) > COMMAND_LINE_MAX) {
+  if (Buffer.byteLength(whole) > COMMAND_LINE_MAX) {
     findings.warn(
       'command line',
-      `it is ${Buffer.byteLength(commandLine)} bytes long, and the kernel keeps ${COMMAND_LINE_MAX}`,
+      `it is ${Buffer.byteLength(whole)} bytes long, and the kernel keeps ${COMMAND_LINE_MAX}`,
       'shorten it: what is behind is cut off',
     );
   }

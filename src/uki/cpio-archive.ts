@@ -9,7 +9,15 @@ import { malformedUki } from './malformed-uki.ts';
 const HEADER_BYTES = 110;
 const MAGICS: readonly string[] = ['070701', '070702'];
 /** The fields that are looked at, by their numbers. */
-const FIELD = { mode: 1, fileSize: 6, nameSize: 11 } as const;
+const FIELD = {
+  inode: 0,
+  mode: 1,
+  links: 4,
+  fileSize: 6,
+  deviceMajor: 7,
+  deviceMinor: 8,
+  nameSize: 11,
+} as const;
 
 /** Of a path, its NUL included: PATH_MAX of limits.h, as in the kernel's init/initramfs.c. */
 const NAME_MAX = 4096;
@@ -28,6 +36,10 @@ export interface CpioMember {
   readonly kind: 'file' | 'directory' | 'link' | 'other';
   /** Bytes of its content: of a link, its target. */
   readonly size: number;
+  /** How many names it has (hard links); of those only one need come with its content. */
+  readonly names: number;
+  /** What all its names have in common, and no other member of the archives. */
+  readonly inode: string;
 }
 
 /** What is done with a member: its content is wanted, or not. */
@@ -55,6 +67,8 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
   let skipped = 0;
   let member: { readonly size: number; readonly found: Omit<CpioMember, 'path'> } | undefined;
   let state: 'between' | 'header' | 'name' | 'content' = 'between';
+  /** Inode numbers are those of one archive. */
+  let archive = 0;
   let deliver: ((content: Uint8Array) => void) | undefined;
 
   function collect(bytes: number, next: typeof state): void {
@@ -74,17 +88,27 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
       throw malformedUki(`a name in the archive of its initrd has ${nameSize} bytes`);
     }
     const size = field(FIELD.fileSize);
-    member = { size, found: { kind: kindOf(field(FIELD.mode)), size } };
+    member = {
+      size,
+      found: {
+        kind: kindOf(field(FIELD.mode)),
+        size,
+        names: field(FIELD.links),
+        inode: [archive, field(FIELD.deviceMajor), field(FIELD.deviceMinor), field(FIELD.inode)].join(':'),
+      },
+    };
     collect(nameSize, 'name');
   }
 
   function nameRead(): void {
     if (member === undefined) throw new Error('a name without a header');
     const { size, found } = member;
-    const name = new TextDecoder().decode(collected.subarray(0, -1));
+    // What is behind a NUL is not seen by the kernel.
+    const [name = ''] = new TextDecoder().decode(collected.subarray(0, -1)).split('\0', 1);
     const padding = padded(HEADER_BYTES + collected.length) - HEADER_BYTES - collected.length;
     skipped = padding;
     if (name === TRAILER) {
+      archive++;
       skipped += padded(size);
       state = 'between';
       return;

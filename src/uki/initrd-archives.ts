@@ -14,6 +14,9 @@ const THREADING_BYTES = 64 * MIB;
 
 /** What an initrd may be after decompression, in bytes: it has to fit into RAM, and reading it takes its time. */
 const UNPACKED_MAX = 8 * 1024 * MIB;
+/** How many times larger it may become, beyond some bytes: what is packed from files is a tenth of that at most. */
+const RATIO_MAX = 1000;
+const RATIO_FLOOR = 256 * MIB;
 
 /** How the kernel tells compressions (lib/decompress.c), and what reads them here; undefined where nothing does. */
 const FORMATS: readonly {
@@ -61,6 +64,7 @@ export async function readInitrd(
 ): Promise<InitrdArchives> {
   const output = new Uint8Array(OUTPUT_BYTES);
   const packed: string[] = [];
+  let served = 0;
   let unpacked = 0;
   let part: Part | undefined;
   let pending: Uint8Array = new Uint8Array(0);
@@ -120,10 +124,13 @@ export async function readInitrd(
     unpacked += bytes;
     if (unpacked > UNPACKED_MAX)
       throw malformedUki(`its initrd is more than ${UNPACKED_MAX / MIB} MiB after decompression`);
+    if (unpacked > RATIO_FLOOR && unpacked > served * RATIO_MAX)
+      throw malformedUki(`its initrd is more than ${RATIO_MAX} times larger after decompression`);
   }
 
   /** @returns the compression that nothing here reads */
   function take(chunk: Uint8Array): string | undefined {
+    served += chunk.length;
     let input = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     pending = new Uint8Array(0);
     while (input.length > 0) {

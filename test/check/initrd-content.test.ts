@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from 'bun:test';
+import { afterAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { readInitrdContent } from '../../src/check/initrd-content.ts';
 import { alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../fixtures/property.ts';
@@ -95,4 +95,81 @@ test('whatever an archive holds, nothing is unpacked outside', async () => {
     },
     0.2,
   );
+});
+
+describe('files with several names, of which one comes with the content,', () => {
+  /** GNU cpio writes the content behind the last of them. */
+  const archived = (...names: readonly string[]) => {
+    const list = Buffer.from(`${names.join('\n')}\n`);
+    return run(['cpio', '--quiet', '-o', '-H', 'newc'], { cwd: tree.path, input: list });
+  };
+  const keys = 'etc/systemd/import-pubring.pgp';
+  const tree = new TemporaryDirectory();
+  afterAll(() => tree[Symbol.dispose]());
+  fs.mkdirSync(tree.file('etc/systemd'), { recursive: true });
+  fs.writeFileSync(tree.file(keys), 'keys');
+  fs.linkSync(tree.file(keys), tree.file('etc/other'));
+
+  test.each([[[keys, 'etc/other']], [['etc/other', keys]]])('are whole: %p', async (names) => {
+    expect(unpacked((await content(archived(...names))).unpackTrust)).toEqual({ [keys]: 'keys' });
+  });
+
+  test('are whole also where it is the first', async () => {
+    const members = archived(keys, 'etc/other')
+      .toString('latin1')
+      .split(/(?=070701)/);
+    const [empty = '', whole = '', ...trailer] = members;
+    const initrd = await content(Buffer.from([whole, empty, ...trailer].join(''), 'latin1'));
+    expect(unpacked(initrd.unpackTrust)).toEqual({ [keys]: 'keys' });
+  });
+});
+
+describe('whatever an archive holds, it is bounded:', () => {
+  const refusal = async (entries: Readonly<Record<string, InitrdEntry>>) => {
+    using root = new TemporaryDirectory();
+    const error: unknown = await contentOf(entries)
+      .then((initrd) => initrd.unpackTrust(root.path))
+      .catch((caught) => caught);
+    expect(root.names()).toEqual([]);
+    return error;
+  };
+  const named = (count: number, entry: InitrdEntry) =>
+    Object.fromEntries(Array.from({ length: count }, (_, number) => [`etc/verity.d/l${number}.crt`, entry]));
+
+  test('the links to a file count like the file', async () => {
+    const large = { 'etc/verity.d/a.crt': Buffer.alloc(15 << 20) };
+    expect(await refusal({ ...large, ...named(4, { link: 'a.crt' }) })).toMatchObject({
+      code: 'uki-malformed',
+      message: expect.stringContaining(
+        'its initrd has 5 keys and certificates of 78643200 bytes, links to them included, and 1024 of 67108864 bytes are read',
+      ),
+    });
+  });
+
+  test('the number of keys', async () => {
+    expect(await refusal(named(1025, ''))).toMatchObject({ code: 'uki-malformed' });
+    expect(await refusal(named(1025, { link: '/dev/null' }))).toMatchObject({ code: 'uki-malformed' });
+  });
+
+  test('the directories that they would lie in', async () => {
+    using root = new TemporaryDirectory();
+    const initrd = await contentOf({
+      [`etc/voa/${'d/'.repeat(200)}x`]: 'a',
+      [`etc/verity.d/${'d/'.repeat(9)}x`]: '',
+    });
+    initrd.unpackTrust(root.path);
+    expect(root.names()).toEqual([]);
+  });
+
+  test('the names', async () => {
+    const long = 'n'.repeat(240);
+    const entries = Array.from({ length: 18_000 }, (_, number) => [
+      `lib/modules/${long}/${number}/loop.ko`,
+      '',
+    ]);
+    expect(await refusal(Object.fromEntries(entries))).toMatchObject({
+      code: 'uki-malformed',
+      message: expect.stringContaining('the names in its initrd have too many bytes'),
+    });
+  });
 });

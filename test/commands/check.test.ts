@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
-import { type Finished, rdpull } from '../fixtures/executable.ts';
+import { type Finished, finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { type Nginx, startNginx } from '../fixtures/nginx.ts';
 import { run } from '../fixtures/run.ts';
@@ -154,9 +154,17 @@ describe('a UKI', () => {
     expect((await checkUki(uki(masked))).status).toBe(13);
   });
 
-  test('whose initrd would put a key where a key is already', async () => {
-    const archive = makeArchive(directory, { 'etc/voa/a/b': 'x' });
-    const initrd = Buffer.concat([makeArchive(directory, { ...COMPLETE, 'etc/voa/a': 'x' }), archive]);
+  test('whose initrd has a key under a name that no file can have', async () => {
+    const key = `etc/verity.d/${'x'.repeat(250)}`;
+    const archive = makeArchive(directory, { [key]: 'x' }).toString('latin1');
+    // A longer name fills what was the end of the padding, and of the content.
+    const header = archive.lastIndexOf('070701', archive.indexOf(key));
+    const nameSize = header + 6 + 8 * 11;
+    const longer = `${archive.slice(0, nameSize)}0000010f${archive.slice(nameSize + 8, header + 110)}${key}xxxxxxx\0`;
+    const initrd = Buffer.concat([
+      makeArchive(directory, COMPLETE),
+      Buffer.from(`${longer}\0\0\0x\0\0\0`, 'latin1'),
+    ]);
     const file = makeUki(directory, 'conflict.efi', [
       ['.cmdline', COMMAND_LINE],
       ['.linux', 'a kernel'],
@@ -170,7 +178,7 @@ describe('a UKI', () => {
   test('where there is no directory for temporary files', async () => {
     const file = uki({ ...COMPLETE, ...keys });
     const result = await rdpull(['check', file], { env: { TMPDIR: '/proc/nowhere' } });
-    expect(lines(result, 'failure')[0]).toContain('no temporary directory can be made');
+    expect(lines(result, 'failure')[0]).toContain('no temporary files can be made');
     expect(result.status).toBe(14);
   });
 
@@ -482,4 +490,61 @@ describe('refused before anything is asked', () => {
     expect(stdout).toBe('');
     expect(status).toBe(2);
   });
+});
+
+describe('of a UKI that nobody has looked at', () => {
+  const temporary = new TemporaryDirectory();
+  afterAll(() => temporary[Symbol.dispose]());
+  const withTmp = { env: { TMPDIR: temporary.path } };
+
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL'] as const)(
+    'nothing is left in the temporary directory after %s, or after the next check',
+    async (signal) => {
+      const file = uki({ ...COMPLETE, ...keys });
+      const { promise: isAsked, resolve: asked } = Promise.withResolvers<void>();
+      await using silent = startWebServer(served.path, async () => {
+        asked();
+        await Bun.sleep(20_000);
+        return new Response(null, { status: 404 });
+      });
+      const child = startRdpull(['check', file, `--boot-url=${silent.url}/image.efi`], withTmp);
+      await isAsked;
+      expect(temporary.names()).toHaveLength(1);
+      child.kill(signal);
+      await finished(child);
+      if (signal === 'SIGKILL') await rdpull(['check', file], withTmp);
+      expect(temporary.names()).toEqual([]);
+    },
+  );
+
+  test('its words are bounded: only what the kernel keeps is looked at', async () => {
+    const many = Array.from(
+      { length: 900 },
+      (_, number) => `rd.systemd.pull=raw,machine:i${number}:file:///x`,
+    );
+    const result = await check(uki({ ...COMPLETE }, { commandLine: many.join(' ') }));
+    expect(result.stdout).toContain('/i40.raw');
+    expect(result.stdout).not.toContain('/i60.raw');
+    const odd = makeUki(served, 'odd.efi', [
+      ['.cmdline', COMMAND_LINE],
+      ['.uname', 'x'.repeat(65)],
+      ['.linux', 'a kernel'],
+    ]);
+    expect((await check(odd)).stdout).toContain('its section .uname has 65 characters');
+  });
+});
+
+test('what is fetched of an image is its start, and of an xz file its index', async () => {
+  fs.writeFileSync(served.file('noise.raw'), run(['head', '-c', '8M', '/dev/urandom']));
+  run(['sh', '-c', 'xz -T2 --block-size=1MiB -0 -k noise.raw && zstd -q noise.raw'], { cwd: served.path });
+  const log = directory.file('access.log');
+  await using logging = await startNginx(served.path, { directives: `access_log ${log} combined;` });
+  const KIB = 1024;
+  const most = { 'noise.raw': 160 * KIB, 'noise.raw.xz': 224 * KIB, 'noise.raw.zst': 160 * KIB };
+  for (const [name, bytes] of Object.entries(most)) {
+    fs.writeFileSync(log, '');
+    await check(`raw,machine,verify=no:x:${logging.url}/${name}`, '--ram=64G');
+    const sent = [...fs.readFileSync(log, 'utf8').matchAll(/" \d+ (\d+) "/g)];
+    expect(sent.reduce((sum, [, each]) => sum + Number(each), 0)).toBe(bytes);
+  }
 });

@@ -51,8 +51,8 @@ test('an archive holds what bsdtar has put in', async () => {
       .filter(({ kind }) => kind !== 'directory')
       .sort((one, other) => one.path.localeCompare(other.path)),
   ).toEqual([
-    { path: 'etc/link', kind: 'link', size: 17 },
-    { path: 'usr/bin/rdpull', kind: 'file', size: 50_000 },
+    expect.objectContaining({ path: 'etc/link', kind: 'link', size: 17, names: 1 }),
+    expect.objectContaining({ path: 'usr/bin/rdpull', kind: 'file', size: 50_000, names: 1 }),
   ]);
   expect(contents.get('usr/bin/rdpull')).toBe(noise.toString('hex'));
   expect(contents.get('etc/link')).toBe(Buffer.from('../usr/bin/rdpull').toString('hex'));
@@ -133,4 +133,11 @@ test('whatever is changed in an initrd, it is read or refused', async () => {
     },
     0.1,
   );
+});
+
+test('what grows a thousand times, as no files do, is refused before it takes its time', async () => {
+  using tree = new TemporaryDirectory();
+  run(['truncate', '-s', '300M', tree.file('zeros')]);
+  const bomb = run(['sh', '-c', 'echo zeros | cpio --quiet -o -H newc | bzip2'], { cwd: tree.path });
+  expect(await refusal(bomb)).toEndWith('its initrd is more than 1000 times larger after decompression');
 });
