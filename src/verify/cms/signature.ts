@@ -55,7 +55,9 @@ interface Judging {
  * 2. the key of one of the trusted certificates made it; certificates that come with the signature count for nothing,
  * 3. over exactly these bytes,
  * 4. it is not dated in the future,
- * 5. and the certificate is valid now, may sign, and holds a key that is long enough.
+ * 5. and the certificate is valid now, may sign, and holds a key that is long enough;
+ *
+ * and none of them may be by a trusted certificate, but over other bytes.
  *
  * The mathematics and the structure of the message are pkijs'; systemd, which has OpenSSL do them, asks for 2 and 3 only.
  *
@@ -69,18 +71,32 @@ export async function verifyCmsSignature(
 ): Promise<Signer> {
   const signedData = await readSignedData(file.signature, file.signatureUrl);
   const judging: Judging = { made: `the signature ${file.signatureUrl}`, now };
+  let signer: Signer | undefined;
+  let mismatch: RdpullError | undefined;
   let refusal: RdpullError | undefined;
   for (const index of signedData.signerInfos.keys()) {
     try {
-      return await verifyOne(signedData, index, file, trusted, judging);
+      const verdict = await verifyOne(signedData, index, file, trusted, judging);
+      if (verdict.kind === 'good') signer ??= verdict.signer;
+      else mismatch ??= verdict.error;
     } catch (error) {
       if (!(error instanceof RdpullError)) throw error;
       // Among several, an unknown co-signer is the least of all reasons.
       if (refusal === undefined || refusal.code === 'signature-unknown-key') refusal = error;
     }
   }
+  if (mismatch !== undefined) throw mismatch;
+  if (signer !== undefined) return signer;
   throw refusal ?? new Error(`${file.signatureUrl} was read as no signature at all`);
 }
+
+/** One of the signatures is by a trusted certificate, but over something else. */
+interface Mismatch {
+  readonly kind: 'mismatch';
+  readonly error: RdpullError;
+}
+
+type Verdict = { readonly kind: 'good'; readonly signer: Signer } | Mismatch;
 
 async function verifyOne(
   signedData: Pki.SignedData,
@@ -88,17 +104,19 @@ async function verifyOne(
   file: SignedFile,
   trusted: TrustedCertificates,
   judging: Judging,
-): Promise<Signer> {
+): Promise<Verdict> {
   const info = signedData.signerInfos[index];
   if (info === undefined) throw new Error(`${file.signatureUrl} has no signer ${index}`);
   requireAnnounced(signedData, info, judging);
   await requireStrongAlgorithms(info, judging);
   const madeAt = readAttributes(info, judging);
-  const certificate = await findMatch(signedData, index, file, trusted, judging);
+  const found = await findMatch(signedData, index, file, trusted, judging);
+  if (found.kind === 'mismatch') return found;
+  const { certificate } = found;
   const subject = printable(certificate.subject.replaceAll('\n', ', '));
   requireTimely(certificate, subject, madeAt, judging);
   await requireUsable(certificate, subject, judging);
-  return {
+  const signer: Signer = {
     by: 'x509',
     fingerprint: certificate.fingerprint256.replaceAll(':', ''),
     userId: subject === '' ? undefined : subject,
@@ -106,6 +124,7 @@ async function verifyOne(
     validFrom: new Date(certificate.validFrom),
     validUntil: new Date(certificate.validTo),
   };
+  return { kind: 'good', signer };
 }
 
 /** RFC 5652, section 5.1: the message lists the digests that its signatures use. OpenSSL insists on it. */
@@ -188,7 +207,7 @@ async function findMatch(
   file: SignedFile,
   { certificates, files }: TrustedCertificates,
   { made }: Judging,
-): Promise<X509Certificate> {
+): Promise<{ readonly kind: 'match'; readonly certificate: X509Certificate } | Mismatch> {
   const { Certificate, IssuerAndSerialNumber, SignedDataVerifyError } = await import('pkijs');
   const sid: unknown = signedData.signerInfos[index]?.sid;
   let named: X509Certificate | undefined;
@@ -207,7 +226,7 @@ async function findMatch(
         checkChain: false,
         extendedMode: true,
       });
-      if (result.signatureVerified === true) return certificate;
+      if (result.signatureVerified === true) return { kind: 'match', certificate };
       named = certificate;
     } catch (error) {
       if (!(error instanceof SignedDataVerifyError)) throw error;
@@ -221,11 +240,12 @@ async function findMatch(
       'if the certificate is yours, put it into /etc/verity.d of the initrd or name its file with --certificate=FILE; if not, find out who signed',
     );
   }
-  throw new RdpullError(
+  const error = new RdpullError(
     'signature-bad',
     `${made} does not match ${file.url}: this is not the file that the holder of the certificate ${printable(named.subject)} signed`,
     'sign the file again if you changed it; if you did not, find out who did',
   );
+  return { kind: 'mismatch', error };
 }
 
 function requireTimely(

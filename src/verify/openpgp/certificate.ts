@@ -91,15 +91,16 @@ export async function readCertificates(packets: readonly Packet[]): Promise<Cert
         if (certificates.length + unusable.length === 0) revocations.push(body);
         else if (target !== undefined && mayCount(body, keyId)) target.set(latin1(body), body);
         break;
+      case TAG.userAttribute:
+        // A picture, mostly.
+        target = undefined;
+        break;
       default:
-        // RFC 9580, section 4.3: what is unknown and not critical is as good as not there.
-        if (tag < FIRST_UNCRITICAL_TAG) target = undefined;
+      // What is unknown, or does not belong here, is as good as not there.
     }
   }
   return { certificates, unusable, revocations };
 }
-
-const FIRST_UNCRITICAL_TAG = 40;
 
 /** Puts what a copy of a certificate knows into another one. */
 export function mergeInto(certificate: Certificate, copy: Certificate): void {

@@ -125,6 +125,19 @@ describe('accepts a signature', () => {
 });
 
 describe('does not accept', () => {
+  test('a good signature beside one by somebody trusted over something else', async () => {
+    const both = signer.sign(DATA, other, ['-signer', builder.certificate, '-inkey', builder.key]);
+    // What the file ends with is the signature of one of the two.
+    const signature = Buffer.from(both);
+    signature.writeUInt8((signature.at(-1) ?? 0) ^ 1, signature.length - 1);
+    const trusted = [builder, other];
+    expect(await verify({ signature: both, trusted })).toMatchObject({ by: 'x509' });
+    expect((await refusal({ signature, trusted })).code).toBe('signature-bad');
+    expect(opensslAccepts({ signature, trusted })).toBe(false);
+    const alone = await Promise.allSettled(trusted.map((each) => verify({ signature, trusted: [each] })));
+    expect(alone.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  });
+
   test.each([[[]], [['-noattr']]])('a changed file (%p)', async (how) => {
     const attempt = { signature: signer.sign(DATA, builder, how), data: DATA.replace('a', 'b') };
     const error = await refusal(attempt);

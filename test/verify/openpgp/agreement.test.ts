@@ -1,43 +1,34 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
 import * as openpgp from 'openpgp';
-import { RdpullError } from '../../../src/console/rdpull-error.ts';
-import { loadKeyring } from '../../../src/verify/openpgp/keyring.ts';
-import { verifySignature } from '../../../src/verify/openpgp/signature.ts';
 import { GpgHome } from '../../fixtures/gpg.ts';
-import { systemdTree } from '../../fixtures/systemd-tree.ts';
+import {
+  gpgAccepts as accepts,
+  bothGpgs,
+  type SignatureCase as Case,
+  DATA,
+  type Gpg,
+  MADE,
+  SIGNED,
+  rdpullSays as says,
+} from '../../fixtures/signature-oracle.ts';
 
 /**
  * rdpull beside gpg 2.2 (Debian 12) and 2.4 (forky), each called as systemd 262 calls it: the same keyring, signature and
  * file. Where the two disagree, the case says why.
  */
-const DATA = `${'a'.repeat(64)}  image.raw\n`;
-const MADE = new Date('2024-01-01T00:00:00Z');
-const SIGNED = new Date('2024-06-01T00:00:00Z');
 const LATER = new Date('2025-02-03T00:00:00Z');
-const NOW = new Date('2026-11-22T12:00:00Z');
-
-interface Case {
-  readonly keys: Uint8Array;
-  readonly signature: Uint8Array;
-  readonly data?: string;
-}
 
 let gpg: GpgHome;
-let gpgs: { readonly version: string; readonly command: readonly string[] }[];
+let gpgs: readonly Gpg[];
 
 beforeAll(() => {
   gpg = new GpgHome();
-  const forky = systemdTree('forky').command('usr/bin/gpg');
-  gpgs = [['gpg'], forky].map((command) => {
-    const [program = '', ...args] = command;
-    const { stdout } = spawnSync(program, [...args, '--version'], { encoding: 'utf8' });
-    return { command, version: /^gpg \(GnuPG\) (\d+\.\d+)/.exec(stdout)?.[1] ?? stdout };
-  });
+  gpgs = bothGpgs();
 });
 afterAll(() => gpg[Symbol.dispose]());
+
+const gpgAccepts = (each: Gpg, made: Case) => accepts(each, made, gpg);
+const rdpullSays = (made: Case) => says(made, gpg);
 
 function key(name: string, options: Parameters<GpgHome['generateKey']>[1] = {}): string {
   return gpg.generateKey(`${name} <${name}@example.org>`, { at: MADE, ...options });
@@ -51,55 +42,6 @@ function sign(by: string | readonly string[], options: Partial<Parameters<GpgHom
 const MARKER = Buffer.from([0xca, 3, 0x50, 0x47, 0x50]);
 /** Old PGP's comment packet, of the private tag 61 that GnuPG used for it. */
 const COMMENT = Buffer.concat([Buffer.from([0xc0 | 61, 7]), Buffer.from('comment')]);
-
-function gpgAccepts({ command }: (typeof gpgs)[number], { keys, signature, data = DATA }: Case): boolean {
-  const home = fs.mkdtempSync(path.join(gpg.directory, 'oracle-'));
-  fs.chmodSync(home, 0o700);
-  const put = (name: string, content: string | Uint8Array) => {
-    fs.writeFileSync(path.join(home, name), content);
-    return path.join(home, name);
-  };
-  const [program = '', ...args] = command;
-  const { status } = spawnSync(program, [
-    ...args,
-    ...['--homedir', home, '--no-options', '--no-default-keyring', '--no-auto-key-locate', '--batch'],
-    ...[
-      '--no-auto-check-trustdb',
-      '--trust-model=always',
-      '--auto-key-import',
-      '--import-options=merge-only',
-    ],
-    ...[
-      '--faked-system-time',
-      NOW.toISOString()
-        .replace(/\.\d+Z$/, '')
-        .replace(/[-:]/g, ''),
-    ],
-    ...['--keyring', put('keys.gpg', dearmored(keys)), '--verify', put('s', signature), put('d', data)],
-  ]);
-  return status === 0;
-}
-
-/** gpg reads a keyring in binary form only. */
-function dearmored(keys: Uint8Array): Uint8Array {
-  return keys[0] === 0x2d ? gpg.run(['--dearmor'], keys) : keys;
-}
-
-async function rdpullSays({ keys, signature, data = DATA }: Case): Promise<string> {
-  const file = path.join(fs.mkdtempSync(path.join(gpg.directory, 'ours-')), 'keys.pgp');
-  fs.writeFileSync(file, keys);
-  try {
-    await verifySignature(
-      { url: 'u', content: Buffer.from(data), signatureUrl: 's', signature },
-      await loadKeyring({ files: [file] }),
-      NOW,
-    );
-    return 'accepted';
-  } catch (error) {
-    if (error instanceof RdpullError) return error.code;
-    throw error;
-  }
-}
 
 const signedBy = (algorithm: string) => () => {
   const fingerprint = key(algorithm, { algorithm });
