@@ -81,7 +81,7 @@ await Bun.build({
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
-  // A clock that says an earlier time is wrong: src/source/build-time.ts.
+  // A clock that says an earlier time is wrong: src/build-time.ts.
   define: { ...PRODUCTION, RDPULL_BUILD_TIME: String(buildTime()) },
   compile: {
     outfile: OUTPUT,

@@ -4,6 +4,7 @@ import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
 import { PLACEHOLDERS, type Placeholder } from '../request/placeholder.ts';
 import { isHttpUrl } from '../request/url.ts';
+import { warnOfClock } from './clock.ts';
 import type { Command, CommandLine } from './command.ts';
 import { findLocations, withIdentity } from './pull-url.ts';
 import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
@@ -46,6 +47,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     const givenUrl = bootUrl(line);
     const ram = memory(line);
     const placeholders = givenPlaceholders(line);
+    warnOfClock(reporter);
     const { subjectOf } = await import('../check/subject.ts');
     const subject = subjectOf(line.operand);
     const { ca, proxy, identity } = await serverAccess(line);

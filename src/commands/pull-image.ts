@@ -8,6 +8,7 @@ import { formatVerifyMode } from '../request/verify-mode.ts';
 import { silenceWithin } from '../source/silence.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
+import { advanceClock } from './clock.ts';
 import type { CommandContext, CommandLine } from './command.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
 import { type Exposed, exposeImage, requireExposable, requireFreeFor, requireRoot } from './exposure.ts';
@@ -43,6 +44,7 @@ export async function pullImage(
   const plan = planPull(line, reporter.warn);
   recordPlan(recorder, plan);
   await requirePossible(plan);
+  await advanceClock(reporter);
 
   const { identity, ...servers } = await serverAccess(line);
   const access = accessWithin(plan, display, { ...servers, signal });

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { warnOfClock } from './clock.ts';
 import type { Command } from './command.ts';
 import type { VerifiedJson } from './json-results.ts';
 import { isUrl, requireUrl, VERIFY_WORDS, verifyMode } from './pull-arguments.ts';
@@ -27,6 +28,7 @@ of that, and says each step: what was found, which line, which key, and what is 
     ...SERVER_OPTIONS,
   ],
   async run(line, { reporter, signal }) {
+    warnOfClock(reporter);
     const mode = verifyMode(line) ?? { kind: 'signature' };
     const { ca, proxy, identity } = await serverAccess(line);
     const location = await withIdentity(operandUrl(line.operand), identity, reporter.warn);

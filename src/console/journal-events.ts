@@ -38,6 +38,8 @@ export const JOURNAL_FIELDS = {
   cause: 'RDPULL_CAUSE',
   /** The signal that ended a command. */
   signal: 'RDPULL_SIGNAL',
+  /** What the clock had said before it was set to the time of the build: seconds since 1970. */
+  clock: 'RDPULL_CLOCK',
 } as const;
 
 export type JournalField = keyof typeof JOURNAL_FIELDS;
@@ -63,6 +65,7 @@ export const JOURNAL_EVENTS = {
   'image-exposed': { id: '19a933b4ba5b4afb956f47d0dac175eb', fields: ['target'] },
   'image-kept': { id: '87c7778f59e3405bb24f7dc8230ab8b3', fields: ['target'] },
   'nothing-to-pull': { id: '615958ba0fb84db5b6b6e92e45c1f354', fields: [] },
+  'clock-advanced': { id: 'd788ab46980f4934a7c3dc97c68bddfc', fields: ['clock'] },
   failed: { id: '0a2da8b67dda499ab5c34d735b02403a', fields: ['error', 'exitStatus', 'hint', 'cause'] },
   interrupted: { id: 'db97827733fd407394aef642f8df4bc5', fields: ['signal'] },
 } as const satisfies Record<string, EventSpec>;

@@ -34,11 +34,12 @@ const SWEPT = '/var/lib/machines';
  * Protect...=): what it mounts would stay in there. MemoryDenyWriteExecute= would end a JIT, RestrictSUIDSGID= a
  * tarball with sudo in it, ProtectClock= would close the loop devices.
  */
-const SANDBOX: readonly (readonly [string, string])[] = [
+const sandbox = (inInitrd: boolean): readonly (readonly [string, string])[] => [
   ['NoNewPrivileges', 'yes'],
   [
     'CapabilityBoundingSet',
-    '~CAP_AUDIT_CONTROL CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYSLOG',
+    // In an initrd, a clock that is known to be wrong is advanced (commands/clock.ts).
+    `${inInitrd ? '~' : '~CAP_SYS_TIME '}CAP_AUDIT_CONTROL CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYSLOG`,
   ],
   // Netlink is how glibc learns which addresses the machine has.
   ['RestrictAddressFamilies', 'AF_UNIX AF_INET AF_INET6 AF_NETLINK'],
@@ -108,7 +109,7 @@ export function pullUnit(
     ['StandardOutput', 'journal'],
     ['StandardError', 'journal'],
     ['SyslogIdentifier', 'rdpull'],
-    ...SANDBOX,
+    ...sandbox(inInitrd),
   );
   return unitText(
     [GENERATED],

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
@@ -51,4 +52,22 @@ function readBundle(path: string): string {
     );
   }
   return pem;
+}
+
+/** The certificates in PEM bundles; what the runtime cannot read is left out, as the TLS library does it. */
+export function certificatesOf(bundles: readonly string[]): X509Certificate[] {
+  const pems = bundles.flatMap(
+    (bundle) => bundle.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [],
+  );
+  return pems.map(readCertificate).filter((certificate) => certificate !== undefined);
+}
+
+/** undefined for what is no certificate, or has a key that the runtime cannot read: nothing is verified with that. */
+export function readCertificate(certificate: string | Uint8Array): X509Certificate | undefined {
+  try {
+    const read = new X509Certificate(certificate);
+    return read.publicKey.type === 'public' ? read : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { weakKey, weakSignature } from './certificate-strength.ts';
 
 /** A certificate and its private key, in PEM form. */
 export interface KeyPair {
@@ -54,6 +55,13 @@ export function readClientCertificate(certFile: string, keyFile: string | undefi
     throw unusable(
       `the private key in ${keyIn} does not belong to the certificate in ${printable(certFile)}`,
       'name the two files of one certificate with --cert=FILE and --key=FILE',
+    );
+  }
+  const weak = weakKey(certificate) ?? weakSignature(certificate);
+  if (weak !== undefined) {
+    throw unusable(
+      `the certificate in ${printable(certFile)} has ${weak}: servers and curl refuse that, because it can be forged`,
+      'make another one, with an RSA key of at least 2048 bits or an elliptic curve, signed with SHA-256',
     );
   }
   return { cert, key };

@@ -1,7 +1,7 @@
 import net from 'node:net';
+import { buildTime } from '../build-time.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { buildTime } from './build-time.ts';
 import type { Clock } from './certificate-refusal.ts';
 import { dial } from './dial.ts';
 import { networkError, proxyError } from './network-error.ts';

@@ -1,4 +1,4 @@
-import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import { type ErrorCode, RdpullError, reasonOf } from '../console/rdpull-error.ts';
 
 interface Diagnosis {
   readonly code: ErrorCode;
@@ -21,27 +21,60 @@ const CLIENT_CERTIFICATE: Diagnosis = {
   hint: 'if it wants a client certificate, name one that it accepts with --cert=FILE and --key=FILE',
 };
 
-/** What the codes of getaddrinfo(3), connect(2), OpenSSL and our own exchange (http1/http-fault.ts) mean. */
+const UNKNOWN_HOST: Diagnosis = {
+  code: 'host-unknown',
+  reason: 'the name of the host cannot be resolved',
+  hint: 'check the name, and the name server in /etc/resolv.conf; an IP address in the URL needs neither',
+};
+const NO_NAME_SERVER: Diagnosis = {
+  code: 'host-unknown',
+  reason: 'the name server does not answer',
+  hint: 'check the network and /etc/resolv.conf; an IP address in the URL needs no name server',
+};
+const FORBIDDEN: Diagnosis = {
+  code: 'host-unreachable',
+  reason: 'this machine itself forbids the connection',
+  hint: 'look at its firewall (nft list ruleset) and at what confines this process (SELinux, AppArmor, systemd)',
+};
+const NO_ADDRESS: Diagnosis = {
+  code: 'host-unreachable',
+  reason: 'this machine has no address of that kind',
+  hint: 'look at ip addr: IPv6 may be switched off here, or have no address yet; then try again',
+};
+
+/**
+ * What is the network's fault, or the server's: the codes of getaddrinfo(3), connect(2), OpenSSL and our own exchange
+ * (http1/http-fault.ts). The list is closed: an error that is not here, and not of TLS, is a defect of rdpull.
+ */
 const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
-  ENOTFOUND: {
-    code: 'host-unknown',
-    reason: 'the name of the host cannot be resolved',
-    hint: 'check the name, and the name server in /etc/resolv.conf; an IP address in the URL needs neither',
-  },
-  EAI_AGAIN: {
-    code: 'host-unknown',
-    reason: 'the name server does not answer',
-    hint: 'check the network and /etc/resolv.conf; an IP address in the URL needs no name server',
-  },
+  ENOTFOUND: UNKNOWN_HOST,
+  ENODATA: UNKNOWN_HOST,
+  EAI_AGAIN: NO_NAME_SERVER,
+  EAI_FAIL: NO_NAME_SERVER,
+  ESERVFAIL: NO_NAME_SERVER,
+  EREFUSED: NO_NAME_SERVER,
+  ETIMEOUT: NO_NAME_SERVER,
   ECONNREFUSED: {
     code: 'connection-refused',
     reason: 'the connection was refused',
     hint: 'check that the web server runs, that the port is right, and that this machine has a route to it',
   },
   EHOSTUNREACH: { code: 'host-unreachable', reason: 'there is no route to the host', hint: HINT_NETWORK },
+  EHOSTDOWN: {
+    code: 'host-unreachable',
+    reason: 'the host does not answer in its network',
+    hint: HINT_NETWORK,
+  },
   ENETUNREACH: { code: 'host-unreachable', reason: 'the network is unreachable', hint: HINT_NETWORK },
+  ENETDOWN: { code: 'host-unreachable', reason: 'the network is down', hint: HINT_NETWORK },
+  EADDRNOTAVAIL: NO_ADDRESS,
+  EAFNOSUPPORT: NO_ADDRESS,
+  EACCES: FORBIDDEN,
+  EPERM: FORBIDDEN,
   ETIMEDOUT: { code: 'connection-timeout', reason: 'the host does not answer', hint: HINT_NETWORK },
   ECONNRESET: { code: 'connection-lost', reason: 'the connection was reset', hint: HINT_RETRY },
+  ECONNABORTED: { code: 'connection-lost', reason: 'the connection was given up', hint: HINT_RETRY },
+  ENETRESET: { code: 'connection-lost', reason: 'the connection was reset', hint: HINT_RETRY },
   EPIPE: { code: 'connection-lost', reason: 'the connection was closed', hint: HINT_RETRY },
   RDPULL_CLOSED: {
     code: 'connection-lost',
@@ -75,13 +108,16 @@ const DIAGNOSES: Readonly<Record<string, Diagnosis>> = {
 };
 
 /**
- * What a failed request means, for a person.
+ * What a failed request means, for a person. Only what is known to be the network is called so: anything else would be
+ * tried again for minutes, and is a defect.
  *
  * @param shown the URL as it may be printed
  */
 export function networkError(shown: string, error: unknown): RdpullError {
   if (error instanceof RdpullError) return error;
-  const { code, reason, hint } = diagnose(error);
+  const diagnosis = diagnose(error);
+  if (diagnosis === undefined) return defect(shown, error);
+  const { code, reason, hint } = diagnosis;
   return new RdpullError(code, `${shown}: ${reason}`, hint, { cause: error });
 }
 
@@ -94,7 +130,9 @@ export function networkError(shown: string, error: unknown): RdpullError {
 export function proxyError(shown: string, proxy: string, error: unknown): RdpullError {
   if (error instanceof RdpullError)
     return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint);
-  const { code, reason } = diagnose(error);
+  const diagnosis = diagnose(error);
+  if (diagnosis === undefined) return defect(shown, error);
+  const { code, reason } = diagnosis;
   return new RdpullError(
     code,
     `${shown}: the proxy ${proxy} cannot be reached: ${reason}`,
@@ -103,7 +141,8 @@ export function proxyError(shown: string, proxy: string, error: unknown): Rdpull
   );
 }
 
-function diagnose(error: unknown): Diagnosis {
+/** undefined for what is neither the network's fault nor the server's. */
+function diagnose(error: unknown): Diagnosis | undefined {
   const { code, message } = described(error);
   const known = DIAGNOSES[code];
   if (known !== undefined) return known;
@@ -121,7 +160,11 @@ function diagnose(error: unknown): Diagnosis {
       hint: 'check that the port speaks https: a server that speaks only http needs a URL with http://',
     };
   }
-  return { code: 'connection-lost', reason: `the transfer failed: ${message}`, hint: HINT_RETRY };
+  return undefined;
+}
+
+function defect(shown: string, error: unknown): RdpullError {
+  return RdpullError.from(new Error(`${shown}: ${reasonOf(error)}`, { cause: error }));
 }
 
 function described(error: unknown): { code: string; message: string } {

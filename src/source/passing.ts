@@ -10,16 +10,24 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'connection-timeout',
   'connection-lost',
   'transfer-stalled',
-  'tls-failed',
   'http-length',
 ]);
 
 /** RFC 9110, section 15: a slow request, too many of them, and what a server or a proxy has trouble with. */
 const PASSING_STATUSES: ReadonlySet<number> = new Set([408, 429, 500, 501, 502, 503, 504]);
 
+/**
+ * A server that refuses to speak TLS will go on doing so, but for the trouble that it has itself (RFC 8446, section 6.2),
+ * and for bytes that were changed on the way.
+ */
+const PASSING_IN_TLS = [
+  'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR',
+  'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC',
+  'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
+];
+
 /** Whether a failure is worth another attempt. */
 export function isPassing(error: RdpullError): boolean {
   if (error instanceof HttpStatusError) return PASSING_STATUSES.has(error.status);
-  // Who speaks http where https was asked for will go on doing so.
-  return PASSING.has(error.code) && !isSystemError(error.cause, 'ERR_SSL_WRONG_VERSION_NUMBER');
+  return PASSING.has(error.code) || isSystemError(error.cause, ...PASSING_IN_TLS);
 }

@@ -1,7 +1,9 @@
 import { afterAll, expect, test } from 'bun:test';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { readClientCertificate } from '../../src/source/client-certificate.ts';
-import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
+import { CertificateAuthority, type CertificateOptions } from '../fixtures/certificate-authority.ts';
+import { startLighttpd } from '../fixtures/lighttpd.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { failureOf } from './reading.ts';
@@ -68,4 +70,21 @@ test('files that hold something else are refused, and nothing of them is quoted'
     '-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n',
   );
   expect((await refusal(cert, damaged)).message).toBe(`the private key in ${damaged} is damaged`);
+});
+
+test.each<[string, string, CertificateOptions]>([
+  ['an RSA key of 1024 bits', 'short', { algorithm: ['-newkey', 'rsa:1024'] }],
+  ['a signature with ecdsa-with-SHA1', 'sha1', { digest: 'sha1' }],
+])('a certificate with %s is refused, as curl on Debian refuses it', async (what, name, options) => {
+  const weak = root.issue(name, options);
+  const { code, message } = await refusal(weak.cert, weak.key);
+  expect(code).toBe('credential-unusable');
+  expect(message).toBe(
+    `the certificate in ${weak.cert} has ${what}: servers and curl refuse that, because it can be forged`,
+  );
+  await using server = await startLighttpd(directory.path, { certificate: root.issue(`server-${name}`) });
+  const curl = ['curl', '--silent', '--cacert', root.cert, `${server.url}/both.pem`];
+  expect(spawnSync('env', curl).status).toBe(0);
+  // CURLE_SSL_CERTPROBLEM
+  expect(spawnSync('env', [...curl, '--cert', weak.cert, '--key', weak.key]).status).toBe(58);
 });

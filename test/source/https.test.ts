@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test';
+import fs from 'node:fs';
+import tls from 'node:tls';
 import { readClientCertificate } from '../../src/source/client-certificate.ts';
 import { splitLogin } from '../../src/source/login.ts';
 import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
@@ -132,5 +134,38 @@ describe('a client certificate', () => {
     const clientCertificate = { ...pair, origin: server.url };
     const error = await failureOf(readAll(`${server.url}/a`, { ...trusted, clientCertificate }));
     expect(error.message).toBe(`${other.url}/image.raw: the server answers 400 Bad Request`);
+  });
+});
+
+describe('a client certificate is shown to nobody', () => {
+  const { key, cert } = root.issue('careful');
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('who is not trusted, over %s', async (version) => {
+    const files = stranger.issue(`impostor-${version}`);
+    const shown: string[] = [];
+    let connections = 0;
+    const server = tls.createServer({
+      key: fs.readFileSync(files.key),
+      cert: fs.readFileSync(files.cert),
+      requestCert: true,
+      rejectUnauthorized: false,
+      maxVersion: version,
+    });
+    server.on('connection', () => connections++);
+    server.on('secureConnection', (socket) => {
+      shown.push(String(socket.getPeerCertificate()?.subject?.CN ?? 'none'));
+      socket.on('error', () => undefined);
+    });
+    server.on('tlsClientError', () => undefined);
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('it listens nowhere');
+    const url = `https://127.0.0.1:${address.port}`;
+    const clientCertificate = { ...readClientCertificate(cert, key), origin: url };
+    const error = await failureOf(readAll(`${url}/image.raw`, { ...trusted, clientCertificate }));
+    server.close();
+    expect(error.code).toBe('tls-untrusted');
+    // Once to be refused, once to be looked at.
+    expect(connections).toBe(2);
+    expect(shown.filter((name) => name !== 'none')).toEqual([]);
   });
 });
