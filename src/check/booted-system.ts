@@ -2,10 +2,11 @@ import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { shownUrl } from '../console/shown-url.ts';
+import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
 import { quoteWord, readGeneratorInput } from '../generator/generator-input.ts';
 import type { GeneratorInput } from '../generator/unit-plan.ts';
 import { imageTypeOf } from '../request/image-name.ts';
+import { splitWords } from '../request/kernel-command-line.ts';
 import { lastComponent } from '../request/url.ts';
 import { malformedUki } from '../uki/malformed-uki.ts';
 import { openUki } from '../uki/uki.ts';
@@ -179,5 +180,5 @@ async function readUkiInitrd(
 
 /** A kernel command line as it may be printed. */
 function shownLine(commandLine: string): string {
-  return shownUrl(commandLine.trim());
+  return printable(splitWords(commandLine).map(withoutSecrets).join(' '));
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
-import { printable, quoted } from '../console/printable.ts';
+import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { quotedUrl } from '../console/shown-url.ts';
+import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { kernelParameters, sameKey, splitWords } from '../request/kernel-command-line.ts';
 import { nearest } from '../request/nearest.ts';
 import { lastComponent } from '../request/url.ts';
@@ -34,11 +34,11 @@ export function subjectOf(operand: string): Subject {
     throw new RdpullError(
       'bad-argument',
       `${quotedUrl(operand)} is the URL of a UKI, and check reads a UKI from a file`,
-      `download it, and tell where it is booted from: rdpull check FILE --boot-url=${printable(operand)}`,
+      `download it, and tell where it is booted from: rdpull check FILE --boot-url=${shownUrl(operand)}`,
     );
   }
   if (/\.efi$/i.test(operand)) {
-    throw new RdpullError('file-not-found', `there is no file ${printable(operand)}`, 'check the path');
+    throw new RdpullError('file-not-found', `there is no file ${shownUrl(operand)}`, 'check the path');
   }
   if (fs.existsSync(operand)) {
     throw new RdpullError(

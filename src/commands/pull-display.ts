@@ -8,9 +8,10 @@ import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { unitOfThisProcess } from '../record/own-unit.ts';
 import type { Recorder } from '../record/recorder.ts';
+import { type LeftBehind, retryCommand } from '../status/retry-command.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
-import { type LeftBehind, retryCommand } from './retry-command.ts';
 
 /** What a person and the service manager see of a pull. */
 export interface Display extends AsyncDisposable {
@@ -121,7 +122,10 @@ function createDisplay(
       service.failed(error.message);
       if (screen === undefined) return;
       const left = isComplete ? 'complete' : await leftBehind(error, known);
-      const retry = retryCommand(process.argv.slice(2), left);
+      const retry = retryCommand(process.argv.slice(2), left, {
+        unit: unitOfThisProcess(),
+        environment: process.env,
+      });
       reporter.unbounded.info(`retry: ${retry}`);
       screen.failed(error, retry);
     },

@@ -1,7 +1,7 @@
 import type { JournalEvent } from '../console/journal-events.ts';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
-import { shownUrl } from '../console/shown-url.ts';
+import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
 import type { Promised } from '../transfer/promise.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import { exposedJson } from './exposed.ts';
@@ -47,7 +47,9 @@ function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'che
 
 /** What a script is told of it. */
 export function pulledJson(result: TransferResult, milliseconds: number, exposed: Exposed): PulledJson {
-  const { target, url, received, decoded, entries, compression, sha256, promised } = result;
+  const { target, received, decoded, entries, compression, sha256, promised } = result;
+  // A redirect to an object store leads to a URL that is signed.
+  const url = withoutSecrets(result.url);
   return {
     ...{ target, url, received, decoded, entries, compression, sha256, promised },
     milliseconds,

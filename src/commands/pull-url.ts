@@ -78,7 +78,7 @@ export async function findPullUrl(
   }
   throw new RdpullError(
     'http-not-found',
-    `none of these is on the server: ${candidates.map(({ url }) => url).join(', ')}`,
+    `none of these is on the server: ${candidates.map(({ url }) => shownUrl(url)).join(', ')}`,
     'put the image beside the UKI under one of these names, or name it behind the second colon of the expression',
   );
 }

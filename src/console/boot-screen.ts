@@ -4,6 +4,7 @@ import type { Plymouth } from './plymouth.ts';
 import { printableUpTo } from './printable.ts';
 import { type ProgressSubject, screenLine } from './progress-text.ts';
 import type { RdpullError } from './rdpull-error.ts';
+import { discreet } from './shown-url.ts';
 import { createRateMeter } from './transfer-rate.ts';
 
 /** Longer lines are cut, in characters: on a screen they hide more than they say. The journal has all of them. */
@@ -77,7 +78,7 @@ export function createBootScreen(
       least = Math.min(least, unsent);
     }
   };
-  const line = (text: string, longest = LONGEST_LINE) => printableUpTo(longest, text);
+  const line = (text: string, longest = LONGEST_LINE) => printableUpTo(longest, discreet(text));
   const warnings = boundLines(
     WARNINGS_MAX,
     (text) => print([line(`rdpull: warning: ${text}`)]),

@@ -3,7 +3,7 @@ import { eventFields, type JournalEvent, type JournalSubject, subjectFields } fr
 import { isReadByJournal } from './journal-stream.ts';
 import type { ProgressOutput } from './progress.ts';
 import type { RdpullError } from './rdpull-error.ts';
-import { shownUrl } from './shown-url.ts';
+import { discreet, discreetValue } from './shown-url.ts';
 import { terminalColumns, writeMessage, writeResult } from './standard-streams.ts';
 
 /** How much is said, and in what form. */
@@ -68,11 +68,11 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
   const send = (priority: number, text: string, event: JournalEvent | undefined) =>
     journal(
       new Map([
-        ['MESSAGE', text],
+        ['MESSAGE', discreet(text)],
         ['PRIORITY', String(priority)],
         ['SYSLOG_IDENTIFIER', 'rdpull'],
         ...subject,
-        ...(event === undefined ? [] : eventFields(event)),
+        ...(event === undefined ? [] : [...eventFields(event)].map(discreetField)),
       ]),
     );
 
@@ -81,7 +81,7 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
     if (send(priority, label === undefined ? text : `${label.text}: ${text}`, event)) return;
     const color = label !== undefined && hasColor() ? label.color : '';
     const shown = label === undefined ? '' : `${color}${label.text}:${color === '' ? '' : RESET} `;
-    writeMessage(`${isReadByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${text}\n`);
+    writeMessage(`${isReadByJournal() ? `<${priority}>` : 'rdpull: '}${shown}${discreet(text)}\n`);
   }
 
   const kinds = {
@@ -123,7 +123,7 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
       if (options.json) printFailure({ error: { ...error.toRecord(), exitStatus } });
     },
     about(fields) {
-      subject = subjectFields(fields);
+      subject = new Map([...subjectFields(fields)].map(discreetField));
     },
     progressOutput: {
       isTerminal: terminalColumns() !== undefined,
@@ -133,7 +133,7 @@ export function createReporter(options: ReporterOptions, journal: SendToJournal 
     },
     result(lines, json) {
       if (options.json) printJson(json);
-      else writeResult(lines.map((text) => `${text}\n`).join(''));
+      else writeResult(lines.map((text) => `${discreet(text)}\n`).join(''));
     },
   };
 }
@@ -153,12 +153,16 @@ function printFailure(value: object): void {
 }
 
 function printJson(value: object): void {
-  writeResult(`${JSON.stringify(value)}\n`);
+  writeResult(`${JSON.stringify(value, discreetValue)}\n`);
 }
 
-/** Where an error was thrown, and what had led to it; what others said may hold a URL with a login. */
+/** Where an error was thrown, and what had led to it. */
 function causes(error: Error): string {
-  const stack = error.stack ?? error.message;
-  const shown = stack.split('\n').map(shownUrl).join('\n');
-  return error.cause instanceof Error ? `${shown}\ncaused by ${causes(error.cause)}` : shown;
+  const stack = discreet(error.stack ?? error.message);
+  return error.cause instanceof Error ? `${stack}\ncaused by ${causes(error.cause)}` : stack;
+}
+
+/** A field of the journal. */
+function discreetField([name, value]: readonly [string, string]): readonly [string, string] {
+  return [name, discreet(value)];
 }

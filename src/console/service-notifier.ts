@@ -1,5 +1,6 @@
 import { printable } from './printable.ts';
 import { type ProgressSubject, percent, statusLine } from './progress-text.ts';
+import { discreet } from './shown-url.ts';
 import { createRateMeter } from './transfer-rate.ts';
 
 /** Messages about progress are at least this far apart, in ms. */
@@ -38,7 +39,7 @@ export function createServiceNotifier(
   let sentAt = now();
   let sentReceived = 0;
   let rateAt = createRateMeter(sentAt);
-  const status = (text: string) => `STATUS=${printable(text)}`;
+  const status = (text: string) => `STATUS=${printable(discreet(text))}`;
   const extension = (pause: number) => `EXTEND_TIMEOUT_USEC=${Math.round(pause + PATIENCE) * 1000}`;
   return {
     started(started) {

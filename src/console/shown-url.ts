@@ -1,42 +1,30 @@
 import { printable } from './printable.ts';
+import { LOGIN_PLACEHOLDER, PARAMETER_PLACEHOLDER, replaceSecrets, secretParts } from './secret-parts.ts';
+
+/** What is shown in place of a secret: a login that is clearly one is left out, as if it had not been there. */
+const SHOWN = { login: '', 'unclear login': '…@', parameter: '…' } as const;
+
+/** What somebody has to replace who wants to use a URL again. */
+const PLACEHOLDERS = {
+  login: `${LOGIN_PLACEHOLDER}@`,
+  'unclear login': `${LOGIN_PLACEHOLDER}@`,
+  parameter: PARAMETER_PLACEHOLDER,
+} as const;
 
 /** The value of this option needs no scheme to be a URL. */
 const PROXY_OPTION = '--proxy';
 
 /**
- * A login, wherever it stands in a text, its colon escaped or not, also where the scheme is misspelt. As the URL
- * Standard reads it (section 4.4): the last `@` before the path ends it, and slashes before it may be any, also
- * backslashes.
+ * What may be shown of `text`, which somebody typed, a server sent, or a file holds: a URL, an expression, or another word. The
+ * one rule for everything that is printed, recorded or sent to other programs.
  */
-const LOGIN = /((?:https?\\?:|:[/\\]|^[/\\]{2}|^--proxy=)[/\\]*)([^/?#]*)@/gi;
+export function withoutSecrets(text: string): string {
+  return replaceSecrets(text, SHOWN);
+}
 
-/**
- * What makes a URL a credential by itself, as redirects of object stores do: AWS Signature Version 4, Google Cloud Storage,
- * shared access signatures of Azure, CloudFront, and what others call the same.
- */
-const SECRET_PARAMETER =
-  /([?&](?:x-(?:amz|goog)-(?:signature|credential|security-token)|sig|signature|token|access_token)=)(?:[^&#\s:]|:(?=\S))*/gi;
-
-/** Of a longer text no more is shown anyway, and looking for logins takes the square of its length. */
-const LOOKED_AT = 4096;
-
-/** `url` as it may appear on a screen or in a log: without a login, a signature, and control characters. */
+/** `url` as it may appear on a screen or in a log: {@link withoutSecrets}, and without control characters. */
 export function shownUrl(url: string): string {
-  return printable(url.slice(0, LOOKED_AT).replaceAll(LOGIN, '$1').replaceAll(SECRET_PARAMETER, '$1…'));
-}
-
-/** `text` without the logins in it, but otherwise as it is; undefined when it is too long to look for them. */
-export function withoutLogins(text: string): string | undefined {
-  return text.length > LOOKED_AT ? undefined : text.replaceAll(LOGIN, '$1');
-}
-
-/** The words of a command line, each {@link withoutLogins}. */
-export function commandWithoutLogins(words: readonly string[]): (string | undefined)[] {
-  return words.map((word, index) => {
-    if (words[index - 1] !== PROXY_OPTION) return withoutLogins(word);
-    const prefix = `${PROXY_OPTION}=`;
-    return withoutLogins(prefix + word)?.slice(prefix.length);
-  });
+  return printable(withoutSecrets(url));
 }
 
 /** {@link shownUrl} in double quotes: for what is a URL, or may hold one. */
@@ -44,14 +32,54 @@ export function quotedUrl(text: string): string {
   return `"${shownUrl(text)}"`;
 }
 
+/**
+ * Sentences of which any word may be a URL, {@link withoutSecrets}. Whatever leaves this program goes through here, too, so that
+ * nobody depends on everybody having thought of it.
+ */
+export function discreet(message: string): string {
+  return /[@=]/.test(message)
+    ? message.replace(/\S+/g, (word) => (/[@=]/.test(word) ? withoutSecrets(word) : word))
+    : message;
+}
+
+/** For `JSON.stringify`: all strings {@link discreet}. */
+export function discreetValue(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? discreet(value) : value;
+}
+
+/** The URL of a proxy, which needs no scheme, as it may be shown. */
+export function shownProxy(text: string): string {
+  const prefix = `${PROXY_OPTION}=`;
+  return printable(withoutSecrets(prefix + text).slice(prefix.length));
+}
+
+/** The words of a command line, with placeholders for the secrets. What has placeholders already stays as it is. */
+export function commandWithPlaceholders(words: readonly string[]): string[] {
+  return words.map((word, index) => {
+    if (words[index - 1] !== PROXY_OPTION) return replaceSecrets(word, PLACEHOLDERS);
+    const prefix = `${PROXY_OPTION}=`;
+    return replaceSecrets(prefix + word, PLACEHOLDERS).slice(prefix.length);
+  });
+}
+
+/** What of {@link commandWithPlaceholders} has to be replaced before it works. */
+export function placeholdersToFill(words: readonly string[]): string[] {
+  const has = (text: string) => words.some((word) => word.includes(text));
+  return [
+    ...(has(`${LOGIN_PLACEHOLDER}@`) ? [LOGIN_PLACEHOLDER] : []),
+    ...(has(`=${PARAMETER_PLACEHOLDER}`) ? [PARAMETER_PLACEHOLDER] : []),
+  ];
+}
+
 /** Shorter ones could be any part of a message, and protect nothing. */
 const PASSWORD_MIN = 3;
 
-/** `message`, which may repeat parts of `text`, without the passwords in `text`, be they torn apart at commas or colons. */
+/** `message`, which may repeat parts of `text`, without the secrets in `text`, be they torn apart at commas or colons. */
 export function withoutPasswords(message: string, text: string): string {
-  const pieces = [...text.slice(0, LOOKED_AT).matchAll(LOGIN)].flatMap(([, , login = '']) =>
-    login.split(/[:\\,]+/).slice(1),
-  );
+  const pieces = secretParts(text).flatMap(({ kind, start, end }) => {
+    const words = text.slice(start, end).split(/[:\\,/?#@]+/);
+    return kind === 'parameter' ? words : words.slice(1);
+  });
   return pieces
     .filter((piece) => piece.length >= PASSWORD_MIN)
     .reduce((shown, piece) => shown.replaceAll(piece, '…'), message);

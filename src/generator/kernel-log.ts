@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { boundLines } from '../console/bounded-lines.ts';
+import { discreet } from '../console/shown-url.ts';
 
 /** Priority of syslog(3). */
 const LOG_WARNING = 4;
@@ -27,7 +28,7 @@ export function openGeneratorLog(environment: NodeJS.ProcessEnv): GeneratorLog {
     if (kernel === undefined) process.stderr.write(`rdpull: ${message}\n`);
     else writeRecord(kernel, `<${LOG_WARNING}>rdpull-generator: ${message}`);
   }
-  const lines = boundLines(LINES_MAX, write);
+  const lines = boundLines(LINES_MAX, (message) => write(discreet(message)));
   return {
     warn: lines.add,
     close() {

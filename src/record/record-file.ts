@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { discreetValue } from '../console/shown-url.ts';
 import { parseRecord } from './parse-record.ts';
 import type { TransferRecord } from './transfer-record.ts';
 
@@ -24,7 +25,7 @@ export type ReadRecord =
  * @throws Error of node:fs
  */
 export function writeRecord(record: TransferRecord): void {
-  const text = `${JSON.stringify(record)}\n`;
+  const text = `${JSON.stringify(record, discreetValue)}\n`;
   const size = Buffer.byteLength(text);
   if (size > RECORD_MAX) throw new Error(`a record of ${size} bytes is too long`);
   const file = recordFile(record.target);

@@ -1,8 +1,8 @@
-import fs from 'node:fs';
 import { type ErrorCode, RdpullError, reasonOf } from '../console/rdpull-error.ts';
-import { commandWithoutLogins, shownUrl } from '../console/shown-url.ts';
+import { commandWithPlaceholders, shownUrl } from '../console/shown-url.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type Moment, now } from './moment.ts';
+import { unitOfThisProcess } from './own-unit.ts';
 import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import { readRecordOf, removeOldRecords, writeRecord } from './record-file.ts';
 import type { RecordedPromise, RecordedState, TransferRecord } from './transfer-record.ts';
@@ -46,7 +46,7 @@ export class Recorder {
    * @param detail takes a line about why there is no record
    */
   constructor(command: readonly string[], detail: (text: string) => void) {
-    this.#command = withoutSecrets(command);
+    this.#command = withPlaceholders(command);
     this.#detail = detail;
   }
 
@@ -191,16 +191,7 @@ function recordedPromise({ manifestUrl, signedBy }: Promised): RecordedPromise {
   };
 }
 
-function withoutSecrets(command: readonly string[]): readonly string[] {
-  const words = commandWithoutLogins(command);
-  const isShort = words.reduce((length, word) => length + (word?.length ?? COMMAND_MAX), 0) < COMMAND_MAX;
-  return isShort ? words.filter((word) => word !== undefined) : [];
-}
-
-/** The unit that systemd has started this process for: `$INVOCATION_ID` says that it has, cgroups(7) which one. */
-function unitOfThisProcess(): string | undefined {
-  const { INVOCATION_ID: invocation } = process.env;
-  if (invocation === undefined) return undefined;
-  const [, unit] = /\/(rdpull@[^/\n]*\.service)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
-  return unit;
+function withPlaceholders(command: readonly string[]): readonly string[] {
+  const words = commandWithPlaceholders(command);
+  return words.reduce((length, word) => length + word.length, 0) < COMMAND_MAX ? words : [];
 }

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
 import { imageUrls } from '../origin/image-url.ts';
 import { IMAGE_TYPES, type ImageType } from '../request/image-class.ts';
 import { pullParameters } from '../request/kernel-command-line.ts';
@@ -173,12 +174,12 @@ export function announcementLines(
         `  QEMU      -netdev user,id=n0,bootfile=${guest} -device virtio-net-pci,netdev=n0,bootindex=0`,
       );
     }
-    for (const expression of expressions ?? []) lines.push(`  asks for  ${printable(expression)}`);
+    for (const expression of expressions ?? []) lines.push(`  asks for  ${shownUrl(expression)}`);
     for (const { urls: places, pulled, size: length } of images) {
       lines.push(
         pulled === undefined
-          ? `  pulls     ${places.map(printable).join(', or ')}: not here`
-          : `  pulls     ${printable(pulled)} (${size(length ?? 0)})`,
+          ? `  pulls     ${places.map(shownUrl).join(', or ')}: not here`
+          : `  pulls     ${shownUrl(pulled)} (${size(length ?? 0)})`,
       );
     }
   }

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { shownUrl } from '../console/shown-url.ts';
+import { shownProxy, shownUrl } from '../console/shown-url.ts';
 import { splitLogin } from './login.ts';
 
 /** What decides which proxy a URL is asked for through. */
@@ -74,7 +74,7 @@ export function parseProxy(text: string, from: string): HttpProxy {
   ) {
     throw new RdpullError(
       'bad-option',
-      `${from} does not name an HTTP proxy: ${printable(withoutUser(text))}`,
+      `${from} does not name an HTTP proxy: ${shownProxy(text)}`,
       'write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; proxies that speak https or SOCKS are not supported',
     );
   }
@@ -86,11 +86,6 @@ export function parseProxy(text: string, from: string): HttpProxy {
     shown: shownUrl(bare.replace(/\/$/, '')),
     authorization: login?.authorization,
   };
-}
-
-/** Of a text that may be no URL, what can be no password. */
-function withoutUser(text: string): string {
-  return text.slice(text.lastIndexOf('@') + 1);
 }
 
 /**

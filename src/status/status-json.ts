@@ -1,4 +1,4 @@
-import { retryCommand } from './status-lines.ts';
+import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferStatus } from './transfer-status.ts';
 
 /** `rdpull status --json`, as rdpull-json(7) has it. */
@@ -10,7 +10,7 @@ function transferJson(transfer: TransferStatus): object {
   const { state, target, record, unit, presence } = transfer;
   const unitName = unit?.name ?? record?.unit;
   const source = record?.url ?? unit?.source;
-  const retry = retryCommand(transfer);
+  const retry = retryOf(transfer);
   return {
     state,
     target,

@@ -4,6 +4,7 @@ import { duration, size } from '../console/quantity.ts';
 import { shellCommand } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { RecordedPromise, TransferRecord } from '../record/transfer-record.ts';
+import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferState, TransferStatus } from './transfer-status.ts';
 
 const WIDTH = 80;
@@ -46,7 +47,7 @@ function block(transfer: TransferStatus, bootTime: number): string[] {
   const line = (label: string, text: string | undefined) =>
     text === undefined ? [] : wrapped(label, text, '  ');
   const source = record?.url ?? unit?.source;
-  const retry = retryCommand(transfer);
+  const retry = retryOf(transfer);
   return [
     ...wrapped(STATE_WORDS[state], printable(target), ''),
     ...line('source', source === undefined ? undefined : shownUrl(source)),
@@ -136,15 +137,6 @@ function reason({ state, record, unit }: TransferStatus): string | undefined {
 function unitName({ record, unit }: TransferStatus): string | undefined {
   const name = unit?.name ?? record?.unit;
   return name === undefined ? undefined : printable(name);
-}
-
-/** What would do it again, where that makes sense. */
-export function retryCommand({ state, record, unit }: TransferStatus): string | undefined {
-  if (!['failed', 'interrupted', 'killed', 'planned', 'unrecorded'].includes(state)) return undefined;
-  const command = record === undefined || record.command.length === 0 ? unit?.command : record.command;
-  return command === undefined || command.length === 0
-    ? undefined
-    : shellCommand(['rdpull', ...command.filter((word) => word !== '--boot-screen')]);
 }
 
 function longText(text: string | undefined): string | undefined {

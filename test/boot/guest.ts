@@ -53,7 +53,15 @@ export class Guest implements AsyncDisposable {
 
   /** @param log a file that keeps all that the machine says, with times */
   constructor(machine: Machine, log: string) {
-    const { boot, memory = 2048, network = '', networkDevice = '', options = [], reboots = false, limit = 600 } = machine;
+    const {
+      boot,
+      memory = 2048,
+      network = '',
+      networkDevice = '',
+      options = [],
+      reboots = false,
+      limit = 600,
+    } = machine;
     this.#limit = limit;
     this.#log = fs.openSync(log, 'a');
     const command = [

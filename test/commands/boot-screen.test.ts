@@ -128,7 +128,7 @@ describe.concurrent('with --boot-screen', () => {
     await using consoles = await MachineConsoles.open(['ttyS0']);
     await pullOn(consoles, pull('http://somebody:secret@127.0.0.1:1'));
     const text = consoles.text('ttyS0');
-    expect(text).toContain('  # with the login in the URL\r\n');
+    expect(text).toContain('  # with yours in place of LOGIN\r\n');
     expect(text).not.toMatch(/secret|somebody/);
   });
 

@@ -110,7 +110,7 @@ describe('options are checked before anything is done', () => {
       '--bearer=FILE and --login=FILE exclude each other: a request has one of them',
     ],
     [['--bearer=/no/such'], '--bearer=/no/such cannot be used: there is no such file'],
-    [['--proxy=socks5://user:s3cret@h'], '--proxy= does not name an HTTP proxy: h'],
+    [['--proxy=socks5://user:s3cret@h'], '--proxy= does not name an HTTP proxy: socks5://h'],
     [['--cert='], '--cert needs a value: --cert=FILE'],
   ])('%p', async (args, message) => {
     await using server = startWebServer(served.path, undefined, tls);

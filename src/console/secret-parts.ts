@@ -1,0 +1,142 @@
+/** A part of a text that is nobody's business. Positions in UTF-16 code units. */
+export interface SecretPart {
+  /**
+   * `login`: what stands before the host of a URL, with the `@` that ends it. `unclear login`: the same, but for a part of it
+   * that a URL cannot have there, so that it is not sure where it ends. `parameter`: the value of a parameter of a query.
+   */
+  readonly kind: 'login' | 'unclear login' | 'parameter';
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What stands where a secret belongs, in a command to be completed and in advice. */
+export const LOGIN_PLACEHOLDER = 'LOGIN';
+export const PARAMETER_PLACEHOLDER = 'SECRET';
+const NO_SECRETS: ReadonlySet<string> = new Set([
+  `${LOGIN_PLACEHOLDER}@`,
+  'USER:PASSWORD@',
+  PARAMETER_PLACEHOLDER,
+]);
+
+/** Where another URL begins: in an expression, a mirror's is before that of the image. */
+const NEXT_URL = /(?<![a-z0-9+.-])(?:https?|file)\\?:[/\\]/gi;
+
+/**
+ * Behind what a login may stand: a scheme, which may be misspelt, its colon escaped or not, and any number of slashes or
+ * backslashes, which for the URL Standard (section 4.4) are as good; or, where no scheme is needed, the start.
+ */
+const BEFORE_LOGIN = /(?:^(?:https?:|[/\\]{2}|--proxy=)|:[/\\])[/\\]*/gi;
+
+/** Host and port, as they stand in a URL; the host may be a placeholder. */
+const HOST = /^(?:\[[^\]]*\]|[^\s:@]+)(?::\d{0,5})?$/;
+
+/** A host that cannot be anything else: one with a domain, or an address. */
+const SURE_HOST = /^(?:\[[^\]]*\]|localhost|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,})(?::\d{1,5})?$/i;
+
+/** A word and a port, or a user and a password that begins with digits. */
+const HOST_OR_LOGIN = /^[^\s:@.[\]]+:\d{1,5}$/;
+
+/** How far behind the start of a login a part of it is looked for that a URL cannot have there. */
+const UNCLEAR_MAX = 256;
+
+/**
+ * What makes a URL a credential by itself: a signature, as redirects of object stores have one (AWS Signature Version 4,
+ * Google Cloud Storage, shared access signatures of Azure, CloudFront, Akamai, nginx's secure_link), or what else is called
+ * like a secret.
+ */
+const SECRET_NAME =
+  /(?:^|[-_.])(?:auth|authorization|credentials?|hdn[et][as]|hmac|jwt|key|apikey|md5|pass|passwd|password|pwd|sas|secret|sig|signature|token)$/i;
+
+/** The name and the value of a parameter, in a query or a fragment; what ends a sentence is no part of it. */
+const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
+
+/**
+ * The logins and the signed parameters in a text: a URL, an expression, a command line, or a message that holds one. They do
+ * not overlap, and come in the order in which they stand there.
+ */
+export function secretParts(text: string): SecretPart[] {
+  const logins = text.includes('@') ? loginsIn(text) : [];
+  const parameters = parametersIn(text).filter(
+    ({ start, end }) => !logins.some((login) => start < login.end && login.start < end),
+  );
+  return [...logins, ...parameters]
+    .filter(({ start, end }) => !NO_SECRETS.has(text.slice(start, end)))
+    .sort((a, b) => a.start - b.start);
+}
+
+/** `text` with something else in place of its secrets. */
+export function replaceSecrets(
+  text: string,
+  replacement: Readonly<Record<SecretPart['kind'], string>>,
+): string {
+  let replaced = '';
+  let done = 0;
+  for (const { kind, start, end } of secretParts(text)) {
+    replaced += text.slice(done, start) + replacement[kind];
+    done = end;
+  }
+  return replaced + text.slice(done);
+}
+
+function loginsIn(text: string): SecretPart[] {
+  const found: SecretPart[] = [];
+  const urls = [...text.matchAll(NEXT_URL)].map(({ index }) => index);
+  let nextUrl = 0;
+  const before = new RegExp(BEFORE_LOGIN);
+  for (let match = before.exec(text); match !== null; match = before.exec(text)) {
+    const start = before.lastIndex;
+    while ((urls[nextUrl] ?? Number.POSITIVE_INFINITY) < start) nextUrl++;
+    const login = /(?<![a-z0-9+.-])file\\?$/i.test(text.slice(Math.max(0, match.index - 6), match.index))
+      ? undefined
+      : loginAt(text, start, urls[nextUrl] ?? text.length);
+    if (login !== undefined) found.push(login);
+    before.lastIndex = login?.end ?? start;
+  }
+  return found;
+}
+
+/** The login that begins at `start`, in a URL that ends before `limit`. */
+function loginAt(text: string, start: number, limit: number): SecretPart | undefined {
+  const authorityEnd = start + text.slice(start, limit).search(/[/?#]|$/);
+  const authority = text.slice(start, authorityEnd);
+  const clear = authority.lastIndexOf('@') + 1;
+  const unclear = unclearEnd(text.slice(authorityEnd, Math.min(limit, start + UNCLEAR_MAX)), authority);
+  if (unclear > 0) return { kind: 'unclear login', start, end: authorityEnd + unclear };
+  return clear === 0 ? undefined : { kind: 'login', start, end: start + clear };
+}
+
+/**
+ * Where a login ends, in what stands behind the `/`, `?` or `#` that ends the authority of its URL: behind an `@`, when the
+ * authority, or what follows that `@`, says that the URL was meant so. 0: it does not end there.
+ */
+function unclearEnd(rest: string, authority: string): number {
+  const host = authority.slice(authority.lastIndexOf('@') + 1);
+  const isHost = HOST.test(host) && rest.startsWith('/');
+  if (!isHost) return endBeforeHost(rest, HOST) || rest.lastIndexOf('@') + 1;
+  const word = rest.slice(0, rest.search(/\s|$/));
+  if (authority !== host) return endBeforeHost(word, HOST);
+  return HOST_OR_LOGIN.test(host) ? endBeforeHost(word, SURE_HOST) : 0;
+}
+
+/** Behind the last `@` that a host and a path follow; 0 when there is none. */
+function endBeforeHost(text: string, host: RegExp): number {
+  for (let end = text.lastIndexOf('@') + 1; end > 0; end = text.slice(0, end - 1).lastIndexOf('@') + 1) {
+    const length = text.slice(end).search(/[/?#\s]|$/);
+    if (text[end + length] === '/' && host.test(text.slice(end, end + length))) return end;
+  }
+  return 0;
+}
+
+function parametersIn(text: string): SecretPart[] {
+  return [...text.matchAll(PARAMETER)].flatMap(({ index, 0: whole, 1: name = '', 2: value = '' }) => {
+    const end = index + whole.length;
+    return SECRET_NAME.test(plainName(name))
+      ? [{ kind: 'parameter' as const, start: end - value.length, end }]
+      : [];
+  });
+}
+
+/** The words of a name between dashes, also where they are escaped or told apart by capitals. */
+function plainName(name: string): string {
+  return name.replace(/%2d|%5f/gi, '-').replace(/([a-z])([A-Z])/g, '$1-$2');
+}
