@@ -87,8 +87,7 @@ export function openPlaceAt(directory: number, name: Name): number {
 /** asm-generic/unistd.h; the same on every architecture. glibc has no function for it before 2.43. */
 const SYS_openat2 = 437;
 /** struct open_how, linux/openat2.h: flags, mode, resolve. */
-const openHow = new BigUint64Array(3);
-const openHowAddress = ptr(openHow);
+const openHow = new BigUint64Array(new ArrayBuffer(24));
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
 openHow[0] = BigInt(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -102,7 +101,9 @@ openHow[2] = BigInt(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
  * @param path names with a slash between them
  */
 export function openPlaceBelow(directory: number, path: Name): number | undefined {
-  const fd = Number(c.syscall(SYS_openat2, directory, path, openHowAddress, openHow.byteLength));
+  // Its address is asked for at each call. A small typed array without a buffer of its own is moved when the optimizing
+  // compiler gets to it, and at its former address the kernel finds zeros: follow every link.
+  const fd = Number(c.syscall(SYS_openat2, directory, path, ptr(openHow), openHow.byteLength));
   return fd < 0 ? undefined : fd;
 }
 
