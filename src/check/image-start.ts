@@ -1,5 +1,5 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { Compression } from '../decode/compression.ts';
+import type { Compression } from '../decode/compression-magic.ts';
 import { openGzipCodec } from '../decode/gzip.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
 import { openXzCodec } from '../decode/xz.ts';
@@ -9,6 +9,7 @@ import { identifyImage } from '../expose/image-layout.ts';
 import { rootDevice } from '../expose/root-partition.ts';
 import type { ImageType } from '../request/image-class.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
+import { beginsLikeTarball, CONTENT_START_BYTES, requireContent } from '../transfer/sink/expected-content.ts';
 import type { Findings } from './finding.ts';
 
 /**
@@ -16,12 +17,6 @@ import type { Findings } from './finding.ts';
  * section 3.1.1.2.4).
  */
 export const LOOKED_AT = 160 * 1024;
-
-/** Bytes of the image that hold all that tells what it is: btrfs has its magic number behind 64 KiB. */
-const ENOUGH = 72 * 1024;
-
-/** POSIX.1-1988 (ustar), and GNU tar before it. */
-const TAR_MAGIC = { offset: 257, bytes: Buffer.from('ustar') } as const;
 
 /** What the image is meant for. */
 export interface ImageUse {
@@ -48,10 +43,9 @@ export function checkImageStart(
   { type, isRoot, blockdev, architecture, shown }: ImageUse,
 ): string | undefined {
   const start = Buffer.from(decodedStart(served, compression));
-  const { offset, bytes } = TAR_MAGIC;
-  const isTar = start.subarray(offset, offset + bytes.length).equals(bytes);
+  requireContent(start, type, compression);
   if (type === 'tar') {
-    if (isTar) findings.ok('image', 'it is a tarball');
+    if (beginsLikeTarball(start)) findings.ok('image', 'it is a tarball');
     else if (start.length >= 512) {
       throw new RdpullError(
         'image-unrecognised',
@@ -61,14 +55,8 @@ export function checkImageStart(
     }
     return undefined;
   }
-  if (isTar)
-    throw new RdpullError(
-      'image-unrecognised',
-      `${shown} is a tarball, not a disk image`,
-      'say tar in place of raw',
-    );
   const isWhole = exact && start.length >= uncompressed;
-  if (!(blockdev || isRoot) || (start.length < ENOUGH && !isWhole)) return undefined;
+  if (!(blockdev || isRoot) || (start.length < CONTENT_START_BYTES && !isWhole)) return undefined;
 
   let isBeyond = false;
   const image: ImageBytes = {
@@ -105,7 +93,7 @@ function decodedStart(served: Uint8Array, compression: Compression): Uint8Array 
   const codec = codecFor(compression);
   if (codec === undefined) return compression === 'none' ? served : new Uint8Array(0);
   try {
-    const output = new Uint8Array(ENOUGH * 2);
+    const output = new Uint8Array(CONTENT_START_BYTES * 2);
     let filled = 0;
     codec.begin();
     for (let taken = 0; filled < output.length; ) {

@@ -1,4 +1,4 @@
-import type { Compression } from '../decode/compression.ts';
+import type { Compression } from '../decode/compression-magic.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import type { BootOriginSource } from '../origin/boot-origin.ts';
 import type { Promised } from '../transfer/promise.ts';

@@ -17,17 +17,43 @@ const RESERVED = 0x08;
  * @returns undefined when the frame does not say (zstd leaves it out when it compresses a pipe), or is skippable
  */
 export function zstdContentSize(start: Uint8Array): number | undefined {
+  const header = parse(start);
+  if (header === undefined) return undefined;
+  const { bytes, descriptor, singleSegment, dictionary } = header;
+  const flag = descriptor >> 6;
+  const length = flag === 0 && singleSegment ? 1 : (CONTENT_SIZE_BYTES[flag] ?? 0);
+  const position = dictionary.position + dictionary.length;
+  if (length === 0 || bytes.length < position + length) return undefined;
+  if (length < 8) return bytes.readUIntLE(position, length) + (length === 2 ? 256 : 0);
+  const size = bytes.readBigUInt64LE(position);
+  return size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(size) : Number.MAX_SAFE_INTEGER;
+}
+
+/**
+ * `Dictionary_ID` of the zstd frame that `start` begins with: the number of the dictionary that it was made with.
+ *
+ * @param start as for {@link zstdContentSize}
+ * @returns undefined when there is none, or the frame does not say, or is skippable
+ */
+export function zstdDictionary(start: Uint8Array): number | undefined {
+  const header = parse(start);
+  if (header === undefined) return undefined;
+  const { bytes, dictionary } = header;
+  if (dictionary.length === 0 || bytes.length < dictionary.position + dictionary.length) return undefined;
+  return bytes.readUIntLE(dictionary.position, dictionary.length) || undefined;
+}
+
+/** undefined for what is no frame */
+function parse(start: Uint8Array) {
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.length);
   const descriptor = bytes[4];
   if (descriptor === undefined || bytes.readUInt32LE(0) !== MAGIC || (descriptor & RESERVED) !== 0) {
     return undefined;
   }
   const singleSegment = (descriptor & SINGLE_SEGMENT) !== 0;
-  const flag = descriptor >> 6;
-  const length = flag === 0 && singleSegment ? 1 : (CONTENT_SIZE_BYTES[flag] ?? 0);
-  const position = 5 + (singleSegment ? 0 : 1) + (DICTIONARY_ID_BYTES[descriptor & 3] ?? 0);
-  if (length === 0 || bytes.length < position + length) return undefined;
-  if (length < 8) return bytes.readUIntLE(position, length) + (length === 2 ? 256 : 0);
-  const size = bytes.readBigUInt64LE(position);
-  return size <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(size) : Number.MAX_SAFE_INTEGER;
+  const dictionary = {
+    position: 5 + (singleSegment ? 0 : 1),
+    length: DICTIONARY_ID_BYTES[descriptor & 3] ?? 0,
+  };
+  return { bytes, descriptor, singleSegment, dictionary };
 }

@@ -11,6 +11,8 @@ const WINDOW_LOG_MAX = 27;
 
 /** zstd_errors.h */
 const ZSTD_error_frameParameter_windowTooLarge = 16;
+const ZSTD_error_dictionary_corrupted = 30;
+const ZSTD_error_dictionary_wrong = 32;
 const ZSTD_error_memory_allocation = 64;
 
 /** zstd (RFC 8878) by libzstd: all frames of a file, skippable ones included. Memory: the stream's own window. */
@@ -46,6 +48,9 @@ export function openZstdCodec(): MemberCodec {
     if (code === ZSTD_error_frameParameter_windowTooLarge || code === ZSTD_error_memory_allocation) {
       throw outOfMemory();
     }
+    if (code === ZSTD_error_dictionary_wrong || code === ZSTD_error_dictionary_corrupted) {
+      throw zstdDictionaryNeeded('which one, it does not say');
+    }
     const name = library.ZSTD_getErrorName(result);
     throw streamCorrupt('zstd', name === null ? `error ${code}` : new CString(name).toString());
   }
@@ -58,6 +63,15 @@ export function openZstdCodec(): MemberCodec {
     step,
     close: () => void library.ZSTD_freeDCtx(context),
   };
+}
+
+/** @param which of them: "number 7" */
+export function zstdDictionaryNeeded(which: string): RdpullError {
+  return new RdpullError(
+    'stream-unsupported',
+    `the zstd stream was compressed with a dictionary (${which}), without which nobody can read it`,
+    'compress the image without: zstd IMAGE.raw, with neither -D nor --patch-from',
+  );
 }
 
 function outOfMemory(): RdpullError {

@@ -24,15 +24,6 @@ const MAGIC: readonly Magic[] = [
   magic('crypto_LUKS', 0, `${text('LUKS')}babe`), // LUKS On-Disk Format, LUKS_MAGIC
 ];
 
-/** What people try to attach that must be unpacked first. */
-const PACKED: readonly Magic[] = [
-  magic('xz', 0, 'fd377a585a00'),
-  magic('gzip', 0, '1f8b08'),
-  magic('zstd', 0, '28b52ffd'),
-  magic('bzip2', 0, text('BZh')),
-  magic('qcow2', 0, text('QFI\xfb')),
-];
-
 /** ext2/3/4: bytes of the superblock at 0x400 (Documentation/filesystems/ext4/super.rst). */
 const EXT_FEATURES_OFFSET = 0x45c;
 const EXT3_FEATURE_COMPAT_HAS_JOURNAL = 0x4;
@@ -48,11 +39,6 @@ const EXT3_FEATURE_RO_COMPAT = 0x7;
 export function recogniseFileSystem(image: ImageBytes): string | undefined {
   const type = find(MAGIC, image);
   return type === 'ext' ? extVersion(image) : type;
-}
-
-/** The compression or container that an image, attached by mistake, is packed in. */
-export function recognisePackedImage(image: ImageBytes): string | undefined {
-  return find(PACKED, image);
 }
 
 function find(candidates: readonly Magic[], image: ImageBytes): string | undefined {

@@ -1,5 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import { recogniseFileSystem, recognisePackedImage } from './file-system-magic.ts';
+import { compressionOf } from '../decode/compression-magic.ts';
+import { FOREIGN_FORMAT_BYTES, recogniseForeignFormat } from '../decode/foreign-format.ts';
+import { recogniseFileSystem } from './file-system-magic.ts';
 import { readGuidPartitionTable } from './guid-partition-table.ts';
 import type { ImageBytes } from './image-bytes.ts';
 import { readMasterBootRecord } from './master-boot-record.ts';
@@ -34,14 +36,21 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
       'check that the image was written or downloaded',
     );
   }
-  const packing = recognisePackedImage(image);
+  const start = image.read(0, FOREIGN_FORMAT_BYTES);
+  const packing = compressionOf(start);
   if (packing !== undefined) {
     throw new RdpullError(
       'image-unrecognised',
       `${path} is a ${packing} file, not a raw disk image`,
-      packing === 'qcow2'
-        ? 'convert it first: qemu-img convert -O raw'
-        : "decompress it first, or let 'rdpull pull' fetch it: that decompresses by itself",
+      "decompress it first, or let 'rdpull pull' fetch it: that decompresses by itself",
+    );
+  }
+  const foreign = recogniseForeignFormat(start);
+  if (foreign !== undefined) {
+    throw new RdpullError(
+      'image-unrecognised',
+      `${path} is ${foreign.name}, not a raw disk image`,
+      foreign.remedy,
     );
   }
   throw new RdpullError(

@@ -27,6 +27,11 @@ interface Entry {
   readonly size: number;
 }
 
+/** Whether the first sector ends like a boot sector, with or without partitions in it. */
+export function hasBootSignature(image: ImageBytes): boolean {
+  return readEntries(image, 0) !== undefined;
+}
+
 /** Whether the first sector is the MBR that guards a GPT: one entry is of type 0xEE and starts where the GPT does. */
 export function isProtectiveMasterBootRecord(image: ImageBytes): boolean {
   return readEntries(image, 0)?.some((entry) => entry.type === TYPE_PROTECTIVE && entry.start === 1) ?? false;

@@ -1,6 +1,7 @@
-import { type Compression, detectCompression } from '../decode/compression.ts';
+import { detectCompression, MAGIC_BYTES } from '../decode/compression.ts';
+import type { Compression } from '../decode/compression-magic.ts';
 import { MOST_SHRUNK, type ReadAt, xzSizes } from '../decode/xz-index.ts';
-import { zstdContentSize } from '../decode/zstd-frame-header.ts';
+import { ZSTD_FRAME_HEADER_BYTES, zstdContentSize } from '../decode/zstd-frame-header.ts';
 
 /** What can be told of the size of an object before it is there. Bytes. */
 export interface ExpectedSize {
@@ -26,7 +27,7 @@ export interface ServedFile {
 }
 
 /** Bytes of a file's start that hold every header that is looked at. */
-export const START_BYTES = 32;
+export const START_BYTES = Math.max(MAGIC_BYTES, ZSTD_FRAME_HEADER_BYTES);
 
 /** Compression makes nothing larger by more than this share: what is served is, nearly, the least that is written. */
 const LEAST_SHARE = 0.9;

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Compression } from '../decode/compression.ts';
+import type { Compression } from '../decode/compression-magic.ts';
 import type { ImageType } from '../request/image-class.ts';
 import type { Joining } from '../source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';

@@ -234,16 +234,6 @@ test('a file that is not compressed passes unchanged, however short', async () =
     expect((await decode(bytes)).equals(bytes)).toBe(true);
 });
 
-test.each([
-  ['an lz4 stream', Buffer.from([0x04, 0x22, 0x4d, 0x18, 0x64, 0x40])],
-  ['a qcow2 image', Buffer.from('QFI\xfb\0\0\0\x03', 'latin1')],
-  ['a zip archive', Buffer.from('PK\x03\x04\x14\0', 'latin1')],
-])('%s is refused by name, not written as if it were an image', async (name, start) => {
-  const error = await errorOf(() => detectCompression(start));
-  expect(error.code).toBe('stream-unsupported');
-  expect(error.message).toContain(name);
-});
-
 test.each(['<!DOCTYPE html><html>', '\n  <html lang="en">', '<HTML><HEAD>'])(
   'a web page is called a web page: %p',
   async (page) => {

@@ -132,11 +132,16 @@ describe('what is no image is refused:', () => {
     });
   });
 
-  test('a qcow2 image', () => {
-    scratch.file('disk.qcow2', MIB);
-    fs.writeFileSync(scratch.path('disk.qcow2'), Buffer.from('514649fb00000003', 'hex'));
-    expect(failure(scratch.path('disk.qcow2'))).toMatchObject({
-      hint: 'convert it first: qemu-img convert -O raw',
+  test.each([
+    ['a qcow2 image', 'qemu-img convert -O qcow2', 'qcow2'],
+    ['a VDI image', 'qemu-img convert -O vdi', 'vdi'],
+  ])('%s', (name, make, suffix) => {
+    scratch.file('disk.raw', MIB);
+    scratch.run('sh', '-c', `${make} disk.raw disk.foreign`);
+    expect(failure(scratch.path('disk.foreign'))).toMatchObject({
+      code: 'image-unrecognised',
+      message: `${scratch.path('disk.foreign')} is ${name}, not a raw disk image`,
+      hint: `convert it: qemu-img convert -O raw IMAGE.${suffix} IMAGE.raw`,
     });
   });
 });

@@ -1,5 +1,5 @@
 import type { ErrorRecord } from '../../console/rdpull-error.ts';
-import type { Compression } from '../../decode/compression.ts';
+import type { Compression } from '../../decode/compression-magic.ts';
 import type { SinkResult } from '../../decode/sink.ts';
 import type { Limits } from '../limits.ts';
 import type { Ring } from './ring.ts';

@@ -1,9 +1,11 @@
 import { silenceLibraries } from '../../console/library-output.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
-import { type Compression, detectCompression, MAGIC_BYTES, openDecoder } from '../../decode/compression.ts';
+import { detectCompression, MAGIC_BYTES, openDecoder } from '../../decode/compression.ts';
+import type { Compression } from '../../decode/compression-magic.ts';
 import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
+import { expectingSink } from '../sink/expected-content.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
@@ -95,7 +97,11 @@ function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind:
           warn: (text) => send({ kind: 'warning', text }),
           limits,
         });
-  const limited = limitedSink(sink, limits, () => taken);
+  const expecting = expectingSink(sink, {
+    type: kind === 'raw-image' ? 'raw' : 'tar',
+    compression: () => open?.compression ?? 'none',
+  });
+  const limited = limitedSink(expecting, limits, () => taken);
   started = { ring, control, sink: counted(limited, control.addDecodedBytes), threadingMemory };
 }
 
