@@ -1,8 +1,9 @@
-/** Compiles src/ into dist/rdpull, and makes the executable safe against strip. */
+/** Compiles src/ into dist/rdpull, and makes the executable safe against its environment and against strip. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
+import { blankRuntimeNames } from './runtime-names.ts';
 
 const OUTPUT = 'dist/rdpull';
 const GENERATOR = 'src/commands/generate.ts';
@@ -92,6 +93,7 @@ await Bun.build({
     autoloadPackageJson: false,
   },
 });
+blankRuntimeNames(OUTPUT);
 cutSectionHeaders(OUTPUT);
 
 /**

@@ -1,4 +1,5 @@
 import { generate } from './commands/generate.ts';
+import { withoutRuntimeVariables } from './runtime-variables.ts';
 
 /*
  * Decides who is asked. The generator runs at every daemon-reload of systemd, where each millisecond and MiB count: it
@@ -8,6 +9,12 @@ import { generate } from './commands/generate.ts';
 const GENERATOR = 'systemd-import-generator';
 
 const words = process.argv.slice(2);
+const environment = withoutRuntimeVariables(process.env);
+if (environment !== undefined) {
+  // Once more without them, because the runtime has read some already. Nothing was begun yet.
+  if (process.execve === undefined) throw new Error('the runtime has no execve()');
+  process.execve('/proc/self/exe', [process.argv0, ...words], environment);
+}
 const calledAs = process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
 // Through systemd's link to it, the program is the generator, whatever its arguments are.
 const [name, ...args] = calledAs === GENERATOR ? ['generate', ...words] : words;

@@ -1,0 +1,15 @@
+/**
+ * Environment variables that the runtime and its libraries read: options, debuggers, allocators, feature flags. None of
+ * them is meant for rdpull. Those that act before the first line of the program are blanked in the executable
+ * (scripts/runtime-names.ts).
+ */
+const OF_RUNTIME =
+  /^(?:(?:BUN|NODE|JSC|WTF|UV|OPENSSL|SIMDUTF|MIMALLOC)_|Malloc|WebKit|JavaScriptCore|GOMAXPROCS$)/i;
+
+/** The environment without what is for the runtime; undefined when there is nothing of that kind in it. */
+export function withoutRuntimeVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv | undefined {
+  const names = Object.keys(environment);
+  const others = names.filter((name) => !OF_RUNTIME.test(name));
+  if (others.length === names.length) return undefined;
+  return Object.fromEntries(others.map((name) => [name, environment[name]]));
+}
