@@ -1,36 +1,30 @@
-/** Deeper than any signature with its certificates goes. */
-const MAX_DEPTH = 64;
-/** Bits of an identifier octet and of a length octet (X.690, sections 8.1.2 and 8.1.3). */
-const CONSTRUCTED = 0x20;
-const HIGH_TAG_NUMBER = 0x1f;
-const LONG_FORM = 0x80;
+import type { AsnType } from 'asn1js';
 
 /**
- * Whether `bytes` are one value in DER (X.690) as far as its lengths go: each value fills what encloses it exactly.
- * asn1js does not mind when they do not.
+ * Reads one value in DER (X.690). asn1js reads more than that: lengths that do not fit, or are not written in the one way
+ * that DER has for them, and bytes behind the end. So what it would write has to be what it has read.
+ *
+ * @throws Error when the bytes are no such value
  */
-export function isWellFormedDer(bytes: Uint8Array): boolean {
-  return endOfValue(bytes, 0, bytes.length, 0) === bytes.length;
+export async function readDer(bytes: Uint8Array): Promise<AsnType> {
+  const { fromBER } = await import('asn1js');
+  const { result } = fromBER(bytesOf(bytes));
+  if (Buffer.compare(new Uint8Array(result.toBER()), bytes) !== 0 || !hasShortestLengths(result)) {
+    throw new Error('it is cut short or not DER, or something follows it');
+  }
+  return result;
 }
 
-/** Where the value at `start` ends; undefined when it is not well formed, or longer than what encloses it. */
-function endOfValue(bytes: Uint8Array, start: number, limit: number, depth: number): number | undefined {
-  const identifier = bytes[start] ?? HIGH_TAG_NUMBER;
-  const first = bytes[start + 1];
-  if (depth > MAX_DEPTH || first === undefined || (identifier & HIGH_TAG_NUMBER) === HIGH_TAG_NUMBER) {
-    return undefined;
-  }
-  const octets = first < LONG_FORM ? 0 : first - LONG_FORM;
-  let length = first < LONG_FORM ? first : 0;
-  // Without octets, the length would be indefinite; with more, longer than any file that is read.
-  if (first >= LONG_FORM && (octets === 0 || octets > 3)) return undefined;
-  for (const octet of bytes.subarray(start + 2, start + 2 + octets)) length = length * 256 + octet;
+/** X.690, section 10.1: no length is indefinite, or longer than it need be. asn1js writes such lengths as it has read them. */
+function hasShortestLengths({ idBlock, lenBlock, valueBlock }: AsnType): boolean {
+  if (lenBlock.isIndefiniteForm || (lenBlock.longFormUsed && lenBlock.length < 0x80)) return false;
+  const parts: unknown = idBlock.isConstructed && 'value' in valueBlock ? valueBlock.value : [];
+  return !Array.isArray(parts) || parts.every(hasShortestLengths);
+}
 
-  const begin = start + 2 + octets;
-  const end = begin + length;
-  if (end > limit) return undefined;
-  if ((identifier & CONSTRUCTED) === 0) return end;
-  let position: number | undefined = begin;
-  while (position !== undefined && position < end) position = endOfValue(bytes, position, end, depth + 1);
-  return position === end ? end : undefined;
+/** The bytes alone: asn1js and pkijs read the whole of the buffer behind a view. */
+export function bytesOf(view: Uint8Array): ArrayBuffer {
+  const bytes = new ArrayBuffer(view.length);
+  new Uint8Array(bytes).set(view);
+  return bytes;
 }

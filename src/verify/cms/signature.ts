@@ -4,7 +4,8 @@ import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { CLOCK_TOLERANCE, type SignedFile } from '../signed-file.ts';
 import type { Signer } from '../signer.ts';
-import { bytesOf, ID_DATA, readSignedData } from './signed-data.ts';
+import { bytesOf } from './der.ts';
+import { ID_DATA, readSignedData } from './signed-data.ts';
 import type { TrustedCertificates } from './trusted-certificates.ts';
 
 /** Digests strong enough, by their object identifiers (RFC 5754, section 2; NIST CSOR). */

@@ -1,7 +1,7 @@
 import type { SignedData } from 'pkijs';
 import { quoted } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
-import { isWellFormedDer } from './der.ts';
+import { readDer } from './der.ts';
 
 /** The longest signature file that is read, in bytes: room for a chain of certificates. */
 const SIGNATURE_MAX = 256 * 1024;
@@ -39,12 +39,10 @@ export async function readSignedData(content: Uint8Array, url: string): Promise<
     );
   }
 
-  const [{ fromBER }, pki] = await Promise.all([import('asn1js'), import('pkijs')]);
+  const pki = await import('pkijs');
   let signedData: SignedData;
   try {
-    if (!isWellFormedDer(der)) throw new Error('it is cut short or not DER, or something follows it');
-    const { result } = fromBER(bytesOf(der));
-    const { contentType, content: message } = new pki.ContentInfo({ schema: result });
+    const { contentType, content: message } = new pki.ContentInfo({ schema: await readDer(der) });
     if (contentType !== ID_SIGNED_DATA) throw new Error(`it holds something else (${contentType})`);
     signedData = new pki.SignedData({ schema: message });
   } catch (error) {
@@ -59,13 +57,6 @@ export async function readSignedData(content: Uint8Array, url: string): Promise<
     throw malformed(`it holds ${count} signatures, more than the ${SIGNATURES_MAX} that are tried`);
   }
   return signedData;
-}
-
-/** The bytes alone: pkijs reads the whole of the buffer behind a view. */
-export function bytesOf(view: Uint8Array): ArrayBuffer {
-  const bytes = new ArrayBuffer(view.length);
-  new Uint8Array(bytes).set(view);
-  return bytes;
 }
 
 /** PEM as openssl writes it (RFC 7468, section 9; `openssl cms` writes CMS, `openssl smime` PKCS7). */

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'bun:test';
-import { isWellFormedDer } from '../../../src/verify/cms/der.ts';
+import { readDer } from '../../../src/verify/cms/der.ts';
 import { readSignedData } from '../../../src/verify/cms/signed-data.ts';
-import { always, alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../../fixtures/property.ts';
+import { alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../../fixtures/property.ts';
 import { run } from '../../fixtures/run.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 
@@ -31,15 +31,38 @@ beforeAll(() => {
   samples = ['DER', 'PEM'].map((form) => openssl(...signed, '-outform', form));
 });
 
-test('the start of a value is none', () => {
+test('a value is read, and neither the start of one nor one with something behind it', async () => {
   const [der = Buffer.alloc(0)] = samples;
-  expect(isWellFormedDer(der)).toBe(true);
-  for (let length = 0; length < der.length; length++)
-    expect(isWellFormedDer(der.subarray(0, length))).toBe(false);
+  expect(await readDer(der)).toBeDefined();
+  for (let length = 0; length < der.length; length++) {
+    await expect(readDer(der.subarray(0, length))).rejects.toThrow();
+  }
+  await expect(readDer(Buffer.concat([der, Buffer.of(0)]))).rejects.toThrow('something follows it');
 });
 
-test('any bytes are read as DER to their end, or refused', () => {
-  always(mutatedBytes(samples), (bytes) => void isWellFormedDer(bytes));
+test('a length that is not written in the shortest way is refused', async () => {
+  // SEQUENCE { INTEGER 5 }
+  expect(await readDer(Buffer.of(0x30, 3, 2, 1, 5))).toBeDefined();
+  for (const bytes of [
+    [0x30, 0x81, 3, 2, 1, 5],
+    [0x30, 0x80, 2, 1, 5, 0, 0],
+    [0x30, 3, 2, 2, 5],
+    [0x30, 4, 2, 1, 5],
+  ]) {
+    await expect(readDer(Buffer.from(bytes))).rejects.toThrow();
+  }
+});
+
+test('any bytes are read as DER, or refused', async () => {
+  await alwaysAsync(
+    mutatedBytes(samples),
+    (bytes) =>
+      readDer(bytes).then(
+        () => undefined,
+        () => undefined,
+      ),
+    SHARE,
+  );
 });
 
 test('any file is a signature, or refused', async () => {
