@@ -43,7 +43,7 @@ export function checkImageStart(
   { type, isRoot, blockdev, architecture, shown }: ImageUse,
 ): string | undefined {
   const start = Buffer.from(decodedStart(served, compression));
-  requireContent(start, type, compression);
+  requireContentAt(shown, start, type, compression);
   if (type === 'tar') {
     if (beginsLikeTarball(start)) findings.ok('image', 'it is a tarball');
     else if (start.length >= 512) {
@@ -72,6 +72,9 @@ export function checkImageStart(
       findings.ok('image', `it is one file system, ${layout.type}`);
       return layout.type;
     }
+    for (const oddity of layout.oddities ?? []) {
+      findings.warn('image', `its partition table is damaged: ${oddity}`, 'build it anew');
+    }
     const partitions = layout.partitions.map((each) => ({ ...each, path: String(each.number) }));
     const count = `${partitions.length} partition${partitions.length === 1 ? '' : 's'}`;
     const table = `${layout.kind === 'gpt' ? 'a GPT' : 'an MBR'} with ${count}`;
@@ -86,6 +89,16 @@ export function checkImageStart(
     if (!(error instanceof RdpullError) || !isBeyond) throw error;
   }
   return undefined;
+}
+
+/** What is wrong with an image is told of its URL. */
+function requireContentAt(shown: string, start: Uint8Array, type: ImageType, compression: Compression): void {
+  try {
+    requireContent(start, type, compression);
+  } catch (error) {
+    if (!(error instanceof RdpullError)) throw error;
+    throw new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });
+  }
 }
 
 /** As much as the first bytes of a file hold of what is in it. */

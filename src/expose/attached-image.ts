@@ -34,7 +34,7 @@ export function findAttachedImage(imagePath: string, readOnly: boolean): Attache
         continue;
       if (loopSectorSize(number) !== layout.sectorSize) continue;
       const made = loopPartitions(number);
-      const wanted = layout.kind === 'file-system' ? [] : layout.partitions;
+      const wanted = layout.partitions;
       const partitions = wanted.flatMap((partition) => {
         const { number, start, size } = partition;
         const found = made.find(
@@ -42,7 +42,8 @@ export function findAttachedImage(imagePath: string, readOnly: boolean): Attache
         );
         return found === undefined ? [] : { ...partition, path: found.path };
       });
-      if (partitions.length !== wanted.length || partitions.length !== made.length) continue;
+      // Others may be there as well: the kernel makes one of an extended partition.
+      if (partitions.length !== wanted.length) continue;
       return {
         device,
         readOnly: image.readOnly,

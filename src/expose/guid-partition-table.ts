@@ -1,13 +1,13 @@
 import { crc32 } from 'node:zlib';
 import type { ImageBytes } from './image-bytes.ts';
 import { isProtectiveMasterBootRecord } from './master-boot-record.ts';
-import { damagedTable, type Partition, type PartitionTable, refuseOverlaps } from './partition-table.ts';
+import { damagedTable, type Partition, type PartitionTable, usablePartitions } from './partition-table.ts';
 
 /** The sector sizes a GPT may have been written with, in bytes: its header lies at the start of the second sector. */
 const SECTOR_SIZES = [512, 1024, 2048, 4096];
 
-/** Bytes of entries that are read at most; the customary table of 128 takes 16 KiB. */
-const ENTRIES_MAX = 1024 * 1024;
+/** Bytes of entries that are read at most, as in the kernel (KMALLOC_MAX_SIZE); the customary table of 128 takes 16 KiB. */
+const ENTRIES_MAX = 4 * 1024 * 1024;
 
 /** UEFI Specification 2.10, table 5.5: the GPT header, little endian. */
 const HEADER = {
@@ -38,109 +38,154 @@ const ENTRY = {
 } as const;
 const ENTRY_SIZE_MIN = 128;
 const ENTRY_SIZE_MAX = 4096;
-const UNUSED_TYPE = '00000000-0000-0000-0000-000000000000';
+
+/** Where a header lies. */
+interface HeaderPlace {
+  /** Bytes. */
+  readonly sectorSize: number;
+  /** In sectors. */
+  readonly lba: number;
+}
+
+/** A header that is whole, and so are the entries that it leads to. */
+interface Gpt {
+  readonly sectorSize: number;
+  readonly header: Buffer;
+  readonly entries: Buffer;
+}
 
 /**
- * The primary GUID partition table (UEFI Specification 2.10, section 5.3); `undefined` when the image has none.
- * As for the kernel, no GPT is one without a protective MBR.
+ * The GUID partition table (UEFI Specification 2.10, section 5.3), or, where that is damaged, its backup in the last
+ * sector; `undefined` when the image has none. As for the kernel, no GPT is one without a protective MBR.
  *
  * @throws RdpullError `image-unrecognised`
  */
 export function readGuidPartitionTable(image: ImageBytes, path: string): PartitionTable | undefined {
   if (!isProtectiveMasterBootRecord(image)) return undefined;
-  const sectorSize = detectSectorSize(image, path);
-  const header = image.read(sectorSize, sectorSize);
+  const primary = findPrimary(image, path);
+  if (typeof primary !== 'string') return tableOf(primary, path);
+  const backup = findBackup(image);
+  if (backup === undefined) throw damagedTable(path, primary);
+  const { oddities = [], ...table } = tableOf(backup, path);
+  return { ...table, oddities: [`${primary}: its backup at the end of the image is used`, ...oddities] };
+}
 
-  const revision = header.readUInt32LE(HEADER.revision);
-  if (revision !== REVISION_1_0) {
-    throw damagedTable(path, `the GPT is of the unknown revision 0x${revision.toString(16)}`);
+/** @returns why there is none that is whole, in words for {@link damagedTable} */
+function findPrimary(image: ImageBytes, path: string): Gpt | string {
+  const places = SECTOR_SIZES.map((sectorSize) => ({ sectorSize, lba: 1 })).filter((place) =>
+    isHeader(image, place),
+  );
+  const found = places.map((place) => readGpt(image, place));
+  const [whole, another] = found.filter((each) => typeof each !== 'string');
+  if (whole !== undefined && another !== undefined) {
+    const sizes = places.map(({ sectorSize }) => sectorSize).join(', ');
+    throw damagedTable(path, `GPT headers for several sector sizes (${sizes} bytes)`);
   }
+  return whole ?? found[0] ?? 'a protective MBR is there, but no GPT header';
+}
+
+/** The one in the last sector, where the kernel and libblkid look, too. */
+function findBackup(image: ImageBytes): Gpt | undefined {
+  return SECTOR_SIZES.map((sectorSize) => ({ sectorSize, lba: Math.floor(image.size / sectorSize) - 1 }))
+    .filter((place) => place.lba > 1 && isHeader(image, place))
+    .map((place) => readGpt(image, place))
+    .find((each) => typeof each !== 'string');
+}
+
+function isHeader(image: ImageBytes, { sectorSize, lba }: HeaderPlace): boolean {
+  const header = image.read(sectorSize * lba, HEADER.size);
+  return (
+    header.length === HEADER.size &&
+    header.toString('latin1', 0, 8) === HEADER.signature &&
+    header.readBigUInt64LE(HEADER.myLba) === BigInt(lba)
+  );
+}
+
+/** @returns why it is not whole */
+function readGpt(image: ImageBytes, { sectorSize, lba }: HeaderPlace): Gpt | string {
+  const header = image.read(sectorSize * lba, sectorSize);
+  const defect = headerDefect(header, image, sectorSize);
+  if (defect !== undefined) return defect;
+  const count = header.readUInt32LE(HEADER.numberOfPartitionEntries);
+  const entrySize = header.readUInt32LE(HEADER.sizeOfPartitionEntry);
+  const start = header.readBigUInt64LE(HEADER.partitionEntryLba) * BigInt(sectorSize);
+  if (entrySize < ENTRY_SIZE_MIN || entrySize > ENTRY_SIZE_MAX || entrySize % ENTRY_SIZE_MIN !== 0) {
+    return `the GPT claims entries of ${entrySize} bytes`;
+  }
+  if (count * entrySize > ENTRIES_MAX) {
+    return `the GPT claims ${count} entries of ${entrySize} bytes, more than rdpull reads`;
+  }
+  if (start < 2 * sectorSize || start + BigInt(count * entrySize) > image.size) {
+    return `the GPT's entries are said to be at byte ${start} of ${image.size}`;
+  }
+  const entries = image.read(Number(start), count * entrySize);
+  if (crc32(entries) !== header.readUInt32LE(HEADER.partitionEntryArrayCrc32)) {
+    return 'the checksum of the GPT entries is wrong';
+  }
+  return { sectorSize, header, entries };
+}
+
+function headerDefect(header: Buffer, image: ImageBytes, sectorSize: number): string | undefined {
+  if (header.length < sectorSize) return 'the image ends within the GPT header';
+  const revision = header.readUInt32LE(HEADER.revision);
+  if (revision !== REVISION_1_0) return `the GPT is of the unknown revision 0x${revision.toString(16)}`;
   const headerSize = header.readUInt32LE(HEADER.headerSize);
   if (headerSize < HEADER.size || headerSize > header.length) {
-    throw damagedTable(path, `the GPT's header claims to be ${headerSize} bytes long`);
+    return `the GPT's header claims to be ${headerSize} bytes long`;
   }
   const checkedPart = Buffer.from(header.subarray(0, headerSize));
   checkedPart.writeUInt32LE(0, HEADER.headerCrc32);
   if (crc32(checkedPart) !== header.readUInt32LE(HEADER.headerCrc32)) {
-    throw damagedTable(path, 'the checksum of the GPT header is wrong');
+    return 'the checksum of the GPT header is wrong';
   }
-
-  const sectors = BigInt(Math.floor(image.size / sectorSize));
-  const firstUsable = header.readBigUInt64LE(HEADER.firstUsableLba);
-  const lastUsable = header.readBigUInt64LE(HEADER.lastUsableLba);
+  const { firstUsable, lastUsable } = usableArea(header);
   // The header itself is in sector 1, and its entries cannot be before it.
   if (firstUsable < 2n) {
-    throw damagedTable(path, `the GPT lets partitions begin at sector ${firstUsable}, where it lies itself`);
+    return `the GPT lets partitions begin at sector ${firstUsable}, where it lies itself`;
   }
-  if (lastUsable >= sectors) {
+  if (lastUsable >= BigInt(Math.floor(image.size / sectorSize))) {
     const needed = (lastUsable + 1n) * BigInt(sectorSize);
-    throw damagedTable(path, `the image has ${image.size} bytes, its GPT needs at least ${needed}`);
+    return `the image has ${image.size} bytes, its GPT needs at least ${needed}`;
   }
+  return undefined;
+}
 
-  const entries = readEntries(image, path, header, sectorSize);
+function usableArea(header: Buffer): { readonly firstUsable: bigint; readonly lastUsable: bigint } {
+  return {
+    firstUsable: header.readBigUInt64LE(HEADER.firstUsableLba),
+    lastUsable: header.readBigUInt64LE(HEADER.lastUsableLba),
+  };
+}
+
+/** @throws RdpullError `image-unrecognised` when none of its partitions can be used */
+function tableOf({ sectorSize, header, entries }: Gpt, path: string): PartitionTable {
+  const { firstUsable, lastUsable } = usableArea(header);
   const entrySize = header.readUInt32LE(HEADER.sizeOfPartitionEntry);
   const partitions: Partition[] = [];
+  const leftOut: string[] = [];
   for (let offset = 0; offset < entries.length; offset += entrySize) {
     const entry = entries.subarray(offset, offset + entrySize);
-    const type = guid(entry, ENTRY.type);
-    if (type === UNUSED_TYPE) continue;
+    if (entry.subarray(ENTRY.type, ENTRY.unique).every((byte) => byte === 0)) continue;
     const number = offset / entrySize + 1;
     const start = entry.readBigUInt64LE(ENTRY.startingLba);
     const end = entry.readBigUInt64LE(ENTRY.endingLba);
     if (start < firstUsable || end < start || end > lastUsable) {
-      throw damagedTable(
-        path,
+      leftOut.push(
         `partition ${number} covers the sectors ${start} to ${end}, outside of ${firstUsable} to ${lastUsable}`,
       );
+      continue;
     }
     partitions.push({
       number,
       start: Number(start) * sectorSize,
       size: Number(end - start + 1n) * sectorSize,
-      type,
+      type: guid(entry, ENTRY.type),
       uuid: guid(entry, ENTRY.unique),
       name: utf16Name(entry.subarray(ENTRY.name, ENTRY.nameEnd)),
       ...(hasNoAuto(entry) && { noAuto: true }),
     });
   }
-  refuseOverlaps(partitions, path);
-  return { kind: 'gpt', sectorSize, partitions };
-}
-
-function detectSectorSize(image: ImageBytes, path: string): number {
-  const [size, ...others] = SECTOR_SIZES.filter((candidate) => {
-    const header = image.read(candidate, HEADER.size);
-    return (
-      header.length === HEADER.size &&
-      header.toString('latin1', 0, 8) === HEADER.signature &&
-      header.readBigUInt64LE(HEADER.myLba) === 1n
-    );
-  });
-  if (size === undefined) throw damagedTable(path, 'a protective MBR is there, but no GPT header');
-  if (others.length > 0) {
-    throw damagedTable(path, `GPT headers for several sector sizes (${[size, ...others].join(', ')} bytes)`);
-  }
-  return size;
-}
-
-function readEntries(image: ImageBytes, path: string, header: Buffer, sectorSize: number): Buffer {
-  const count = header.readUInt32LE(HEADER.numberOfPartitionEntries);
-  const entrySize = header.readUInt32LE(HEADER.sizeOfPartitionEntry);
-  if (entrySize < ENTRY_SIZE_MIN || entrySize > ENTRY_SIZE_MAX || entrySize % ENTRY_SIZE_MIN !== 0) {
-    throw damagedTable(path, `the GPT claims entries of ${entrySize} bytes`);
-  }
-  if (count * entrySize > ENTRIES_MAX) {
-    throw damagedTable(path, `the GPT claims ${count} entries of ${entrySize} bytes, more than rdpull reads`);
-  }
-  const start = header.readBigUInt64LE(HEADER.partitionEntryLba) * BigInt(sectorSize);
-  if (start < 2 * sectorSize || start + BigInt(count * entrySize) > image.size) {
-    throw damagedTable(path, `the GPT's entries are said to be at byte ${start} of ${image.size}`);
-  }
-  const entries = image.read(Number(start), count * entrySize);
-  if (crc32(entries) !== header.readUInt32LE(HEADER.partitionEntryArrayCrc32)) {
-    throw damagedTable(path, 'the checksum of the GPT entries is wrong');
-  }
-  return entries;
+  return { kind: 'gpt', sectorSize, ...usablePartitions(partitions, leftOut, path) };
 }
 
 /** A GUID in text: the first three groups are stored little endian (UEFI Specification 2.10, appendix A). */

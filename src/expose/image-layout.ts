@@ -5,12 +5,32 @@ import { recogniseFileSystem } from './file-system-magic.ts';
 import { readGuidPartitionTable } from './guid-partition-table.ts';
 import type { ImageBytes } from './image-bytes.ts';
 import { readMasterBootRecord } from './master-boot-record.ts';
-import type { PartitionTable } from './partition-table.ts';
+import type { Partition, PartitionTable, UsablePartitions } from './partition-table.ts';
 
-/** What an image holds: partitions, or one bare file system. */
+/**
+ * What an image holds: partitions, or one bare file system. The latter may have the partitions of an MBR in it, as a hybrid
+ * ISO image has: they can be used as well.
+ */
 export type ImageLayout =
   | PartitionTable
-  | { readonly kind: 'file-system'; readonly sectorSize: number; readonly type: string };
+  | {
+      readonly kind: 'file-system';
+      readonly sectorSize: number;
+      readonly type: string;
+      readonly partitions: readonly Partition[];
+      readonly oddities?: undefined;
+    };
+
+/** File systems that begin behind the first sector, and leave it to a boot loader and its partitions. */
+const BEHIND_BOOT_SECTOR: ReadonlySet<string> = new Set([
+  'iso9660',
+  'ext2',
+  'ext3',
+  'ext4',
+  'btrfs',
+  'f2fs',
+  'erofs',
+]);
 
 /** For images without a partition table of their own, bytes. */
 const SECTOR_SIZE = 512;
@@ -25,7 +45,9 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
   const table = readGuidPartitionTable(image, path);
   if (table !== undefined) return table;
   const type = recogniseFileSystem(image);
-  if (type !== undefined) return { kind: 'file-system', sectorSize: SECTOR_SIZE, type };
+  if (type !== undefined) {
+    return { kind: 'file-system', sectorSize: SECTOR_SIZE, type, ...hybridPartitions(image, path, type) };
+  }
   const bootRecord = readMasterBootRecord(image, path);
   if (bootRecord !== undefined) return bootRecord;
 
@@ -58,4 +80,20 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
     `${path} holds neither a partition table (GPT, MBR) nor a file system that rdpull knows`,
     'check that this is a raw disk image, and whole: file(1) and fdisk -l show what it looks like',
   );
+}
+
+/** The partitions in an image that is one file system. What is wrong with them does not harm the file system. */
+function hybridPartitions(
+  image: ImageBytes,
+  path: string,
+  type: string,
+): Pick<UsablePartitions, 'partitions'> {
+  if (!BEHIND_BOOT_SECTOR.has(type)) return { partitions: [] };
+  try {
+    const { partitions = [] } = readMasterBootRecord(image, path) ?? {};
+    return { partitions };
+  } catch (error) {
+    if (error instanceof RdpullError) return { partitions: [] };
+    throw error;
+  }
 }

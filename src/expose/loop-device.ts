@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { addBlockPartition, deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
@@ -100,6 +101,9 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
     }
     const bytes = imageBytes(image.fd);
     const layout = identifyImage(bytes, imagePath);
+    for (const oddity of layout.oddities ?? []) {
+      warn?.(`${printable(imagePath)}: damaged partition table: ${oddity}`);
+    }
     const rest = bytes.size % layout.sectorSize;
     if (rest !== 0) {
       warn?.(`${imagePath} does not end with a whole sector: its last ${rest} bytes are not on the device`);
@@ -242,7 +246,7 @@ function setUp(device: HeldDevice, layout: ImageLayout): AttachedLoopDevice {
   const partitions: AttachedPartition[] = [];
   const pins: number[] = [];
   try {
-    for (const partition of layout.kind === 'file-system' ? [] : layout.partitions) {
+    for (const partition of layout.partitions) {
       const partitionPath = `${device.path}p${partition.number}`;
       makePartition(device, partition);
       // Proves that the node is there, and holds the partition against a rescan by somebody else.

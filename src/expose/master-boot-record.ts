@@ -1,5 +1,5 @@
 import type { ImageBytes } from './image-bytes.ts';
-import { damagedTable, type Partition, type PartitionTable, refuseOverlaps } from './partition-table.ts';
+import { type Partition, type PartitionTable, usablePartitions } from './partition-table.ts';
 
 const SECTOR_SIZE = 512;
 
@@ -37,11 +37,17 @@ export function isProtectiveMasterBootRecord(image: ImageBytes): boolean {
   return readEntries(image, 0)?.some((entry) => entry.type === TYPE_PROTECTIVE && entry.start === 1) ?? false;
 }
 
+/** What was found so far, and why the rest is left out. */
+interface Found {
+  readonly partitions: Partition[];
+  readonly leftOut: string[];
+}
+
 /**
  * The MBR partition table with its logical partitions; `undefined` when there is none. Extended partitions are
  * containers and not listed: they would overlap what they hold.
  *
- * @throws RdpullError `image-unrecognised`
+ * @throws RdpullError `image-unrecognised` when none of its partitions can be used
  */
 export function readMasterBootRecord(image: ImageBytes, path: string): PartitionTable | undefined {
   const entries = readEntries(image, 0);
@@ -50,64 +56,60 @@ export function readMasterBootRecord(image: ImageBytes, path: string): Partition
   const used = entries.filter((entry) => entry.type !== 0 && entry.size !== 0);
   if (used.length === 0) return undefined;
 
-  const partitions: Partition[] = [];
+  const found: Found = { partitions: [], leftOut: [] };
   for (const entry of used) {
-    if (entry.start === 0) throw damagedTable(path, `partition ${entry.number} covers the MBR itself`);
-    const partition = place(image, path, entry, entry.number, 0);
-    if (TYPES_EXTENDED.includes(entry.type)) {
-      partitions.push(...readLogicalPartitions(image, path, entry));
-    } else {
-      partitions.push(partition);
-    }
+    if (entry.start === 0) found.leftOut.push(`partition ${entry.number} covers the MBR itself`);
+    else if (TYPES_EXTENDED.includes(entry.type)) readLogicalPartitions(image, entry, found);
+    else place(image, entry, entry.number, 0, found);
   }
-  refuseOverlaps(partitions, path);
+  const isAnyThere = found.partitions.length + found.leftOut.length > 0;
+  if (!isAnyThere) return undefined;
   return {
     kind: 'mbr',
     sectorSize: SECTOR_SIZE,
-    partitions: partitions.toSorted((a, b) => a.number - b.number),
+    ...usablePartitions(found.partitions, found.leftOut, path),
   };
 }
 
 /**
  * Follows the chain of extended boot records: the first entry of each is a logical partition, counted from that
- * record; the second leads to the next record, counted from the extended partition.
+ * record; the second leads to the next record, counted from the extended partition. Where the chain breaks, it ends.
  */
-function readLogicalPartitions(image: ImageBytes, path: string, extended: Entry): Partition[] {
-  const partitions: Partition[] = [];
+function readLogicalPartitions(image: ImageBytes, extended: Entry, found: Found): void {
   const visited = new Set<number>();
+  let number = FIRST_LOGICAL;
   let record = extended.start;
   for (;;) {
-    if (visited.has(record)) throw damagedTable(path, 'its extended boot records form a loop');
+    if (visited.has(record)) return void found.leftOut.push('its extended boot records form a loop');
     visited.add(record);
     if (visited.size > LOGICAL_MAX)
-      throw damagedTable(path, `it has more than ${LOGICAL_MAX} extended boot records`);
+      return void found.leftOut.push(`it has more than ${LOGICAL_MAX} extended boot records`);
 
     const [logical, next] = readEntries(image, record) ?? [];
     if (logical !== undefined && logical.type !== 0 && logical.size !== 0) {
-      const number = FIRST_LOGICAL + partitions.length;
-      const start = record + logical.start;
-      if (logical.start === 0 || start + logical.size > extended.start + extended.size) {
-        throw damagedTable(path, `logical partition ${number} lies outside of its extended partition`);
+      const end = record + logical.start + logical.size;
+      if (logical.start === 0 || end > extended.start + extended.size) {
+        found.leftOut.push(`logical partition ${number} lies outside of its extended partition`);
+      } else {
+        place(image, logical, number, record, found);
       }
-      partitions.push(place(image, path, logical, number, record));
+      number++;
     }
-    if (next === undefined || next.size === 0 || !TYPES_EXTENDED.includes(next.type)) return partitions;
+    if (next === undefined || next.size === 0 || !TYPES_EXTENDED.includes(next.type)) return;
     if (next.start >= extended.size)
-      throw damagedTable(path, 'an extended boot record lies outside of its partition');
+      return void found.leftOut.push('an extended boot record lies outside of its partition');
     record = extended.start + next.start;
   }
 }
 
-function place(image: ImageBytes, path: string, entry: Entry, number: number, base: number): Partition {
+function place(image: ImageBytes, entry: Entry, number: number, base: number, found: Found): void {
   const start = (base + entry.start) * SECTOR_SIZE;
   const size = entry.size * SECTOR_SIZE;
   if (start + size > image.size) {
-    throw damagedTable(
-      path,
-      `partition ${number} ends at byte ${start + size}, the image has ${image.size} bytes`,
-    );
+    found.leftOut.push(`partition ${number} ends at byte ${start + size}, the image has ${image.size} bytes`);
+    return;
   }
-  return { number, start, size, type: `0x${entry.type.toString(16).padStart(2, '0')}` };
+  found.partitions.push({ number, start, size, type: `0x${entry.type.toString(16).padStart(2, '0')}` });
 }
 
 function readEntries(image: ImageBytes, sector: number): Entry[] | undefined {

@@ -31,6 +31,13 @@ function parse(buffer: Buffer) {
   return readGuidPartitionTable(bytesOf(buffer), 'x.raw');
 }
 
+/** sgdisk's image with one bit changed. */
+function flipped(at: number): Buffer {
+  const image = Buffer.from(pristine);
+  image.writeUInt8(image.readUInt8(at) ^ 1, at);
+  return image;
+}
+
 /** sgdisk's image with the header and entries changed and, as a forger would, the checksums made to fit. */
 function forged(change: (header: Buffer, entries: Buffer) => void): Buffer {
   const image = Buffer.from(pristine);
@@ -126,8 +133,134 @@ describe('sees no table', () => {
   });
 });
 
+describe('one odd entry is left out, which is said, and the others are used:', () => {
+  const cases: [what: string, change: (entries: Buffer) => void, left: number, oddity: string][] = [
+    [
+      'a partition beyond the end',
+      (entries) => entries.writeBigUInt64LE(0x7fffffffffffffffn, 40),
+      5,
+      'partition 1 covers the sectors 2048 to 9223372036854775807, outside of 34 to 32734: left out',
+    ],
+    [
+      'a partition over the table',
+      (entries) => entries.writeBigUInt64LE(0n, 32),
+      5,
+      'partition 1 covers the sectors 0 to 6143, outside of 34 to 32734: left out',
+    ],
+    [
+      'a partition that ends before it starts',
+      (entries) => entries.writeBigUInt64LE(2000n, 40),
+      5,
+      'partition 1 covers the sectors 2048 to 2000, outside of 34 to 32734: left out',
+    ],
+    [
+      'one that overlaps another, which comes first',
+      (entries) => entries.writeBigUInt64LE(8192n, 40),
+      1,
+      'partitions 1 and 5 overlap: left out',
+    ],
+  ];
+
+  test.each(cases)('%s', (_, change, left, oddity) => {
+    const table = parse(forged((_header, entries) => change(entries)));
+    expect(table?.partitions.map(({ number }) => number)).toEqual([left]);
+    expect(table?.oddities).toEqual([oddity]);
+  });
+
+  test('of thousands, a few are told', () => {
+    const image = forged((_, entries) => {
+      for (let index = 0; index < 128; index++) {
+        if (index === 4) continue;
+        entries.copy(entries, index * 128, 4 * 128, 5 * 128);
+        entries.writeBigUInt64LE(0n, index * 128 + 32);
+      }
+    });
+    const table = parse(image);
+    expect(table?.partitions.map(({ number }) => number)).toEqual([5]);
+    expect(table?.oddities).toHaveLength(9);
+    expect(table?.oddities?.at(-1)).toBe('and 119 more');
+  });
+});
+
+describe('a damaged primary table with a whole backup, as the kernel and libblkid use it:', () => {
+  test.each([
+    [
+      'no header',
+      () => Buffer.from(pristine).fill(0, SECTOR, 2 * SECTOR),
+      'a protective MBR is there, but no GPT header',
+    ],
+    ['a header with a flipped bit', () => flipped(SECTOR + 60), 'the checksum of the GPT header is wrong'],
+    [
+      'entries with a flipped bit',
+      () => flipped(2 * SECTOR + 40),
+      'the checksum of the GPT entries is wrong',
+    ],
+  ])('%s', (_, image, what) => {
+    const { partitions } = parse(pristine) ?? {};
+    expect(parse(image())).toEqual({
+      kind: 'gpt',
+      sectorSize: 512,
+      partitions: partitions ?? [],
+      oddities: [`${what}: its backup at the end of the image is used`],
+    });
+  });
+
+  test('of 4096 bytes a sector', () => {
+    const file = scratch.file('large-sectors.raw', 16 * MIB);
+    const device = scratch.run('losetup', '--find', '--show', '--sector-size', '4096', file).trim();
+    const script = `echo 'start=1MiB, size=4MiB' | sfdisk --quiet --no-tell-kernel --label gpt ${device}`;
+    scratch.run('sh', '-c', script);
+    scratch.run('losetup', '--detach', device);
+    const image = fs.readFileSync(file);
+    image.fill(0, 4096, 3 * 4096);
+    expect(parse(image)).toMatchObject({ sectorSize: 4096, partitions: [{ number: 1, start: MIB }] });
+  });
+});
+
+test('a table of 16,384 entries, as sgdisk makes it; numbers that the kernel does not make are left out', () => {
+  const file = scratch.file('many.raw', 32 * MIB);
+  const options = ['--resize-table=16384', '--new=1:8M:+1M', '--new=255:10M:+1M', '--new=16384:12M:+1M'];
+  scratch.run('sgdisk', ...options, file);
+  const table = parse(fs.readFileSync(file));
+  expect(table?.partitions.map(({ number }) => number)).toEqual([1, 255]);
+  expect(table?.oddities).toEqual(["partition 16384 has a number above 255, the kernel's last: left out"]);
+});
+
 describe('refuses', () => {
   const cases: [what: string, image: () => Buffer, message: string][] = [
+    ['a header with a flipped bit', () => flipped(SECTOR + 60), 'the checksum of the GPT header is wrong'],
+    [
+      'entries with a flipped bit',
+      () => flipped(2 * SECTOR + 40),
+      'the checksum of the GPT entries is wrong',
+    ],
+    [
+      'headers for two sector sizes that are both whole',
+      () => {
+        // Both lead to the same entries, at byte 32768.
+        const image = Buffer.from(pristine);
+        image.copy(image, 32768, 2 * SECTOR, 2 * SECTOR + 128 * 128);
+        image.copy(image, 4096, SECTOR, 2 * SECTOR);
+        for (const size of [512, 4096]) {
+          const header = image.subarray(size, size + SECTOR);
+          header.writeBigUInt64LE(BigInt(32768 / size), 72);
+          header.writeBigUInt64LE(3000n, 48);
+          header.writeUInt32LE(0, 16);
+          header.writeUInt32LE(crc32(header.subarray(0, 92)), 16);
+        }
+        return image;
+      },
+      'GPT headers for several sector sizes (512, 4096 bytes)',
+    ],
+    [
+      'a partition beyond the end, when there is no other',
+      () =>
+        forged((_, entries) => {
+          entries.fill(0, 4 * 128, 5 * 128);
+          entries.writeBigUInt64LE(0x7fffffffffffffffn, 40);
+        }),
+      'partition 1 covers the sectors 2048 to 9223372036854775807, outside of 34 to 32734',
+    ],
     [
       'a protective MBR with nothing behind it',
       () => Buffer.from(pristine).fill(0, SECTOR, 2 * SECTOR),
@@ -143,33 +276,6 @@ describe('refuses', () => {
       'an image cut off half-way',
       () => pristine.subarray(0, 8 * MIB),
       'the image has 8388608 bytes, its GPT needs at least 16760320',
-    ],
-    [
-      'a header with a flipped bit',
-      () => {
-        const image = Buffer.from(pristine);
-        image.writeUInt8(image.readUInt8(SECTOR + 60) ^ 1, SECTOR + 60);
-        return image;
-      },
-      'the checksum of the GPT header is wrong',
-    ],
-    [
-      'entries with a flipped bit',
-      () => {
-        const image = Buffer.from(pristine);
-        image.writeUInt8(image.readUInt8(2 * SECTOR + 40) ^ 1, 2 * SECTOR + 40);
-        return image;
-      },
-      'the checksum of the GPT entries is wrong',
-    ],
-    [
-      'headers for two sector sizes',
-      () => {
-        const image = Buffer.from(pristine);
-        image.copy(image, 4096, SECTOR, 2 * SECTOR);
-        return image;
-      },
-      'GPT headers for several sector sizes (512, 4096 bytes)',
     ],
     [
       'a revision of the future',
@@ -217,26 +323,6 @@ describe('refuses', () => {
       'are said to be at byte 512',
     ],
     [
-      'a partition beyond the end',
-      () => forged((_, entries) => entries.writeBigUInt64LE(0x7fffffffffffffffn, 40)),
-      'partition 1 covers the sectors 2048 to 9223372036854775807, outside of 34 to 32734',
-    ],
-    [
-      'a partition over the table',
-      () => forged((_, entries) => entries.writeBigUInt64LE(0n, 32)),
-      'partition 1 covers the sectors 0 to 6143, outside of 34',
-    ],
-    [
-      'a partition that ends before it starts',
-      () => forged((_, entries) => entries.writeBigUInt64LE(2000n, 40)),
-      'partition 1 covers the sectors 2048 to 2000',
-    ],
-    [
-      'partitions that overlap',
-      () => forged((_, entries) => entries.writeBigUInt64LE(8192n, 40)),
-      'partitions 1 and 5 overlap',
-    ],
-    [
       'a usable area over the table itself',
       () => forged((header) => header.writeBigUInt64LE(0n, 40)),
       'the GPT lets partitions begin at sector 0, where it lies itself',
@@ -248,7 +334,12 @@ describe('refuses', () => {
     ],
   ];
 
-  test.each(cases)('%s', (_, image, message) => {
+  /** The backup in the last sector gone, too. */
+  const alone = (image: Buffer) =>
+    image.length < pristine.length ? image : Buffer.from(image).fill(0, image.length - SECTOR);
+
+  test.each(cases)('%s', (_, makeImage, message) => {
+    const image = () => alone(makeImage());
     expect(() => parse(image())).toThrow(
       expect.objectContaining({
         code: 'image-unrecognised',

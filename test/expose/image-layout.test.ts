@@ -52,7 +52,7 @@ describe('a bare file system is recognised:', () => {
   test.each(cases)('%s (%d MiB) of %s', (type, megabytes, command) => {
     const image = scratch.file('fs.raw', megabytes * MIB);
     scratch.run('sh', '-c', command.replace('IMAGE', image));
-    expect(identify(image)).toEqual({ kind: 'file-system', sectorSize: 512, type });
+    expect(identify(image)).toEqual({ kind: 'file-system', sectorSize: 512, type, partitions: [] });
   });
 });
 
@@ -62,7 +62,24 @@ test('the boot sector of a FAT file system is no partition table', () => {
   const fd = fs.openSync(image, 'r+');
   fs.writeSync(fd, Buffer.from([0, 0, 0, 0, 0x83, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0]), 0, 16, 446);
   fs.closeSync(fd);
-  expect(identify(image)).toMatchObject({ kind: 'file-system', type: 'vfat' });
+  expect(identify(image)).toMatchObject({ kind: 'file-system', type: 'vfat', partitions: [] });
+});
+
+test('a file system behind an MBR is one, and has its partitions as well: a hybrid ISO image', () => {
+  const image = scratch.path('hybrid.iso');
+  scratch.run('genisoimage', '-quiet', '-o', image, 'tree');
+  fs.truncateSync(image, 8 * MIB);
+  const script = `printf 'start=4MiB, size=1MiB, type=ef\\nstart=6MiB, size=1MiB, type=83\\n'`;
+  scratch.run('sh', '-c', `${script} | sfdisk --quiet --no-tell-kernel --wipe=never --label dos ${image}`);
+  expect(identify(image)).toEqual({
+    kind: 'file-system',
+    sectorSize: 512,
+    type: 'iso9660',
+    partitions: [
+      { number: 1, start: 4 * MIB, size: MIB, type: '0xef' },
+      { number: 2, start: 6 * MIB, size: MIB, type: '0x83' },
+    ],
+  });
 });
 
 test('a GPT over the remains of a file system is a GPT', () => {
