@@ -256,6 +256,11 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
       'Writing has failed for a reason that is not room or permission: the disk, the file system, or standard output.',
     remedy: 'Look at the kernel log (dmesg) for errors of the disk, and at what else changes the directory.',
   },
+  'descriptors-exhausted': {
+    cause: 'This process, or the whole machine, has as many files open as it may have.',
+    remedy:
+      'Let it have more: ulimit -n 1024 in a shell, LimitNOFILE=1024 in a unit; or find out who has them (lsof).',
+  },
   'not-root': {
     cause: 'Mounting, attaching devices and unpacking root file systems need root.',
     remedy: 'Run it again as root.',

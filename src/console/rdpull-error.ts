@@ -87,6 +87,7 @@ export const ERROR_CODES = {
   'disk-full': 'storage',
   'no-room': 'storage',
   'storage-failed': 'storage',
+  'descriptors-exhausted': 'storage',
 
   // The kernel's devices and mounts.
   'not-root': 'device',
@@ -144,11 +145,21 @@ export class RdpullError extends Error {
     return new RdpullError(record.code, record.message, record.hint);
   }
 
-  /** `error` itself when it is one of ours; anything else is a defect of rdpull and is reported as such. */
+  /**
+   * `error` itself when it is one of ours; anything else is a defect of rdpull and is reported as such. Whatever failed
+   * for want of descriptors is told as that, because any call may.
+   */
   static from(error: unknown): RdpullError {
-    if (error instanceof RdpullError) return error;
     // Cleaning up failed as well, and usually for the same reason: what had failed before is what matters.
     if (error instanceof SuppressedError) return RdpullError.from(error.suppressed);
+    const exhausted = exhaustion(error);
+    if (exhausted !== undefined) {
+      const [reason, hint] = EXHAUSTIONS[exhausted];
+      return new RdpullError('descriptors-exhausted', `${reasonOf(error)}; ${reason}`, hint, {
+        cause: error,
+      });
+    }
+    if (error instanceof RdpullError) return error;
     return new RdpullError(
       'internal',
       `rdpull itself failed: ${reasonOf(error)}`,
@@ -156,6 +167,28 @@ export class RdpullError extends Error {
       { cause: error },
     );
   }
+}
+
+/** What may run out where a file is opened (open(2)), why something failed that needs files, and what to try. */
+const EXHAUSTIONS = {
+  EMFILE: [
+    'this process may have no more files open (EMFILE)',
+    'let it have more: ulimit -n 1024 in a shell, LimitNOFILE=1024 in a unit',
+  ],
+  ENFILE: [
+    'this machine may have no more files open (ENFILE)',
+    'raise /proc/sys/fs/file-max, and look at what has so many open: lsof',
+  ],
+} as const;
+
+function exhaustion(error: unknown): keyof typeof EXHAUSTIONS | undefined {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    // Told already.
+    if (each instanceof RdpullError && each.code === 'descriptors-exhausted') return undefined;
+    const code: unknown = Reflect.get(each, 'code');
+    if (code === 'EMFILE' || code === 'ENFILE') return code;
+  }
+  return undefined;
 }
 
 /** What a caught value says of itself. */

@@ -10,7 +10,7 @@ const MFD_CLOEXEC = 0x0001;
  * Loads a shared library that is embedded in the executable, without a temporary file: an initrd may have no
  * writable, executable `/tmp`. The bytes go into a memfd(2), which the dynamic loader opens by its `/proc` name.
  *
- * @throws SystemCallError when the kernel refuses the memfd
+ * @throws SystemCallError when the kernel refuses the memfd; Error of the file system when it cannot be opened again
  */
 export function openEmbeddedLibrary<const Symbols extends Record<string, FFIFunction>>(
   path: string,
@@ -21,7 +21,14 @@ export function openEmbeddedLibrary<const Symbols extends Record<string, FFIFunc
   const fd = findMemoryFile(name, content.length) ?? createMemoryFile(name, content);
   // The descriptor stays open: the loader recognises libraries by path, and a later library that got the same
   // descriptor number would be taken for this one.
-  return dlopen(`/proc/self/fd/${fd}`, symbols).symbols;
+  const opened = `/proc/self/fd/${fd}`;
+  try {
+    return dlopen(opened, symbols).symbols;
+  } catch (error) {
+    // The loader has words, and no error number: whoever opens the file himself gets that, when there are too few descriptors.
+    fs.closeSync(fs.openSync(opened, 'r'));
+    throw error;
+  }
 }
 
 /** What an earlier worker of this process has made, once it is complete. */

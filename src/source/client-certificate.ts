@@ -84,10 +84,11 @@ function readPem(path: string, option: string): string {
     throw unusable(
       `${option}=${printable(path)} cannot be read: ${reason}`,
       'check the path and its permissions',
+      error,
     );
   }
 }
 
-function unusable(message: string, hint: string): RdpullError {
-  return new RdpullError('credential-unusable', message, hint);
+function unusable(message: string, hint: string, cause?: unknown): RdpullError {
+  return new RdpullError('credential-unusable', message, hint, { cause });
 }

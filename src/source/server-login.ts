@@ -138,7 +138,7 @@ function readAsked(path: string, kind: SecretKind): string {
     return read(path, from);
   } catch (error) {
     if (error instanceof RdpullError) throw error;
-    throw unusable(from, isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonOf(error));
+    throw unusable(from, isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonOf(error), error);
   }
 }
 
@@ -149,7 +149,7 @@ function readCredential(path: string, name: string): string | undefined {
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
     if (error instanceof RdpullError) throw error;
-    throw unusable(`the credential ${name}`, reasonOf(error));
+    throw unusable(`the credential ${name}`, reasonOf(error), error);
   }
 }
 
@@ -158,10 +158,11 @@ function read(path: string, from: string): string {
   return fs.readFileSync(path, 'utf8');
 }
 
-function unusable(from: string, why: string): RdpullError {
+function unusable(from: string, why: string, cause?: unknown): RdpullError {
   return new RdpullError(
     'credential-unusable',
     `${from} cannot be used: ${why}`,
     'it has to hold one line, with the token or USER:PASSWORD; before it may stand the server it is for, as https://HOST, and a space',
+    { cause },
   );
 }

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { rdpull } from '../fixtures/executable.ts';
+import { run } from '../fixtures/run.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+const work = new TemporaryDirectory();
+beforeAll(() => {
+  work.write('image.raw.xz', run(['xz'], { input: Buffer.from('an image\n'.repeat(100_000)) }));
+  run(['sh', '-c', 'sha256sum image.raw.xz > SHA256SUMS'], { cwd: work.path });
+  const tree = ['sh', '-c', 'mkdir -p t/a/b/c && echo x > t/a/b/c/file && tar -cf tree.tar -C t .'];
+  run(tree, { cwd: work.path });
+});
+afterAll(() => work[Symbol.dispose]());
+
+const COMMANDS: Readonly<Record<string, readonly string[]>> = {
+  'a pull of an image': ['pull', '--verify=checksum', '--force', `file://${work.file('image.raw.xz')}`],
+  'a pull of a tree': ['pull', '--verify=no', '--force', `file://${work.file('tree.tar')}`],
+  'a check of a file': ['verify', '--verify=checksum', work.file('image.raw.xz')],
+};
+
+describe('with too few descriptors', () => {
+  test.each(Object.entries(COMMANDS))('%s says so, or goes well', async (_, [command = '', ...args]) => {
+    const root = command === 'pull' ? [`--image-root=${work.file('images')}`] : [];
+    const codes = new Set<string | undefined>();
+    for (let limit = 4; limit < 24; limit++) {
+      // The runtime takes as many as it may have, and root may have any number.
+      const wrapper = ['setpriv', '--bounding-set', '-sys_resource', 'prlimit', `--nofile=${limit}`];
+      const { status, stdout, stderr } = await rdpull([command, '--json', ...root, ...args], { wrapper });
+      if (status === 0) continue;
+      // The runtime itself needs some to start, and to start the thread of a transfer.
+      const isOfRuntime = stderr.includes('bun ran out of file descriptors');
+      const { error } = isOfRuntime ? { error: undefined } : JSON.parse(stdout);
+      codes.add(error?.code);
+      if (isOfRuntime) continue;
+      expect(error).toEqual({
+        code: 'descriptors-exhausted',
+        message: expect.stringMatching(/EMFILE.*; this process may have no more files open \(EMFILE\)$/),
+        hint: 'let it have more: ulimit -n 1024 in a shell, LimitNOFILE=1024 in a unit',
+        exitStatus: 14,
+      });
+    }
+    expect(codes).toContain('descriptors-exhausted');
+  });
+});
