@@ -2,6 +2,9 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import type { Reporter } from '../console/reporter.ts';
+import type { SecretFiles, Site } from '../serve/site.ts';
+import type { RunningServer } from '../serve/web-server.ts';
 import type { Command, CommandLine } from './command.ts';
 import type { ServingJson } from './json-results.ts';
 
@@ -16,11 +19,15 @@ export const serve: Command = {
   operandIsOptional: true,
   summary: 'serve the UKI and the image that were built, to machines that are to boot them',
   description: `Serves DIRECTORY (default: this one) over HTTP until it is stopped, and shows which machine fetches what. Ranges and
-entity tags are answered, so that a download that broke off goes on; one during which its file is replaced is cut.
+entity tags are answered, so that a download that broke off goes on. A file that gives its name to a new one is sent to its
+end; one that is written to while it is sent is cut.
 
 SHA256SUMS is made for what is there at that moment, unless somebody has put one there; with --sign=, SHA256SUMS.gpg as well. At
 the start the URLs are printed, the line that tells the firmware of the UKI, and which image the UKI will pull. Hidden files
-are not served, nor what symbolic links lead to outside of DIRECTORY. Everybody who reaches this machine can read the rest.`,
+are not served, nor private keys, nor what symbolic links lead to outside of DIRECTORY. Everybody who reaches this machine can
+read the rest.
+
+SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sent then is cut.`,
   options: [
     {
       name: 'port',
@@ -41,73 +48,67 @@ are not served, nor what symbolic links lead to outside of DIRECTORY. Everybody 
   ],
   async run(line, { reporter, signal }) {
     const directory = servedDirectory(line.operand);
-    const port = givenPort(line);
-    const address = await givenAddress(line);
-    const passphrase = line.value('passphrase');
-    const key = line.value('sign');
-    if (passphrase !== undefined && key === undefined) {
-      throw new RdpullError(
-        'bad-option',
-        '--passphrase=FILE is for a secret key, and none was given',
-        'add --sign=FILE',
-      );
-    }
-    const [{ ServedDirectory }, { FileDigests }, { ChecksumLists }, { createRequestLog }, { startServer }] =
-      await Promise.all([
-        import('../serve/served-directory.ts'),
-        import('../serve/file-digests.ts'),
-        import('../serve/checksum-list.ts'),
-        import('../serve/request-log.ts'),
-        import('../serve/web-server.ts'),
-      ]);
-    const { announce, announcementLines } = await import('../serve/announcement.ts');
-    const { staleListWarnings } = await import('../serve/stale-list.ts');
-    const signer =
-      key === undefined
-        ? undefined
-        : await (await import('../serve/list-signer.ts')).readListSigner(key, passphrase);
-
-    const served = new ServedDirectory(
-      directory,
-      [key, passphrase].filter((file) => file !== undefined),
-    );
-    const digests = new FileDigests();
-    const lists = new ChecksumLists(served, digests, signer);
-    const { json } = reporter.options;
-    using log = createRequestLog({
+    const place = { address: await givenAddress(line), port: givenPort(line) };
+    const secret = secretFiles(line);
+    const { createSite } = await import('../serve/site.ts');
+    using site = await createSite(directory, secret, {
       progress: reporter.progressOutput,
       ...reporter.unbounded,
-      request: (each) => json && reporter.result([], each),
+      request: (each) => reporter.options.json && reporter.result([], each),
     });
-    await using server = await startServer({ directory: served, lists, log }, { address, port });
-
-    const announcement = announce(served, server.address, server.port);
-    const serving: ServingJson = {
-      event: 'serving',
-      directory: fs.realpathSync(directory),
-      urls: announcement.urls,
-      ukis: announcement.ukis.map(({ url, images }) => ({
-        url,
-        images: images.map(({ urls, pulled }) => ({ urls, pulled: pulled ?? null })),
-      })),
-    };
-    const lines = announcementLines(
-      announcement,
-      { directory, address: server.address, port: server.port },
-      signer,
-    );
-    reporter.result(lines, serving);
-    for (const warning of announcement.warnings) reporter.warn(warning);
-
-    // The digests of large images take a while: they are there when the first machine asks.
-    const looked = async () => {
-      for (const warning of await staleListWarnings(served, digests)) log.warn(warning);
-      await lists.list([], '');
-    };
-    looked().catch((error: unknown) => log.warn(`the checksums cannot be made: ${reasonOf(error)}`));
+    const { startServer } = await import('../serve/web-server.ts');
+    await using server = await startServer(site, place);
+    await tellServing(site, server, reporter);
+    lookAtFiles(site);
     if (!signal.aborted) await once(signal, 'abort');
   },
 };
+
+/** @throws RdpullError bad-option */
+function secretFiles(line: CommandLine): SecretFiles {
+  const passphrase = line.value('passphrase');
+  const key = line.value('sign');
+  if (passphrase === undefined || key !== undefined) return { key, passphrase };
+  throw new RdpullError(
+    'bad-option',
+    '--passphrase=FILE is for a secret key, and none was given',
+    'add --sign=FILE',
+  );
+}
+
+/** Says where what is served is found, and what it will do. */
+async function tellServing(site: Site, { address, port }: RunningServer, reporter: Reporter): Promise<void> {
+  const { announce, announcementLines } = await import('../serve/announcement.ts');
+  const { directory, lists } = site;
+  const announcement = announce(directory, address, port);
+  const served = { directory: directory.directory, address, port };
+  const serving: ServingJson = {
+    event: 'serving',
+    directory: fs.realpathSync(directory.directory),
+    urls: announcement.urls,
+    ukis: announcement.ukis.map(({ url, images }) => ({
+      url,
+      images: images.map(({ urls, pulled }) => ({ urls, pulled: pulled ?? null })),
+    })),
+  };
+  reporter.result(announcementLines(announcement, served, lists.signer), serving);
+  for (const file of directory.secrets()) {
+    reporter.warn(
+      `${printable(file)} is not served, but should not lie here: another web server would give the secret away`,
+    );
+  }
+  for (const warning of announcement.warnings) reporter.warn(warning);
+}
+
+/** The digests of large images take a while: they are there when the first machine asks. */
+function lookAtFiles({ directory, digests, lists, log }: Site): void {
+  const looked = async () => {
+    const { staleListWarnings } = await import('../serve/stale-list.ts');
+    for (const warning of await staleListWarnings(directory, digests)) log.warn(warning);
+    await lists.list([], '');
+  };
+  looked().catch((error: unknown) => log.warn(`the checksums cannot be made: ${reasonOf(error)}`));
+}
 
 /** @throws RdpullError file-not-found, bad-argument */
 function servedDirectory(operand: string): string {

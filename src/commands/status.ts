@@ -20,19 +20,28 @@ come to their end, and those that the generator has planned. A pull writes down 
   stopped   by a signal that let it say so; killed: by one that did not
   unknown   its unit was started, and left nothing
 
+Shown are the pulls that go on or have failed, and the images that are there; with --all, or by its name, also what is
+gone since.
+
 Exit status: 0; when a pull has failed, that of the first one that has (10 network, 11 HTTP, ...); 15 when one was
 stopped or killed.`,
-  options: [],
+  options: [{ name: 'all', help: 'show also what was pulled, and is gone since' }],
   async run(line, { reporter, exitLike }) {
-    const [{ readStatus }, { statusLines }, { statusJson }, { now }, { GENERATED_UNITS }, { RECORDS }] =
-      await Promise.all([
-        import('../status/transfer-status.ts'),
-        import('../status/status-lines.ts'),
-        import('../status/status-json.ts'),
-        import('../record/moment.ts'),
-        import('../status/generated-unit.ts'),
-        import('../record/record-file.ts'),
-      ]);
+    const [
+      { isGone, readStatus },
+      { statusLines },
+      { statusJson },
+      { now },
+      { GENERATED_UNITS },
+      { RECORDS },
+    ] = await Promise.all([
+      import('../status/transfer-status.ts'),
+      import('../status/status-lines.ts'),
+      import('../status/status-json.ts'),
+      import('../record/moment.ts'),
+      import('../status/generated-unit.ts'),
+      import('../record/record-file.ts'),
+    ]);
     const all = readStatus();
     const report = { ...all, transfers: all.transfers.filter((each) => isNamed(each, line.operand)) };
     if (report.transfers.length === 0 && report.unreadable.length === 0) {
@@ -41,7 +50,16 @@ stopped or killed.`,
         `${what} has begun in this boot, and none is planned: nothing in ${RECORDS}, and no rdpull@*.service in ${GENERATED_UNITS.join(', ')}`,
       );
     }
-    reporter.result(statusLines(report, now().boot), statusJson(report));
+    const gone = report.transfers.filter(isGone);
+    const present = report.transfers.filter((each) => !isGone(each));
+    const isWhole = line.has('all') || line.operand !== '';
+    const shown = { ...report, transfers: isWhole ? [...present, ...gone] : present };
+    reporter.result(statusLines(shown, now().boot), statusJson(report));
+    if (!isWhole && gone.length > 0) {
+      const what =
+        gone.length === 1 ? 'one more pull, whose image is' : `${gone.length} more pulls, whose images are`;
+      reporter.info(`${what} gone since: --all shows ${gone.length === 1 ? 'it' : 'them'}`);
+    }
     const failed = report.transfers.map(failureOf).find((error) => error !== undefined);
     if (failed !== undefined) exitLike(failed);
   },

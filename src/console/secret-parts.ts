@@ -3,8 +3,9 @@ export interface SecretPart {
   /**
    * `login`: what stands before the host of a URL, with the `@` that ends it. `unclear login`: the same, but for a part of it
    * that a URL cannot have there, so that it is not sure where it ends. `parameter`: the value of a parameter of a query.
+   * `file`: what an option that takes the name of a file with a secret was given, and what may be the secret itself.
    */
-  readonly kind: 'login' | 'unclear login' | 'parameter';
+  readonly kind: 'login' | 'unclear login' | 'parameter' | 'file';
   readonly start: number;
   readonly end: number;
 }
@@ -12,10 +13,12 @@ export interface SecretPart {
 /** What stands where a secret belongs, in a command to be completed and in advice. */
 export const LOGIN_PLACEHOLDER = 'LOGIN';
 export const PARAMETER_PLACEHOLDER = 'SECRET';
+export const FILE_PLACEHOLDER = 'FILE';
 const NO_SECRETS: ReadonlySet<string> = new Set([
   `${LOGIN_PLACEHOLDER}@`,
   'USER:PASSWORD@',
   PARAMETER_PLACEHOLDER,
+  FILE_PLACEHOLDER,
 ]);
 
 /** Where another URL begins: in an expression, a mirror's is before that of the image. */
@@ -47,6 +50,9 @@ const UNCLEAR_MAX = 256;
 const SECRET_NAME =
   /(?:^|[-_.])(?:auth|authorization|credentials?|hdn[et][as]|hmac|jwt|key|apikey|md5|pass|passwd|password|pwd|sas|secret|sig|signature|token)$/i;
 
+/** What has no slash may be a name as well as a token. */
+const FILE_OPTION = /^(--(?:bearer|login|passphrase)=)[^/]+$/;
+
 /** The name and the value of a parameter, in a query or a fragment; what ends a sentence is no part of it. */
 const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
 
@@ -55,6 +61,10 @@ const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
  * not overlap, and come in the order in which they stand there.
  */
 export function secretParts(text: string): SecretPart[] {
+  const [, option] = FILE_OPTION.exec(text) ?? [];
+  if (option !== undefined && !NO_SECRETS.has(text.slice(option.length))) {
+    return [{ kind: 'file', start: option.length, end: text.length }];
+  }
   const logins = text.includes('@') ? loginsIn(text) : [];
   const parameters = parametersIn(text).filter(
     ({ start, end }) => !logins.some((login) => start < login.end && login.start < end),

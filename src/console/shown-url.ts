@@ -1,18 +1,26 @@
 import { printable } from './printable.ts';
-import { LOGIN_PLACEHOLDER, PARAMETER_PLACEHOLDER, replaceSecrets, secretParts } from './secret-parts.ts';
+import {
+  FILE_PLACEHOLDER,
+  LOGIN_PLACEHOLDER,
+  PARAMETER_PLACEHOLDER,
+  replaceSecrets,
+  secretParts,
+} from './secret-parts.ts';
 
 /** What is shown in place of a secret: a login that is clearly one is left out, as if it had not been there. */
-const SHOWN = { login: '', 'unclear login': '…@', parameter: '…' } as const;
+const SHOWN = { login: '', 'unclear login': '…@', parameter: '…', file: '…' } as const;
 
 /** What somebody has to replace who wants to use a URL again. */
 const PLACEHOLDERS = {
   login: `${LOGIN_PLACEHOLDER}@`,
   'unclear login': `${LOGIN_PLACEHOLDER}@`,
   parameter: PARAMETER_PLACEHOLDER,
+  file: FILE_PLACEHOLDER,
 } as const;
 
-/** The value of this option needs no scheme to be a URL. */
+/** Options whose value means something else than a word of its own: a URL without a scheme, or a file with a secret. */
 const PROXY_OPTION = '--proxy';
+const SPECIAL_OPTIONS: readonly string[] = [PROXY_OPTION, '--bearer', '--login', '--passphrase'];
 
 /**
  * What may be shown of `text`, which somebody typed, a server sent, or a file holds: a URL, an expression, or another word. The
@@ -56,18 +64,19 @@ export function shownProxy(text: string): string {
 /** The words of a command line, with placeholders for the secrets. What has placeholders already stays as it is. */
 export function commandWithPlaceholders(words: readonly string[]): string[] {
   return words.map((word, index) => {
-    if (words[index - 1] !== PROXY_OPTION) return replaceSecrets(word, PLACEHOLDERS);
-    const prefix = `${PROXY_OPTION}=`;
+    const option = SPECIAL_OPTIONS.find((each) => each === words[index - 1]);
+    const prefix = option === undefined ? '' : `${option}=`;
     return replaceSecrets(prefix + word, PLACEHOLDERS).slice(prefix.length);
   });
 }
 
 /** What of {@link commandWithPlaceholders} has to be replaced before it works. */
 export function placeholdersToFill(words: readonly string[]): string[] {
-  const has = (text: string) => words.some((word) => word.includes(text));
+  const has = (text: RegExp) => words.some((word) => text.test(word));
   return [
-    ...(has(`${LOGIN_PLACEHOLDER}@`) ? [LOGIN_PLACEHOLDER] : []),
-    ...(has(`=${PARAMETER_PLACEHOLDER}`) ? [PARAMETER_PLACEHOLDER] : []),
+    ...(has(new RegExp(`${LOGIN_PLACEHOLDER}@`)) ? [LOGIN_PLACEHOLDER] : []),
+    ...(has(new RegExp(`=${PARAMETER_PLACEHOLDER}`)) ? [PARAMETER_PLACEHOLDER] : []),
+    ...(has(new RegExp(`^(?:--\\w+=)?${FILE_PLACEHOLDER}$`)) ? [FILE_PLACEHOLDER] : []),
   ];
 }
 

@@ -27,3 +27,8 @@ export class SystemCallError extends Error {
 export function isSystemError(error: unknown, ...codes: string[]): error is Error & { code: string } {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
+
+/** What a failed call says of itself, without the path that it was for: `ENOENT: no such file or directory`. */
+export function reasonWithoutPath(error: unknown): string {
+  return error instanceof Error ? error.message.replace(/, \w+ '.*$/s, '') : String(error);
+}

@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 
 /** Signs checksum files. */
 export interface ListSigner {
@@ -20,8 +22,12 @@ export interface ListSigner {
  */
 export async function readListSigner(file: string, passphraseFile: string | undefined): Promise<ListSigner> {
   const passphrase =
-    passphraseFile === undefined ? undefined : read(passphraseFile).toString().split(/\r?\n/)[0];
-  const content = read(file);
+    passphraseFile === undefined
+      ? undefined
+      : read(passphraseFile, shownUrl(`--passphrase=${passphraseFile}`))
+          .toString()
+          .split(/\r?\n/)[0];
+  const content = read(file, printable(file));
   const openpgp = await import('openpgp');
   try {
     // A packet begins with its highest bit set (RFC 9580, section 4.2), armor with a letter or a dash.
@@ -57,15 +63,16 @@ export async function readListSigner(file: string, passphraseFile: string | unde
   }
 }
 
-function read(file: string): Buffer {
+function read(file: string, shown: string): Buffer {
   try {
     return fs.readFileSync(file);
   } catch (error) {
     throw new RdpullError(
       'credential-unusable',
-      `${printable(file)} cannot be read: ${reasonOf(error)}`,
+      `${shown} cannot be read: ${reasonWithoutPath(error)}`,
       'check the name of the file and its mode',
-      { cause: error },
+      // Others repeat the name of the file, which may be the passphrase itself.
+      isSystemError(error, 'EMFILE', 'ENFILE') ? { cause: error } : {},
     );
   }
 }

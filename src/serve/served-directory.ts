@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { isSystemError } from '../kernel/system-error.ts';
 import { type FileState, fileState } from './file-state.ts';
+import type { WithheldFiles } from './withheld-files.ts';
 
 /** An open file that may be served. Whoever has it closes it. */
 export interface ServedFile extends Disposable {
@@ -31,18 +32,23 @@ export interface Entry {
  */
 export class ServedDirectory {
   readonly #root: string;
-  readonly #withheld: ReadonlySet<string>;
+  readonly #withheld: WithheldFiles;
 
   /**
-   * @param withheld files that are served under no name, such as secret keys
+   * @param withheld files that are served under no name
    * @throws Error of the file system
    */
   constructor(
     readonly directory: string,
-    withheld: readonly string[],
+    withheld: WithheldFiles,
   ) {
     this.#root = fs.realpathSync(directory);
-    this.#withheld = new Set(withheld.map((file) => fileState(fs.statSync(file, { bigint: true })).identity));
+    this.#withheld = withheld;
+  }
+
+  /** Files with secrets that lie in here, by their paths from here: what a web server of another kind would give away. */
+  secrets(): string[] {
+    return this.#withheld.below(this.#root).map((file) => path.relative(this.#root, file));
   }
 
   /**
@@ -87,13 +93,14 @@ export class ServedDirectory {
 
   /** What is open now may be another file than the one whose path was judged. */
   #judge(fd: number): Found {
-    const why = this.#refusal(fs.readlinkSync(`/proc/self/fd/${fd}`));
+    const real = fs.readlinkSync(`/proc/self/fd/${fd}`);
+    const why = this.#refusal(real);
     if (why !== undefined) return { kind: 'refused', why };
     const stats = fs.fstatSync(fd, { bigint: true });
     if (stats.isDirectory()) return { kind: 'directory' };
     if (!stats.isFile()) return { kind: 'refused', why: 'it is no regular file' };
     const state = fileState(stats);
-    if (this.#withheld.has(state.identity)) return { kind: 'refused', why: 'it is a secret' };
+    if (this.#withheld.has(real, state.identity, fd)) return { kind: 'refused', why: 'it is a secret' };
     return { kind: 'file', fd, state, [Symbol.dispose]: () => fs.closeSync(fd) };
   }
 

@@ -2,13 +2,14 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
-import { type ChecksumLists, LIST, SIGNATURE } from './checksum-list.ts';
+import { LIST, SIGNATURE } from './checksum-list.ts';
 import { directoryPage } from './directory-page.ts';
 import { fileAnswer, sendPart } from './file-answer.ts';
 import { mediaType } from './media-type.ts';
-import type { RequestLog, RequestWatch } from './request-log.ts';
+import type { RequestWatch } from './request-log.ts';
 import { requestPath, urlPath } from './request-path.ts';
-import { disposable, type ServedDirectory } from './served-directory.ts';
+import { disposable } from './served-directory.ts';
+import type { Site } from './site.ts';
 
 /** Connections at one time: a rack of machines, and no more than this process has descriptors for. */
 const CONNECTIONS_MAX = 512;
@@ -19,13 +20,6 @@ const IDLE_PATIENCE = 60_000;
 
 /** When a client is to ask again for a list whose digests are not ready, in seconds. */
 const RETRY_AFTER = 5;
-
-/** What is served, and who hears of it. */
-export interface Site {
-  readonly directory: ServedDirectory;
-  readonly lists: ChecksumLists;
-  readonly log: RequestLog;
-}
 
 /** A server that runs; disposing of it ends all connections. */
 export interface RunningServer extends AsyncDisposable {

@@ -1,8 +1,7 @@
 import fs from 'node:fs';
-import { printable } from '../console/printable.ts';
-import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { isSystemError } from '../kernel/system-error.ts';
+import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 import { type Login, splitLogin } from './login.ts';
 
 /** Where systemd puts the credentials of the whole system (system-credentials(7)). */
@@ -48,7 +47,7 @@ export function readSecrets(
     const path = files[kind];
     return path === undefined
       ? []
-      : [parseSecret(kind, readAsked(path, kind), `--${kind}=${printable(path)}`, true)];
+      : [parseSecret(kind, readAsked(path, kind), shownUrl(`--${kind}=${path}`), true)];
   });
   if (asked.length > 0) return asked;
   const directory = environment['CREDENTIALS_DIRECTORY'] || SYSTEM_CREDENTIALS;
@@ -133,12 +132,16 @@ function originOf(text: string): string | undefined {
 }
 
 function readAsked(path: string, kind: SecretKind): string {
-  const from = `--${kind}=${printable(path)}`;
+  const from = shownUrl(`--${kind}=${path}`);
   try {
     return read(path, from);
   } catch (error) {
     if (error instanceof RdpullError) throw error;
-    throw unusable(from, isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonOf(error), error);
+    throw unusable(
+      from,
+      isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonWithoutPath(error),
+      error,
+    );
   }
 }
 
@@ -149,7 +152,7 @@ function readCredential(path: string, name: string): string | undefined {
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
     if (error instanceof RdpullError) throw error;
-    throw unusable(`the credential ${name}`, reasonOf(error), error);
+    throw unusable(`the credential ${name}`, reasonWithoutPath(error), error);
   }
 }
 
@@ -163,6 +166,7 @@ function unusable(from: string, why: string, cause?: unknown): RdpullError {
     'credential-unusable',
     `${from} cannot be used: ${why}`,
     'it has to hold one line, with the token or USER:PASSWORD; before it may stand the server it is for, as https://HOST, and a space',
-    { cause },
+    // Others repeat the name of the file, which may be the secret itself.
+    isSystemError(cause, 'EMFILE', 'ENFILE') ? { cause } : {},
   );
 }

@@ -71,6 +71,11 @@ export function readStatus(): StatusReport {
   return { transfers: [...recorded, ...others], unreadable: read.filter(isUnreadable) };
 }
 
+/** Whether a transfer came to its end, and nothing is left of what it brought. */
+export function isGone({ state, presence: { exists, devices, mounts } }: TransferStatus): boolean {
+  return (state === 'done' || state === 'kept') && !exists && devices.length + mounts.length === 0;
+}
+
 function isUnreadable(each: ReadRecord): each is Extract<ReadRecord, { readonly defect: string }> {
   return 'defect' in each;
 }

@@ -175,7 +175,7 @@ describe('a file', () => {
       other.file('x'),
       server.url('image.raw'),
     ]);
-    await Bun.sleep(500);
+    while ((fs.statSync(other.file('x'), { throwIfNoEntry: false })?.size ?? 0) === 0) await Bun.sleep(10);
     random('.new', 1000);
     fs.renameSync(served.file('.new'), served.file('image.raw'));
     expect(await child.exited).toBe(0);

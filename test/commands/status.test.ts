@@ -92,6 +92,25 @@ describe('an image that was pulled', () => {
     expect((await status('other')).text).toStartWith('rdpull: no such pull has begun');
   });
 
+  test('is left out once it is gone, but not what has failed; --all shows it last, and JSON always', async () => {
+    await rdpull(pull('--verify=no', `${server.url}/image.raw`), options);
+    const { stdout: one } = await rdpull(['status'], options);
+    expect(one).toStartWith('done ');
+    fs.rmSync(target.file('images/image.raw'));
+    await rdpull(pull('--verify=no', `${server.url}/missing.raw`), options);
+    const outcome = await status();
+    expect(outcome.text).not.toContain('images/image.raw');
+    expect(outcome.text).toStartWith('failed      DIR/images/missing.raw\n');
+    expect(outcome.text).toEndWith('rdpull: one more pull, whose image is gone since: --all shows it\n');
+    const { text: all } = await status('--all');
+    expect(all.match(/^(?:failed|done) .*$/gm)).toEqual([
+      'failed      DIR/images/missing.raw',
+      'done        DIR/images/image.raw',
+    ]);
+    const { stdout } = await rdpull(['status', '--json'], options);
+    expect((JSON.parse(stdout) as { transfers: unknown[] }).transfers).toHaveLength(2);
+  });
+
   test('has the time it took, and when, on both clocks', async () => {
     await rdpull(pull('--verify=no', `${server.url}/image.raw`), options);
     const { stdout } = await rdpull(['status'], options);

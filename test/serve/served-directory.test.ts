@@ -1,7 +1,9 @@
-import { expect, test } from 'bun:test';
+import { describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { entityTag } from '../../src/serve/entity-tag.ts';
 import { disposable, ServedDirectory } from '../../src/serve/served-directory.ts';
+import { WithheldFiles } from '../../src/serve/withheld-files.ts';
+import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -25,7 +27,7 @@ test('symbolic links that lead out, hidden files, fifos and secrets are not serv
   fs.linkSync(`${root}/key`, `${root}/other-name`);
   run(['mkfifo', `${root}/fifo`]);
 
-  const served = new ServedDirectory(root, [`${root}/key`]);
+  const served = new ServedDirectory(root, new WithheldFiles([`${root}/key`]));
   expect(kindOf(served, 'image.raw')).toBe('file');
   expect(kindOf(served, 'inside')).toBe('file');
   expect(kindOf(served)).toBe('directory');
@@ -41,12 +43,64 @@ test('symbolic links that lead out, hidden files, fifos and secrets are not serv
   expect(served.list([])?.map(({ name }) => name)).toEqual(['image.raw', 'inside']);
 });
 
+describe('the key that signs', () => {
+  const served = (root: string, ...keys: string[]) => new ServedDirectory(root, new WithheldFiles(keys));
+  const SECRET = 'it is a secret';
+
+  test('is not served when another has taken its name, nor the old one under another name', () => {
+    using directory = new TemporaryDirectory();
+    const key = directory.write('key', 'one');
+    const root = served(directory.path, key);
+    fs.renameSync(key, directory.file('old'));
+    expect(kindOf(root, 'key')).toBe('missing');
+    fs.renameSync(directory.write('new', 'two'), key);
+    expect(kindOf(root, 'key')).toBe(SECRET);
+    expect(kindOf(root, 'old')).toBe(SECRET);
+    // A second name of the one that has come.
+    fs.linkSync(key, directory.file('second'));
+    fs.symlinkSync('key', directory.file('link'));
+    expect(kindOf(root, 'second')).toBe(SECRET);
+    expect(kindOf(root, 'link')).toBe(SECRET);
+    expect(root.list([])).toEqual([]);
+    expect(root.secrets()).toEqual(['key']);
+  });
+
+  test('is not served where it was named by a link, to whatever that leads', () => {
+    using directory = new TemporaryDirectory();
+    fs.mkdirSync(directory.file('out'));
+    directory.write('out/one', 'one');
+    directory.write('out/two', 'two');
+    fs.symlinkSync('out/one', directory.file('key'));
+    const root = served(directory.file('out'), directory.file('key'));
+    expect(kindOf(root, 'one')).toBe(SECRET);
+    expect(kindOf(root, 'two')).toBe('file');
+    fs.rmSync(directory.file('key'));
+    fs.symlinkSync('out/two', directory.file('key'));
+    expect(kindOf(root, 'two')).toBe(SECRET);
+    expect(kindOf(root, 'one')).toBe(SECRET);
+  });
+
+  test('is not served as a copy, nor is any other private key', () => {
+    using directory = new TemporaryDirectory();
+    using gpg = new GpgHome();
+    const id = gpg.generateKey('Builder <builder@example.org>');
+    directory.write('armored', gpg.exportSecretKey(id));
+    directory.write('binary', gpg.run(['--export-secret-keys', id]));
+    run(['openssl', 'genpkey', '-algorithm', 'ed25519', '-out', directory.file('pem')]);
+    directory.write('public.pgp', gpg.exportKeys([id]));
+    directory.write('image.raw', Buffer.from([0x95, 0, 0, 4]));
+    const root = served(directory.path);
+    for (const name of ['binary', 'armored', 'pem']) expect(kindOf(root, name)).toBe(SECRET);
+    expect(root.list([])?.map(({ name }) => name)).toEqual(['image.raw', 'public.pgp']);
+  });
+});
+
 test('new content of the same size and date in the same file has another entity tag', async () => {
   using directory = new TemporaryDirectory();
   const date = new Date('2026-01-01');
   const tagOf = (content: string) => {
     fs.utimesSync(directory.write('image.raw', content), date, date);
-    using found = disposable(new ServedDirectory(directory.path, []).open(['image.raw']));
+    using found = disposable(new ServedDirectory(directory.path, new WithheldFiles([])).open(['image.raw']));
     return found.kind === 'file' ? entityTag(found.state) : undefined;
   };
   const before = tagOf('one');
