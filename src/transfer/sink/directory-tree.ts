@@ -1,5 +1,6 @@
 import { boundLines } from '../../console/bounded-lines.ts';
 import type { SynchronousSink } from '../../decode/sink.ts';
+import { KeptMemory } from './tar/kept-memory.ts';
 import { TarExtractor } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
@@ -12,6 +13,8 @@ export interface DirectoryTreeOptions {
   readonly warn?: (message: string) => void;
   /** What the archive may ask for; those of {@link DEFAULT_TAR_LIMITS} unless given. */
   readonly limits?: TarLimits;
+  /** Whether a digest says which bytes the archive is (as served): it need not prove itself that nothing of it is missing. */
+  readonly isVouchedFor?: boolean;
 }
 
 /**
@@ -19,17 +22,18 @@ export interface DirectoryTreeOptions {
  * of the members. Must run as root.
  *
  * Owners are numeric, for names mean nothing in an initrd. Refused (`limit-exceeded`) are archives that go beyond
- * `limits`, and all that memory depends on: PAX headers above 1 MiB, sparse files of more than a million pieces, and
- * more directories than fit into 64 MiB of notes about them (some 250,000).
+ * `limits`, and all that memory depends on: PAX headers above 1 MiB, sparse files of more than a million pieces, and what has
+ * to be kept till the end when it takes more than 64 MiB: the attributes of directories (some 190,000), ACLs with names.
  *
  * @param path an existing, empty directory. It takes the attributes of the archive's own `.`, if there is one.
  */
 export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): SynchronousSink {
-  const { warn: tell = () => undefined, limits = DEFAULT_TAR_LIMITS } = options;
+  const { warn: tell = () => undefined, limits = DEFAULT_TAR_LIMITS, isVouchedFor = false } = options;
   const warnings = boundLines(WARNINGS_MAX, tell, (count) => `and ${count} more about the tar archive`);
   const warn = warnings.add;
-  const extractor = new TarExtractor(path, { warn, limits });
-  const reader = new TarReader(extractor, { warn, limits });
+  const kept = new KeptMemory();
+  const extractor = new TarExtractor(path, { warn, limits, kept });
+  const reader = new TarReader(extractor, { warn, limits, kept, isVouchedFor });
 
   function explained<T>(work: () => T): T {
     try {

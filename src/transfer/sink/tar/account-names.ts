@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import { fileTypeAt, openFileAt, S_IFREG } from '../../../kernel/directory-tree.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
+import { COST, type KeptMemory } from './kept-memory.ts';
 import { MemberPath } from './member-path.ts';
 import type { OpenDirectories } from './open-directories.ts';
 import { DEFAULT_TAR_LIMITS } from './tar-limits.ts';
@@ -12,15 +13,42 @@ const MAX_FILE_SIZE = 4 << 20;
 const FILES = { user: 'etc/passwd', group: 'etc/group' } as const;
 
 /**
- * Looks up the names in ACLs: in the unpacked tree's own /etc/passwd and /etc/group first, for that is the system
- * they belong to, then in those of the running one, where GNU tar looks.
+ * The names in ACLs. Each is kept once, under a number, until the whole archive is there; then they are looked up: in the
+ * unpacked tree's own /etc/passwd and /etc/group first, for that is the system they belong to, then in those of the running
+ * one, where GNU tar looks. Of these files nothing is kept but the ids of such names.
  */
 export class AccountNames {
   readonly #directories: OpenDirectories;
+  readonly #kept: KeptMemory;
+  readonly #numbers = new Map<string, number>();
+  readonly #names: string[] = [];
   readonly #tables = new Map<string, ReadonlyMap<string, number>>();
 
-  constructor(directories: OpenDirectories) {
+  constructor(directories: OpenDirectories, kept: KeptMemory) {
     this.#directories = directories;
+    this.#kept = kept;
+  }
+
+  /**
+   * The number of a name from now on.
+   *
+   * @throws RdpullError `limit-exceeded`
+   */
+  numberOf(name: string): number {
+    const known = this.#numbers.get(name);
+    if (known !== undefined) return known;
+    this.#kept.take(COST.name + name.length, 'names in ACLs');
+    // Of its own: it may be part of a longer text.
+    const own = Buffer.from(name, 'latin1').toString('latin1');
+    this.#numbers.set(own, this.#names.length);
+    return this.#names.push(own) - 1;
+  }
+
+  /** The name that has this number. */
+  nameOf(number: number): string {
+    const name = this.#names[number];
+    if (name === undefined) throw new RangeError(`no name has the number ${number}`);
+    return name;
   }
 
   /** @param name its bytes as characters (latin1) */
@@ -32,9 +60,27 @@ export class AccountNames {
   #table(key: string, read: () => string): ReadonlyMap<string, number> {
     const known = this.#tables.get(key);
     if (known !== undefined) return known;
-    const table = parseAccounts(read());
+    const table = this.#idsIn(read());
     this.#tables.set(key, table);
     return table;
+  }
+
+  /** The ids of names that were asked for. "name:password:id:…", a line each, in passwd(5) and group(5) alike. */
+  #idsIn(text: string): ReadonlyMap<string, number> {
+    const ids = new Map<string, number>();
+    for (let start = 0; start < text.length; ) {
+      const feed = text.indexOf('\n', start);
+      const end = feed === -1 ? text.length : feed;
+      const colon = text.indexOf(':', start);
+      const number = this.#numbers.get(text.slice(start, colon === -1 ? end : colon));
+      if (number !== undefined && colon < end) {
+        const name = this.nameOf(number);
+        const [, , id = ''] = text.slice(start, end).split(':');
+        if (/^\d+$/.test(id) && !ids.has(name)) ids.set(name, Number(id));
+      }
+      start = end + 1;
+    }
+    return ids;
   }
 
   /** Only a plain file is opened: an archive may well put a device or a fifo in its place. */
@@ -68,14 +114,4 @@ function readAndClose(fd: number): string {
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/** "name:password:id:…", a line each, in passwd(5) and group(5) alike. */
-function parseAccounts(text: string): ReadonlyMap<string, number> {
-  const accounts = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    const [name = '', , id = ''] = line.split(':');
-    if (name !== '' && /^\d+$/.test(id) && !accounts.has(name)) accounts.set(name, Number(id));
-  }
-  return accounts;
 }

@@ -9,6 +9,9 @@ import { printableName } from './printable-name.ts';
 import { malformed, unsupported } from './tar-error.ts';
 import type { Acl } from './tar-member.ts';
 
+/** Those of xattr(7). What an archive calls its own is all one: its names are not to fill our memory. */
+const NAMESPACES = ['user.', 'security.', 'system.', 'trusted.'] as const;
+
 /** Sets one extended attribute of the member at hand. `name` holds a character per byte. */
 export type SetAttribute = (name: string, value: Uint8Array) => void;
 
@@ -82,7 +85,7 @@ export class ExtendedAttributes {
 
   /** Once for each kind: what one file cannot have, thousands will not have either. */
   #warn(name: string, reason: string): void {
-    const kind = `${name.slice(0, name.indexOf('.') + 1)} ${reason}`;
+    const kind = `${NAMESPACES.find((each) => name.startsWith(each))} ${reason}`;
     if (this.#warnedOf.has(kind)) return;
     this.#warnedOf.add(kind);
     const member = this.#context.path.printable();

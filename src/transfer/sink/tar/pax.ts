@@ -102,7 +102,6 @@ export function isAttributeKey(key: string): boolean {
 const GLOBAL_KEYS: ReadonlySet<string> = new Set([
   'path',
   'linkpath',
-  'size',
   'uid',
   'gid',
   'mtime',

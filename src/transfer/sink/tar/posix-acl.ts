@@ -39,16 +39,35 @@ const TAGS = new Map([
  *
  * Returns undefined when `text` is no such list.
  */
-export function parseAclText(text: string): AclEntry[] | undefined {
+export function parseAclText(text: Uint8Array): AclEntry[] | undefined {
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.length);
   const entries: AclEntry[] = [];
-  for (const line of text.split(/[\n,]/)) {
-    const entry = line.replace(/#.*/, '').trim();
+  for (let start = 0; start < bytes.length; ) {
+    const end = endOfLine(bytes, start);
+    const comment = bytes.subarray(start, end).indexOf(NUMBER_SIGN);
+    // No text of the whole: names would keep it, or a copy of a long comment, in memory.
+    const entry = bytes.toString('latin1', start, comment === -1 ? end : start + comment).trim();
+    start = end + 1;
     if (entry === '') continue;
-    const parsed = parseEntry(entry.split(':'));
+    const parsed = entry.length > LONGEST_ENTRY ? undefined : parseEntry(entry.split(':'));
     if (parsed === undefined) return undefined;
     entries.push(parsed);
   }
   return entries;
+}
+
+const NUMBER_SIGN = 0x23;
+const COMMA = 0x2c;
+const LINE_FEED = 0x0a;
+/** Of an entry, in bytes: names of accounts have 255 at most (LOGIN_NAME_MAX, limits.h). */
+const LONGEST_ENTRY = 400;
+
+/** A comment ends with the line, or with a comma in it. */
+function endOfLine(bytes: Uint8Array, start: number): number {
+  for (let at = start; at < bytes.length; at++) {
+    if (bytes[at] === COMMA || bytes[at] === LINE_FEED) return at;
+  }
+  return bytes.length;
 }
 
 function parseEntry(fields: string[]): AclEntry | undefined {

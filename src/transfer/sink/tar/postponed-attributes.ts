@@ -1,13 +1,8 @@
-import type { AclEntry } from './posix-acl.ts';
-import { beyondBounds } from './tar-error.ts';
+import type { AccountNames } from './account-names.ts';
+import { COST, type KeptMemory } from './kept-memory.ts';
+import { packAcl, unpackAcl } from './postponed-acl.ts';
 import type { Timestamp } from './tar-header.ts';
 import type { Acl } from './tar-member.ts';
-
-/** What all postponed attributes may take, in bytes: enough for a quarter of a million directories. */
-const MAX_BYTES = 64 << 20;
-/** A generous estimate of one record without its key and its ACLs, and of one entry of an ACL, in bytes. */
-const RECORD_BYTES = 200;
-const ACL_ENTRY_BYTES = 80;
 
 /** The attributes of a directory that unpacking into it would change, or that would change what is unpacked. */
 export interface DirectoryAttributes {
@@ -19,31 +14,48 @@ export interface DirectoryAttributes {
   readonly defaultAcl: Acl | undefined;
 }
 
+interface KeptDirectory {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mtime: Timestamp;
+  readonly accessAcl: Uint8Array | undefined;
+  readonly defaultAcl: Uint8Array | undefined;
+}
+
 /**
  * What can only be applied when everything is unpacked: directories' attributes, and ACLs with names in them, since
  * the tables of names come with the archive. By path key; a member that takes the place of an earlier one takes its
  * record away.
  */
 export class PostponedAttributes {
-  readonly #directories = new Map<string, DirectoryAttributes>();
-  readonly #acls = new Map<string, readonly AclEntry[]>();
-  #bytes = 0;
+  readonly #names: AccountNames;
+  readonly #kept: KeptMemory;
+  readonly #directories = new Map<string, KeptDirectory>();
+  readonly #acls = new Map<string, Uint8Array>();
 
-  addDirectory(key: string, attributes: DirectoryAttributes): void {
-    this.#forgetDirectory(key);
-    this.#reserve(directoryBytes(key, attributes));
-    this.#directories.set(key, {
-      ...attributes,
-      accessAcl: ownCopy(attributes.accessAcl),
-      defaultAcl: ownCopy(attributes.defaultAcl),
-    });
+  constructor(names: AccountNames, kept: KeptMemory) {
+    this.#names = names;
+    this.#kept = kept;
   }
 
-  /** @param entries the access ACL of something that is not a directory */
-  addAcl(key: string, entries: readonly AclEntry[]): void {
+  /** @throws RdpullError `limit-exceeded` */
+  addDirectory(key: string, { accessAcl, defaultAcl, ...attributes }: DirectoryAttributes): void {
+    this.#forgetDirectory(key);
+    const directory = { ...attributes, accessAcl: this.#pack(accessAcl), defaultAcl: this.#pack(defaultAcl) };
+    this.#kept.take(directoryBytes(key, directory), 'directories');
+    this.#directories.set(key, directory);
+  }
+
+  /**
+   * @param acl the access ACL of something that is not a directory
+   * @throws RdpullError `limit-exceeded`
+   */
+  addAcl(key: string, acl: Acl): void {
     this.#forgetAcl(key);
-    this.#reserve(aclRecordBytes(key, entries));
-    this.#acls.set(key, entries);
+    const packed = packAcl(acl, this.#names);
+    this.#kept.take(aclBytes(key, packed), 'ACLs with names in them');
+    this.#acls.set(key, packed);
   }
 
   /** The member with this key was removed. */
@@ -52,53 +64,51 @@ export class PostponedAttributes {
     this.#forgetAcl(key);
   }
 
-  acls(): Iterable<[key: string, entries: readonly AclEntry[]]> {
-    return this.#acls;
+  *acls(): Generator<[key: string, acl: Acl]> {
+    for (const [key, packed] of this.#acls) yield [key, unpackAcl(packed, this.#names)];
   }
 
   /** The latest first: what lies deeper comes before what it lies in. */
-  directories(): Iterable<[key: string, attributes: DirectoryAttributes]> {
-    return [...this.#directories].reverse();
+  *directories(): Generator<[key: string, attributes: DirectoryAttributes]> {
+    for (const [key, { accessAcl, defaultAcl, ...attributes }] of [...this.#directories].reverse()) {
+      yield [
+        key,
+        { ...attributes, accessAcl: this.#unpack(accessAcl), defaultAcl: this.#unpack(defaultAcl) },
+      ];
+    }
+  }
+
+  #pack(acl: Acl | undefined): Uint8Array | undefined {
+    return acl === undefined ? undefined : packAcl(acl, this.#names);
+  }
+
+  #unpack(packed: Uint8Array | undefined): Acl | undefined {
+    return packed === undefined ? undefined : unpackAcl(packed, this.#names);
   }
 
   #forgetDirectory(key: string): void {
-    const attributes = this.#directories.get(key);
-    if (attributes === undefined) return;
+    const directory = this.#directories.get(key);
+    if (directory === undefined) return;
     this.#directories.delete(key);
-    this.#bytes -= directoryBytes(key, attributes);
+    this.#kept.release(directoryBytes(key, directory));
   }
 
   #forgetAcl(key: string): void {
-    const entries = this.#acls.get(key);
-    if (entries === undefined) return;
+    const packed = this.#acls.get(key);
+    if (packed === undefined) return;
     this.#acls.delete(key);
-    this.#bytes -= aclRecordBytes(key, entries);
-  }
-
-  #reserve(bytes: number): void {
-    this.#bytes += bytes;
-    if (this.#bytes <= MAX_BYTES) return;
-    throw beyondBounds(
-      `the tar archive holds more directories than rdpull can keep in mind (${this.#directories.size})`,
-      'pack the tree as a disk image and pull it with --type=raw',
-    );
+    this.#kept.release(aclBytes(key, packed));
   }
 }
 
-function directoryBytes(key: string, { accessAcl, defaultAcl }: DirectoryAttributes): number {
-  return RECORD_BYTES + key.length + aclBytes(accessAcl) + aclBytes(defaultAcl);
+function directoryBytes(key: string, { accessAcl, defaultAcl }: KeptDirectory): number {
+  return COST.record + key.length + packedBytes(accessAcl) + packedBytes(defaultAcl);
 }
 
-function aclRecordBytes(key: string, entries: readonly AclEntry[]): number {
-  return RECORD_BYTES + key.length + aclBytes(entries);
+function aclBytes(key: string, packed: Uint8Array): number {
+  return COST.record + key.length + packedBytes(packed);
 }
 
-function aclBytes(acl: Acl | undefined): number {
-  if (acl === undefined) return 0;
-  return acl instanceof Uint8Array ? acl.length : acl.length * ACL_ENTRY_BYTES;
-}
-
-/** The bytes of the reader are views of a whole PAX header, in a Buffer, whose slice() would be one more. */
-function ownCopy(acl: Acl | undefined): Acl | undefined {
-  return acl instanceof Uint8Array ? new Uint8Array(acl) : acl;
+function packedBytes(packed: Uint8Array | undefined): number {
+  return packed === undefined ? 0 : COST.bytes + packed.length;
 }

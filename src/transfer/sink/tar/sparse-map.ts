@@ -16,6 +16,16 @@ export class SparseMap {
   /** The end of the farthest stretch. */
   end = 0;
 
+  /** How many stretches there are. */
+  get length(): number {
+    return this.offsets.length;
+  }
+
+  /** The stretches, in the order of their data. */
+  *stretches(): Generator<{ readonly offset: number; readonly length: number }> {
+    for (const [index, offset] of this.offsets.entries()) yield { offset, length: this.lengths[index] ?? 0 };
+  }
+
   /** @throws RdpullError `tar-malformed`, `limit-exceeded` */
   add(offset: number, length: number): void {
     const end = offset + length;

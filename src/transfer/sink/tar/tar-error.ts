@@ -14,6 +14,15 @@ export function unsupported(message: string, hint: string): RdpullError {
   return new RdpullError('stream-unsupported', message, hint);
 }
 
+/** The archive says two things, of which tars take now one and now the other: "the tar archive holds WHAT". */
+export function ambiguous(what: string): RdpullError {
+  return new RdpullError(
+    'tar-malformed',
+    `the tar archive holds ${what}: tars disagree about what that means`,
+    'pack the tarball anew with one tool, such as GNU tar or bsdtar',
+  );
+}
+
 /** The archive needs more memory than rdpull gives it, whatever the options. */
 export function beyondBounds(message: string, hint: string): RdpullError {
   return new RdpullError('limit-exceeded', message, hint);

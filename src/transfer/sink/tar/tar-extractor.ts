@@ -30,6 +30,7 @@ import { isSystemError } from '../../../kernel/system-error.ts';
 import { startWriteback } from '../../../kernel/writeback.ts';
 import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
+import type { KeptMemory } from './kept-memory.ts';
 import { MemberPath } from './member-path.ts';
 import { OpenDirectories } from './open-directories.ts';
 import { XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT } from './posix-acl.ts';
@@ -44,6 +45,7 @@ export interface TarExtractorOptions {
   /** Something was lost that the tree can do without. */
   readonly warn: (message: string) => void;
   readonly limits: TarLimits;
+  readonly kept: KeptMemory;
 }
 
 /** A regular file whose data arrive. */
@@ -70,7 +72,7 @@ export class TarExtractor implements TarMemberHandler {
   readonly #root: number;
   readonly #limits: TarLimits;
   readonly #directories: OpenDirectories;
-  readonly #postponed = new PostponedAttributes();
+  readonly #postponed: PostponedAttributes;
   readonly #attributes: ExtendedAttributes;
   readonly #path: MemberPath;
   readonly #hardLinkTarget: MemberPath;
@@ -88,12 +90,9 @@ export class TarExtractor implements TarMemberHandler {
     this.#hardLinkTarget = new MemberPath(options.limits);
     this.#root = openTarget(target);
     this.#directories = new OpenDirectories(this.#root);
-    this.#attributes = new ExtendedAttributes({
-      target,
-      path: this.#path,
-      accounts: new AccountNames(this.#directories),
-      warn: options.warn,
-    });
+    const accounts = new AccountNames(this.#directories, options.kept);
+    this.#postponed = new PostponedAttributes(accounts, options.kept);
+    this.#attributes = new ExtendedAttributes({ target, path: this.#path, accounts, warn: options.warn });
   }
 
   get members(): number {
@@ -153,11 +152,11 @@ export class TarExtractor implements TarMemberHandler {
 
   /** All members are there: applies what had to wait, and writes the file system out. */
   finish(): void {
-    for (const [key, entries] of this.#postponed.acls()) {
+    for (const [key, acl] of this.#postponed.acls()) {
       this.#path.assignKey(key);
       this.#directories.trim();
       const directory = this.#directories.parentOf(this.#path, 'as-made');
-      this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, entries, this.#setterAt(directory));
+      this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, acl, this.#setterAt(directory));
     }
     for (const [key, attributes] of this.#postponed.directories()) {
       this.#path.assignKey(key);

@@ -21,7 +21,7 @@ export type Acl = Uint8Array | readonly AclEntry[];
 
 /**
  * One member of the archive. Its path and link target are bytes, as they stand in the archive, and views of memory
- * that the next call of the reader may overwrite; the attributes stay.
+ * that is used again at once; its attributes stay until the next member.
  */
 export type TarMember = { readonly path: Uint8Array; readonly attributes: MemberAttributes } & (
   | { readonly type: 'file'; readonly size: number; readonly map: SparseMap | undefined }

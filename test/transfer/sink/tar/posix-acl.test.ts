@@ -12,7 +12,7 @@ beforeAll(() => {
 afterAll(() => fs.rmSync(base, { recursive: true }));
 
 function parse(text: string) {
-  const entries = parseAclText(text);
+  const entries = parseAclText(Buffer.from(text));
   if (entries === undefined) throw new Error(`no ACL: ${text}`);
   return entries;
 }
@@ -73,5 +73,5 @@ test.each([
   'user:4294967295:rwx',
   'user:7:rwx,nonsense',
 ])('knows that %p is none', (text) => {
-  expect(parseAclText(text)).toBeUndefined();
+  expect(parseAclText(Buffer.from(text))).toBeUndefined();
 });

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { RdpullError } from '../../../../src/console/rdpull-error.ts';
 import { isSystemError } from '../../../../src/kernel/system-error.ts';
+import { KeptMemory } from '../../../../src/transfer/sink/tar/kept-memory.ts';
 import { escapes } from '../../../../src/transfer/sink/tar/tar-error.ts';
 import { DEFAULT_TAR_LIMITS } from '../../../../src/transfer/sink/tar/tar-limits.ts';
 import { TarReader } from '../../../../src/transfer/sink/tar/tar-reader.ts';
@@ -119,7 +120,7 @@ function unpackByPath(archive: Uint8Array): void {
       fileData: () => undefined,
       fileEnd: () => undefined,
     },
-    { warn: () => undefined, limits: DEFAULT_TAR_LIMITS },
+    { warn: () => undefined, limits: DEFAULT_TAR_LIMITS, kept: new KeptMemory(), isVouchedFor: false },
   );
   reader.write(archive);
   reader.finish();

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import { RdpullError } from '../../../../src/console/rdpull-error.ts';
+import { KeptMemory } from '../../../../src/transfer/sink/tar/kept-memory.ts';
 import { MemberPath } from '../../../../src/transfer/sink/tar/member-path.ts';
 import { enterPaxRecord, noPaxAttributes, paxRecords } from '../../../../src/transfer/sink/tar/pax.ts';
 import { parseAclText } from '../../../../src/transfer/sink/tar/posix-acl.ts';
@@ -73,7 +74,12 @@ function readIn(archive: Uint8Array, chunkSize: number): Read {
         Object.assign(members.at(-1) ?? {}, { data: Buffer.concat(data).toString('hex') });
       },
     },
-    { warn: (warning) => void warnings.push(warning), limits: DEFAULT_TAR_LIMITS },
+    {
+      warn: (warning) => void warnings.push(warning),
+      limits: DEFAULT_TAR_LIMITS,
+      kept: new KeptMemory(),
+      isVouchedFor: false,
+    },
   );
   let error: string | undefined;
   unlessRefused(() => {
@@ -251,7 +257,7 @@ describe('any bytes', () => {
   test('are a list of access rights or none', () => {
     const samples = ['user::rwx,user:joe:r-x:1000,mask::rwx,other::---', 'u::rw-\ng::r--\no::r--\n# comment'];
     always(mutatedText(samples, [':', ',', '\n', 'default:', 'user', '4294967295', 'rwx', '#']), (text) => {
-      for (const { permissions, who } of parseAclText(text) ?? []) {
+      for (const { permissions, who } of parseAclText(Buffer.from(text)) ?? []) {
         expect(permissions >= 0 && permissions <= 7).toBe(true);
         if (typeof who === 'number') expect(who >= 0 && who < 0xffffffff).toBe(true);
       }

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { RdpullError } from '../../../../src/console/rdpull-error.ts';
+import { KeptMemory } from '../../../../src/transfer/sink/tar/kept-memory.ts';
 import { DEFAULT_TAR_LIMITS } from '../../../../src/transfer/sink/tar/tar-limits.ts';
 import type { TarMember } from '../../../../src/transfer/sink/tar/tar-member.ts';
 import { TarReader } from '../../../../src/transfer/sink/tar/tar-reader.ts';
 import { paxHeader, tarArchive, tarHeader, tarMember } from '../../../fixtures/tar.ts';
 
 /** What the reader said of an archive, a line each. */
-function readAll(archive: Uint8Array, chunkSize = 4096): string[] {
+function readAll(archive: Uint8Array, chunkSize = 4096, isVouchedFor = false): string[] {
   const said: string[] = [];
   const reader = new TarReader(
     {
@@ -14,7 +15,12 @@ function readAll(archive: Uint8Array, chunkSize = 4096): string[] {
       fileData: (data, position) => said.push(`${position}: ${Buffer.from(data).toString('latin1')}`),
       fileEnd: () => said.push('end'),
     },
-    { warn: (warning) => said.push(`warning: ${warning}`), limits: DEFAULT_TAR_LIMITS },
+    {
+      warn: (warning) => said.push(`warning: ${warning}`),
+      limits: DEFAULT_TAR_LIMITS,
+      kept: new KeptMemory(),
+      isVouchedFor,
+    },
   );
   for (let at = 0; at < archive.length; at += chunkSize) reader.write(archive.subarray(at, at + chunkSize));
   reader.finish();
@@ -37,9 +43,9 @@ function describeMember(member: TarMember): string {
   }
 }
 
-function failure(archive: Uint8Array): RdpullError {
+function failure(archive: Uint8Array, isVouchedFor = false): RdpullError {
   try {
-    readAll(archive);
+    readAll(archive, 4096, isVouchedFor);
   } catch (error) {
     if (error instanceof RdpullError) return error;
     throw error;
@@ -75,7 +81,7 @@ describe('the end of the archive', () => {
     const chunk = new Uint8Array(1);
     const reader = new TarReader(
       { member: () => undefined, fileData: () => undefined, fileEnd: () => undefined },
-      { warn: () => undefined, limits: DEFAULT_TAR_LIMITS },
+      { warn: () => undefined, limits: DEFAULT_TAR_LIMITS, kept: new KeptMemory(), isVouchedFor: false },
     );
     const feed = () => {
       for (const byte of Buffer.concat([file, Buffer.alloc(512, 'x')])) {
@@ -110,7 +116,37 @@ describe('the end of the archive', () => {
         `the tar archive ends after 1 members, but other data follow its end at byte ${1024 + zeros}`,
       );
     }
-    expect(failure(Buffer.concat([tarArchive(file), tarArchive(file)])).code).toBe('stream-trailing-data');
+  });
+
+  test('may be followed by another archive, as GNU tar --ignore-zeros takes it', () => {
+    const archives = [
+      tarArchive(file),
+      Buffer.alloc(10_000 - (10_000 % 512)),
+      file,
+      Buffer.alloc(512),
+      tarArchive(file),
+    ];
+    expect(readAll(Buffer.concat(archives))).toEqual([...FILE, ...FILE, ...FILE]);
+    expect(readAll(Buffer.concat([Buffer.alloc(1024), tarArchive(file)]))).toEqual(FILE);
+    expect(failure(Buffer.concat([tarArchive(file), file])).code).toBe('stream-truncated');
+  });
+
+  test('may be missing where a digest says that these are all bytes', () => {
+    const vouched = (archive: Uint8Array) => readAll(archive, 4096, true);
+    expect(vouched(file)).toEqual(FILE);
+    expect(vouched(Buffer.concat([tarArchive(file), file]))).toEqual([...FILE, ...FILE]);
+    const cut = [
+      file.subarray(0, 700),
+      Buffer.concat([file, file.subarray(0, 511)]),
+      Buffer.concat([file, paxHeader([['path', 'x']])]),
+      Buffer.concat([file, tarMember({ name: '././@LongLink', type: 'L' }, 'long')]),
+      Buffer.concat([file, tarHeader({ name: 'g', size: 5 })]),
+    ];
+    for (const archive of cut) expect(failure(archive, true).code).toBe('stream-truncated');
+    expect(failure(Buffer.alloc(0), true).code).toBe('tar-malformed');
+    expect(failure(Buffer.concat([tarArchive(file), Buffer.alloc(512, 'x')]), true).code).toBe(
+      'stream-trailing-data',
+    );
   });
 });
 
@@ -235,18 +271,47 @@ describe('members', () => {
   });
 });
 
-describe('hard links', () => {
-  test('with data, as PAX allows, have them skipped', () => {
-    const member = tarMember({ name: 'l', type: '1', linkName: 'f' }, 'x'.repeat(600));
-    const LINK = 'hard-link l -> f';
-    expect(readAll(tarArchive(paxHeader([['mtime', '1']]), member, file))).toEqual([LINK, ...FILE]);
-    expect(readAll(tarArchive(member, file))).toEqual([LINK, ...FILE]);
+describe('a size of what has no data', () => {
+  const pax = paxHeader([['mtime', '1']]);
+  const size = paxHeader([['size', '600']]);
+  const kinds = [
+    ['hard-link l -> f', { name: 'l', type: '1', linkName: 'f' }],
+    ['symbolic-link l -> f', { name: 'l', type: '2', linkName: 'f' }],
+    ['directory d', { name: 'd', type: '5' }],
+    ['directory d/', { name: 'd/', type: '0' }],
+    ['directory d/', { name: 'd/', type: '\0' }],
+    ['fifo p', { name: 'p', type: '6' }],
+    ['character c 1:3', { name: 'c', type: '3', major: 1, minor: 3 }],
+  ] as const;
+
+  test.each(kinds)('%s: what follows tells whether there are any', (said, fields) => {
+    const without = tarHeader({ ...fields, size: 600 });
+    const data = tarMember(fields, 'x'.repeat(600));
+    for (const before of [Buffer.alloc(0), pax, size]) {
+      expect(readAll(tarArchive(before, without, file))).toEqual([said, ...FILE]);
+      expect(readAll(tarArchive(before, without, before, without, file))).toEqual([said, said, ...FILE]);
+      expect(readAll(tarArchive(before, without))).toEqual([said]);
+      expect(readAll(tarArchive(before, data, file))).toEqual([said, ...FILE]);
+      expect(readAll(tarArchive(before, data))).toEqual([said]);
+    }
   });
 
-  test('with a size but no data, as old tars write them, are followed by the next member', () => {
-    const header = tarHeader({ name: 'l', type: '1', linkName: 'f', size: 600 });
-    expect(readAll(tarArchive(header, file))).toEqual(['hard-link l -> f', ...FILE]);
-    expect(readAll(tarArchive(header))).toEqual(['hard-link l -> f']);
+  test('zeros may be such data, and then other ones', () => {
+    const data = Buffer.concat([Buffer.alloc(512), Buffer.alloc(1024, 'x')]);
+    const link = tarMember({ name: 'l', type: '1', linkName: 'f' }, data);
+    expect(readAll(tarArchive(pax, link, file))).toEqual(['hard-link l -> f', ...FILE]);
+  });
+
+  test('may be cut off like any', () => {
+    const link = tarMember({ name: 'l', type: '1', linkName: 'f' }, 'x'.repeat(2000));
+    expect(failure(link.subarray(0, 1024)).code).toBe('stream-truncated');
+    expect(failure(Buffer.concat([link.subarray(0, 1024), file]), true).code).toBe('stream-truncated');
+  });
+
+  test('is no licence for garbage behind them', () => {
+    const link = tarHeader({ name: 'l', type: '1', linkName: 'f', size: 600 });
+    const error = failure(Buffer.concat([link, Buffer.alloc(1536, 'x'), file]));
+    expect(error.message).toBe('the tar archive is damaged: at byte 1536, after "l", there is no header');
   });
 });
 
@@ -337,6 +402,25 @@ describe('PAX headers', () => {
       ...FILE,
       ...FILE,
     ]);
+  });
+});
+
+describe('headers of which tars take now one and now the other', () => {
+  const long = (type: string, name: string) => tarMember({ name: '././@LongLink', type }, `${name}\0`);
+
+  test.each([
+    [
+      'two extended (PAX) headers before one member',
+      [paxHeader([['path', 'a']]), paxHeader([['size', '4']])],
+    ],
+    ['two GNU long names before one member', [long('L', 'a'), long('L', 'b')]],
+    ['two GNU long link targets before one member', [long('K', 'a'), long('K', 'b')]],
+    ['a global (PAX) header with the size of all members', [paxHeader([['size', '4']], 'g')]],
+  ])('%s: refused', (what, headers) => {
+    expect(failure(tarArchive(...headers, file))).toMatchObject({
+      code: 'tar-malformed',
+      message: `the tar archive holds ${what}: tars disagree about what that means`,
+    });
   });
 });
 

@@ -1,0 +1,91 @@
+import { BLOCK_SIZE } from './tar-header.ts';
+
+/** A piece of work that waits, wherever it says `yield`, until there are more bytes or none will come. */
+export type Wanting<T> = Generator<void, T, void>;
+
+const NOTHING: Uint8Array = new Uint8Array();
+
+/**
+ * The bytes of an archive, which come in chunks of any size, as whoever reads it wants them: a block, so many bytes, the next
+ * so many bytes as they are. Holds no more than one block. A reader calls these with `yield*`.
+ */
+export class TarInput {
+  #chunk: Uint8Array = NOTHING;
+  /** How much of the chunk is taken. */
+  #at = 0;
+  /** Bytes before the chunk. */
+  #before = 0;
+  #isAtEnd = false;
+  /** A block that comes in several chunks. */
+  readonly #block = Buffer.alloc(BLOCK_SIZE);
+  #fill = 0;
+
+  /** The next chunk, good until whoever reads wants more. */
+  give(chunk: Uint8Array): void {
+    this.#before += this.#chunk.length;
+    this.#chunk = chunk;
+    this.#at = 0;
+  }
+
+  /** There are no more. */
+  end(): void {
+    this.give(NOTHING);
+    this.#isAtEnd = true;
+  }
+
+  /** Bytes that were taken. */
+  get position(): number {
+    return this.#before + this.#at;
+  }
+
+  /** Bytes that were given. */
+  get bytes(): number {
+    return this.#before + this.#chunk.length;
+  }
+
+  /** What is there of a block that {@link block} has not found whole. */
+  get partialBlock(): Uint8Array {
+    return this.#block.subarray(0, this.#fill);
+  }
+
+  /** The next block, good until the next bytes are wanted; undefined when there is no whole one. */
+  *block(): Wanting<Uint8Array | undefined> {
+    if (this.#chunk.length - this.#at >= BLOCK_SIZE) {
+      this.#at += BLOCK_SIZE;
+      return this.#chunk.subarray(this.#at - BLOCK_SIZE, this.#at);
+    }
+    this.#fill = 0;
+    const missing = yield* this.take(BLOCK_SIZE, (bytes) => {
+      this.#block.set(bytes, this.#fill);
+      this.#fill += bytes.length;
+    });
+    return missing === 0 ? this.#block : undefined;
+  }
+
+  /**
+   * Hands the next `count` bytes to `use`, in pieces that are good during the call.
+   *
+   * @returns how many of them do not exist
+   */
+  *take(count: number, use: (bytes: Uint8Array) => void): Wanting<number> {
+    let left = count;
+    while (left > 0) {
+      const here = Math.min(left, this.#chunk.length - this.#at);
+      if (here > 0) {
+        this.#at += here;
+        left -= here;
+        use(this.#chunk.subarray(this.#at - here, this.#at));
+      } else if (this.#isAtEnd) {
+        break;
+      } else {
+        yield;
+      }
+    }
+    return left;
+  }
+
+  /** Passes the next `count` bytes over. Returns how many of them do not exist. */
+  *skip(count: number): Wanting<number> {
+    return yield* this.take(count, () => undefined);
+  }
+}
