@@ -49,7 +49,15 @@ export function openBzip2Codec(): MemberCodec {
     };
   }
 
-  return { format: 'bzip2', begins: (byte) => byte === 0x42, begin, step, close };
+  return {
+    format: 'bzip2',
+    magicBytes: 3,
+    passesOverTrailing: true,
+    begins: ([b, z, h]) => b === 0x42 && z === 0x5a && h === 0x68,
+    begin,
+    step,
+    close,
+  };
 }
 
 function check(result: number): void {

@@ -19,4 +19,9 @@ export interface DecoderContext {
   readonly threadingMemory: number;
   /** Polled between output buffers; true ends the work early (SIGTERM, a lost connection). */
   readonly cancelled: () => boolean;
+  /**
+   * Takes what is to be said of bytes behind the end of a format whose own tool passes over them. Undefined where no digest
+   * vouches for the bytes: then nothing tells such bytes from damage, and they are refused.
+   */
+  readonly tellTrailing?: ((warning: string) => void) | undefined;
 }

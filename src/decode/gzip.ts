@@ -67,5 +67,13 @@ export function openGzipCodec(): MemberCodec {
     };
   }
 
-  return { format: 'gzip', begins: (byte) => byte === 0x1f, begin, step, close: () => undefined };
+  return {
+    format: 'gzip',
+    magicBytes: 2,
+    passesOverTrailing: true,
+    begins: ([first, second]) => first === 0x1f && second === 0x8b,
+    begin,
+    step,
+    close: () => undefined,
+  };
 }

@@ -1,6 +1,8 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Decoder, DecoderContext } from './decoder.ts';
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 /** Bytes decoded before they are handed to the sink: a multiple of every file system's block. */
 const OUTPUT_BYTES = 1024 * 1024;
 
@@ -22,8 +24,12 @@ export interface MemberCodec {
   readonly format: string;
   /** Zero bytes may follow a member, in multiples of this (only xz has such padding). */
   readonly paddingUnit?: number;
-  /** Whether a member can begin with this byte: what cannot, behind a member, is garbage. */
-  begins(byte: number): boolean;
+  /** Whether the format's own tool passes over what follows the last member, with a warning. */
+  readonly passesOverTrailing?: boolean;
+  /** How many bytes say whether another member begins. */
+  readonly magicBytes: number;
+  /** Whether a member can begin with these bytes: what cannot, behind a member, is garbage. */
+  begins(start: Uint8Array): boolean;
   /** Gets ready for the next member. */
   begin(): void;
   /** Decodes some input. `last`: no more input follows. */
@@ -31,8 +37,14 @@ export interface MemberCodec {
   close(): void;
 }
 
-/** Decodes every member of a file, and accepts nothing else before, between or behind them. */
-export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: DecoderContext): Decoder {
+/**
+ * Decodes every member of a file, and accepts nothing else before, between or behind them; only where a digest vouches for the
+ * bytes may something follow the last member, as far as the format's own tool passes over it.
+ */
+export function openMemberDecoder(
+  codec: MemberCodec,
+  { sink, cancelled, tellTrailing }: DecoderContext,
+): Decoder {
   /** One of them is being filled while the other one is being written. */
   const outputs = [new Uint8Array(OUTPUT_BYTES), new Uint8Array(OUTPUT_BYTES)] as const;
   let filled: 0 | 1 = 0;
@@ -41,6 +53,9 @@ export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: Decod
   let insideMember = false;
   let members = 0;
   let padding = 0;
+  /** The first bytes behind a member, as long as they are too few to tell what they are. */
+  let start: Uint8Array = NOTHING;
+  let isBehindLast = false;
 
   /** Decodes until the library wants more input or the member ends; returns how much input it took. */
   async function decode(input: Uint8Array, last: boolean): Promise<number> {
@@ -74,30 +89,54 @@ export function openMemberDecoder(codec: MemberCodec, { sink, cancelled }: Decod
   }
 
   async function write(input: Uint8Array): Promise<void> {
-    let position = 0;
-    while (position < input.length && !cancelled()) {
-      if (!insideMember) {
-        if (members > 0 && paddingUnit > 0) position = skipPadding(input, position);
-        const first = input[position];
-        if (first === undefined) return;
-        if (members > 0 && (!codec.begins(first) || (padding > 0 && padding % paddingUnit !== 0))) {
-          throw streamTrailingData(codec.format);
-        }
-        padding = 0;
-        codec.begin();
-        insideMember = true;
-        members++;
-      }
-      position += await decode(input.subarray(position), false);
+    for (let rest = input; rest.length > 0 && !cancelled() && !isBehindLast; ) {
+      if (insideMember) rest = rest.subarray(await decode(rest, false));
+      else if (members === 0) beginMember();
+      else rest = await behindMember(rest);
     }
   }
 
+  function beginMember(): void {
+    padding = 0;
+    codec.begin();
+    insideMember = true;
+    members++;
+  }
+
+  /** Finds out whether another member begins; returns what is left of `input` then. */
+  async function behindMember(input: Uint8Array): Promise<Uint8Array> {
+    const rest = paddingUnit > 0 ? input.subarray(skipPadding(input, 0)) : input;
+    const taken = Math.min(rest.length, codec.magicBytes - start.length);
+    start = Buffer.concat([start, rest.subarray(0, taken)]);
+    if (start.length < codec.magicBytes) return NOTHING;
+    if (!codec.begins(start) || (padding > 0 && padding % paddingUnit !== 0)) {
+      trailing();
+      return NOTHING;
+    }
+    const begun = start;
+    start = NOTHING;
+    beginMember();
+    await decode(begun, false);
+    return rest.subarray(taken);
+  }
+
+  /** Something that is no member follows one. */
+  function trailing(): void {
+    if (codec.passesOverTrailing !== true || tellTrailing === undefined) throw streamTrailingData(codec);
+    tellTrailing(
+      `something that is not ${codec.format} follows the end of the ${codec.format} stream: passed over`,
+    );
+    isBehindLast = true;
+    start = NOTHING;
+  }
+
   async function finish(): Promise<void> {
-    await decode(new Uint8Array(0), true);
+    await decode(NOTHING, true);
     await writing;
     if (cancelled()) return;
     if (insideMember) throw streamTruncated(codec.format);
-    if (padding > 0 && padding % paddingUnit !== 0) throw streamTrailingData(codec.format);
+    if (start.length > 0) trailing();
+    if (padding > 0 && padding % paddingUnit !== 0) throw streamTrailingData(codec);
   }
 
   return { write, finish, close: () => codec.close() };
@@ -110,11 +149,13 @@ function streamTruncated(format: string): RdpullError {
   return new RdpullError('stream-truncated', `the ${format} stream ends too early`, HINT_DAMAGED);
 }
 
-function streamTrailingData(format: string): RdpullError {
+function streamTrailingData({ format, passesOverTrailing }: MemberCodec): RdpullError {
   return new RdpullError(
     'stream-trailing-data',
     `something that is not ${format} follows the end of the ${format} stream`,
-    HINT_DAMAGED,
+    passesOverTrailing === true
+      ? `upload the file again; or let a checksum file vouch for it: then it is passed over, as ${format}(1) does`
+      : HINT_DAMAGED,
   );
 }
 

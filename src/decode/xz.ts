@@ -71,7 +71,8 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
   return {
     format: 'xz',
     paddingUnit: 4,
-    begins: (byte) => byte === 0xfd,
+    magicBytes: 1,
+    begins: ([first]) => first === 0xfd,
     begin: () => check(lzma_stream_decoder_mt(ptr(stream), ptr(options))),
     step,
     close: () => lzma_end(ptr(stream)),

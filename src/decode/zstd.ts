@@ -58,7 +58,8 @@ export function openZstdCodec(): MemberCodec {
   return {
     format: 'zstd',
     // A frame, or a skippable frame: RFC 8878, section 3.1.
-    begins: (byte) => byte === 0x28 || (byte & 0xf0) === 0x50,
+    magicBytes: 1,
+    begins: ([first = 0]) => first === 0x28 || (first & 0xf0) === 0x50,
     begin: () => undefined,
     step,
     close: () => void library.ZSTD_freeDCtx(context),

@@ -117,7 +117,7 @@ async function transferOnce(
     const { received, result } = await receive(
       source,
       { room, staging, pipeline },
-      transfer,
+      { ...transfer, isVouchedFor: promised !== undefined },
       options,
       observer,
     );
@@ -178,7 +178,7 @@ interface Workplace {
 async function receive(
   source: MirroredSource,
   { room, staging, pipeline }: Workplace,
-  transfer: Transfer,
+  transfer: Transfer & Pick<Destination, 'isVouchedFor'>,
   options: SourceOptions,
   observer: TransferObserver,
 ): Promise<{ readonly received: number; readonly result: PipelineResult }> {
@@ -194,12 +194,15 @@ async function receive(
 }
 
 /** What the worker is to make at the staging path. */
-function destinationAt(path: string, { type, limits }: Transfer): Destination {
-  if (type === 'raw') return { kind: 'raw-image', path, limits };
+function destinationAt(
+  path: string,
+  { type, limits, isVouchedFor }: Transfer & Pick<Destination, 'isVouchedFor'>,
+): Destination {
+  if (type === 'raw') return { kind: 'raw-image', path, limits, isVouchedFor };
   try {
     fs.mkdirSync(path, { mode: 0o755 });
   } catch (error) {
     throw storageError(path, 0, error);
   }
-  return { kind: 'directory-tree', path, limits };
+  return { kind: 'directory-tree', path, limits, isVouchedFor };
 }

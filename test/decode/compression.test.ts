@@ -9,6 +9,7 @@ async function decode(
   stream: Uint8Array,
   chunkBytes = 65_536,
   threadingMemory = 64 * 1024 * 1024,
+  tellTrailing?: (warning: string) => void,
 ): Promise<Buffer> {
   const parts: Buffer[] = [];
   const sink = {
@@ -20,6 +21,7 @@ async function decode(
     sink,
     threadingMemory,
     cancelled: () => false,
+    tellTrailing,
   });
   try {
     for (let at = 0; at < stream.length; at += chunkBytes)
@@ -154,6 +156,48 @@ test('gzip, zstd and bzip2: zero bytes behind the stream are garbage', async () 
       'stream-trailing-data',
     );
   }
+});
+
+describe('where a digest vouches for the bytes', () => {
+  const garbage = ['garbage', '\0'.repeat(512), '\x1f', '\x1f\x8c', 'B', 'BZx', '\x1f\x8aBZ'];
+  const withGarbage = (tool: string, text: string) =>
+    Buffer.concat([run([tool, '-c'], { input: SMALL }), Buffer.from(text, 'latin1')]);
+
+  test.each(['gzip', 'bzip2'])(
+    '%s: what follows the stream is passed over with a warning, as the tool does',
+    async (tool) => {
+      for (const text of garbage) {
+        for (const chunkBytes of [1, 65_536]) {
+          const stream = withGarbage(tool, text);
+          const warnings: string[] = [];
+          const decoded = await decode(stream, chunkBytes, 0, (warning) => warnings.push(warning));
+          expect(decoded.equals(SMALL)).toBe(true);
+          expect(warnings).toEqual([
+            `something that is not ${tool} follows the end of the ${tool} stream: passed over`,
+          ]);
+          const { code, hint } = await errorOf(() => decode(stream, chunkBytes));
+          expect(code).toBe('stream-trailing-data');
+          expect(hint).toContain(`as ${tool}(1) does`);
+        }
+      }
+    },
+  );
+
+  test.each(['gzip', 'bzip2'])('%s: another stream is no garbage, nor is half of one', async (tool) => {
+    const one = run([tool, '-c'], { input: SMALL });
+    const tell = () => {
+      throw new Error('told of garbage');
+    };
+    const two = await decode(Buffer.concat([one, one]), 1, 0, tell);
+    expect(two.equals(Buffer.concat([SMALL, SMALL]))).toBe(true);
+    const half = Buffer.concat([one, one.subarray(0, one.length >> 1)]);
+    expect((await errorOf(() => decode(half, 1, 0, tell))).code).toBe('stream-truncated');
+  });
+
+  test.each(['xz', 'zstd'])('%s: what follows is refused, as by the tool', async (tool) => {
+    const error = await errorOf(() => decode(withGarbage(tool, 'garbage'), 65_536, 0, () => undefined));
+    expect(error.code).toBe('stream-trailing-data');
+  });
 });
 
 /** A gzip member with the optional fields that `flags` (RFC 1952) asks for, made by Python. */

@@ -9,6 +9,8 @@ export interface Destination {
   readonly kind: 'raw-image' | 'directory-tree';
   readonly path: string;
   readonly limits: Limits;
+  /** Whether a digest is promised for the bytes as served: what the bytes need not prove then, see differences.md. */
+  readonly isVouchedFor: boolean;
 }
 
 /** From the main thread to the worker. */

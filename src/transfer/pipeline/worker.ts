@@ -31,6 +31,7 @@ let started:
       sink: Sink;
       control: ReturnType<typeof openControl>;
       threadingMemory: number;
+      isVouchedFor: boolean;
     }
   | undefined;
 /** Bytes of the stream that the decoder was given. */
@@ -70,10 +71,11 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
     return;
   }
   if (started === undefined) throw new Error('the worker was not started');
-  const { ring, sink, control, threadingMemory } = started;
+  const { ring, sink, control, threadingMemory, isVouchedFor } = started;
   if (message.kind === 'chunk') {
     const bytes = slotBytes(ring, message.slot, message.length);
-    open ??= openFor(bytes, { sink, cancelled: control.cancelled, threadingMemory });
+    const tellTrailing = isVouchedFor ? warn : undefined;
+    open ??= openFor(bytes, { sink, cancelled: control.cancelled, threadingMemory, tellTrailing });
     taken += bytes.length;
     await open.decoder.write(bytes);
     send({ kind: 'released', slot: message.slot });
@@ -88,21 +90,18 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
 }
 
 function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind: 'start' }>): void {
-  const { kind, path, limits } = destination;
+  const { kind, path, limits, isVouchedFor } = destination;
   const control = openControl(ring);
   const sink =
     kind === 'raw-image'
       ? openRawImageSink(path)
-      : openDirectoryTreeSink(path, {
-          warn: (text) => send({ kind: 'warning', text }),
-          limits,
-        });
+      : openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
   const expecting = expectingSink(sink, {
     type: kind === 'raw-image' ? 'raw' : 'tar',
     compression: () => open?.compression ?? 'none',
   });
   const limited = limitedSink(expecting, limits, () => taken);
-  started = { ring, control, sink: counted(limited, control.addDecodedBytes), threadingMemory };
+  started = { ring, control, sink: counted(limited, control.addDecodedBytes), threadingMemory, isVouchedFor };
 }
 
 function openFor(first: Uint8Array, context: DecoderContext): Open {
@@ -125,6 +124,10 @@ async function close(): Promise<void> {
   open?.decoder.close();
   open = undefined;
   started = undefined;
+}
+
+function warn(text: string): void {
+  send({ kind: 'warning', text });
 }
 
 function send(message: FromWorker): void {
