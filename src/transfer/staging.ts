@@ -6,6 +6,7 @@ import type { TargetUse } from '../expose/target-in-use.ts';
 import { removeTree } from '../kernel/remove-tree.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE, renameWithFlags } from '../kernel/rename.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { type MadeDirectories, makeDirectories } from './made-directories.ts';
 import { storageError } from './sink/storage-error.ts';
 import { claimStagingDirectory, removeStaleStaging, type StagingDirectory } from './staging-directory.ts';
 
@@ -27,6 +28,7 @@ export class Staging implements Disposable {
    */
   readonly path: string;
   readonly #directory: StagingDirectory;
+  readonly #made: MadeDirectories;
   readonly #target: string;
   readonly #replace: boolean;
   readonly #tell: (text: string) => void;
@@ -34,12 +36,14 @@ export class Staging implements Disposable {
 
   private constructor(
     directory: StagingDirectory,
+    made: MadeDirectories,
     target: string,
     { replace, tell }: StagingOptions,
     requireUnused: (target: string) => void,
   ) {
     this.path = path.join(directory.path, 'object');
     this.#directory = directory;
+    this.#made = made;
     this.#target = target;
     this.#replace = replace;
     this.#tell = tell;
@@ -54,14 +58,11 @@ export class Staging implements Disposable {
    */
   static async open(target: string, options: StagingOptions): Promise<Staging> {
     const { replace, tell } = options;
-    const directory = path.dirname(target);
     try {
-      fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-      await requireFree(target, replace);
-      const claimed = await claimStagingDirectory(target, tell);
-      const staging = new Staging(claimed, target, options, await useCheck(replace));
+      const { claimed, made } = await claim(target, options);
+      const staging = new Staging(claimed, made, target, options, await useCheck(replace));
       try {
-        removeStaleStaging(directory, tell);
+        removeStaleStaging(path.dirname(target), tell);
         // Whoever had the place before may just have published the same.
         await requireFree(target, replace);
       } catch (error) {
@@ -102,6 +103,28 @@ export class Staging implements Disposable {
       this.#tell(`${printable(this.#directory.path)} cannot be removed: ${reasonOf(error)}`);
     } finally {
       fs.closeSync(this.#directory.fd);
+      this.#made.removeEmpty();
+    }
+  }
+}
+
+/** How often others may remove the directory again while it is made. */
+const ATTEMPTS = 16;
+
+/** Makes the directory of the target, and a place in it. */
+async function claim(
+  target: string,
+  { replace, tell }: StagingOptions,
+): Promise<{ readonly claimed: StagingDirectory; readonly made: MadeDirectories }> {
+  for (let attempt = 1; ; attempt++) {
+    const made = makeDirectories(path.dirname(target));
+    try {
+      await requireFree(target, replace);
+      return { claimed: await claimStagingDirectory(target, tell), made };
+    } catch (error) {
+      made.removeEmpty();
+      // Whoever had made the directory has failed, and removed it again.
+      if (!isSystemError(error, 'ENOENT') || attempt === ATTEMPTS) throw error;
     }
   }
 }

@@ -219,6 +219,20 @@ describe('a good tarball', () => {
 });
 
 describe('a failure leaves nothing behind and says what to try', () => {
+  test('nor the directories that it made for --image-root', async () => {
+    using target = new TemporaryDirectory();
+    const root = `--image-root=${target.file('a/b/c')}`;
+    const { status } = await rdpull([
+      'pull',
+      '--verify=no',
+      '--patience=0',
+      root,
+      `${server.url}/missing.raw`,
+    ]);
+    expect(status).toBe(11);
+    expect(target.names()).toEqual([]);
+  });
+
   /** Pulls, expects `status`, an untouched directory, and gives back the complaint. */
   async function failed(status: number, ...args: string[]): Promise<string[]> {
     using target = new TemporaryDirectory();

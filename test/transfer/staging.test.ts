@@ -119,6 +119,43 @@ test('directories on the way are made for root alone', async () => {
   expect(staging.path).toStartWith(directory.file('run/machines/'));
 });
 
+describe('directories that were made on the way', () => {
+  const inner = () => open({ of: directory.file('made/run/machines/image.raw') });
+
+  test('are removed again when nothing is published', async () => {
+    fs.mkdirSync(directory.file('made'));
+    (await inner())[Symbol.dispose]();
+    expect(fs.readdirSync(directory.file('made'))).toEqual([]);
+    fs.rmdirSync(directory.file('made'));
+    (await inner())[Symbol.dispose]();
+    expect(directory.names()).not.toContain('made');
+  });
+
+  test('stay with what is published, and with what others have put there', async () => {
+    const staging = await inner();
+    fs.writeFileSync(staging.path, 'image');
+    staging.publish();
+    staging[Symbol.dispose]();
+    expect(fs.readdirSync(directory.file('made/run/machines'))).toEqual(['image.raw']);
+    fs.rmSync(directory.file('made'), { recursive: true });
+    const other = await inner();
+    fs.writeFileSync(directory.file('made/run/note'), '');
+    other[Symbol.dispose]();
+    expect(fs.readdirSync(directory.file('made/run'))).toEqual(['note']);
+    fs.rmSync(directory.file('made'), { recursive: true });
+  });
+
+  test('do not go under those who come later: of many that fail at once each is made', async () => {
+    const each = async (number: number) => {
+      using staging = await open({ of: directory.file(`made/run/machines/${number}.raw`) });
+      await Bun.sleep(Math.random() * 5);
+      return fs.existsSync(path.dirname(staging.path));
+    };
+    const made = await Promise.all(Array.from({ length: 50 }, (_, number) => each(number)));
+    expect(made).toEqual(Array.from({ length: 50 }, () => true));
+  });
+});
+
 test('a directory that cannot be made is a clear error', async () => {
   directory.write('run', 'a file');
   expect(await codeOf(() => open({ of: directory.file('run/machines/image.raw') }))).toBe('storage-failed');

@@ -92,26 +92,27 @@ export class TargetRoom implements Disposable {
   /** The object is complete: gives back what it did not need. Bytes, and members of a tree. */
   settle({ bytes, entries }: { readonly bytes: number; readonly entries: number }): void {
     if (this.#enlarged === undefined) return;
-    const { total, inodes } = this.#enlarged.from;
+    const { mountPoint, total, inodes } = this.#enlarged.from;
     this.#enlarged.settled = true;
-    this.#shrink({ size: pages(total + bytes), inodes: inodes + entries });
+    this.#shrink(mountPoint, { size: pages(total + bytes), inodes: inodes + entries });
   }
 
   /** Without {@link settle}, the object is gone: makes the file system what it was. */
   [Symbol.dispose](): void {
     if (this.#enlarged?.settled === false) {
-      const { total, inodes } = this.#enlarged.from;
-      this.#shrink({ size: total, inodes });
+      const { mountPoint, total, inodes } = this.#enlarged.from;
+      this.#shrink(mountPoint, { size: total, inodes });
     }
     if (this.#lock !== undefined) fs.closeSync(this.#lock);
     this.#lock = undefined;
   }
 
   /** Only the last transfer on a file system makes it smaller; for it, others are still using the room. */
-  #shrink(limits: { readonly size: number; readonly inodes: number }): void {
+  #shrink(mountPoint: string, limits: { readonly size: number; readonly inodes: number }): void {
     if (this.#lock === undefined || !tryLockFile(this.#lock)) return;
     try {
-      const { mountPoint, total, inodes } = inspectFileSystem(this.#directory);
+      // Not the directory, which may be gone with the object.
+      const { total, inodes } = inspectFileSystem(mountPoint);
       const least = { size: Math.min(limits.size, total), inodes: Math.min(limits.inodes, inodes) };
       if (least.size < total || least.inodes < inodes) limitTmpfs(mountPoint, limitsOf(least));
     } catch (error) {
