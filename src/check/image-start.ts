@@ -5,7 +5,7 @@ import type { MemberCodec } from '../decode/member-decoder.ts';
 import { openXzCodec } from '../decode/xz.ts';
 import { openZstdCodec } from '../decode/zstd.ts';
 import type { ImageBytes } from '../expose/image-bytes.ts';
-import { identifyImage } from '../expose/image-layout.ts';
+import { type ImageLayout, identifyImage } from '../expose/image-layout.ts';
 import { rootDevice } from '../expose/root-partition.ts';
 import type { ImageType } from '../request/image-class.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
@@ -67,26 +67,36 @@ export function checkImageStart(
     },
   };
   try {
-    const layout = identifyImage(image, shown);
-    if (layout.kind === 'file-system') {
-      findings.ok('image', `it is one file system, ${layout.type}`);
-      return layout.type;
-    }
-    for (const oddity of layout.oddities ?? []) {
-      findings.warn('image', `its partition table is damaged: ${oddity}`, 'build it anew');
-    }
-    const partitions = layout.partitions.map((each) => ({ ...each, path: String(each.number) }));
-    const count = `${partitions.length} partition${partitions.length === 1 ? '' : 's'}`;
-    const table = `${layout.kind === 'gpt' ? 'a GPT' : 'an MBR'} with ${count}`;
-    if (!isRoot) {
-      findings.ok('image', `it has ${table}`);
-    } else {
-      const root = rootDevice({ device: '', kind: layout.kind, partitions }, architecture);
-      findings.ok('image', `it has ${table}, of which number ${root} is the root`);
-    }
+    return checkLayout(findings, identifyImage(image, shown), isRoot, architecture);
   } catch (error) {
     // What lies further behind could say otherwise.
     if (!(error instanceof RdpullError) || !isBeyond) throw error;
+  }
+  return undefined;
+}
+
+/** @returns the file system of an image that is one */
+function checkLayout(
+  findings: Findings,
+  layout: ImageLayout,
+  isRoot: boolean,
+  architecture: NodeJS.Architecture,
+): string | undefined {
+  if (layout.kind === 'file-system') {
+    findings.ok('image', `it is one file system, ${layout.type}`);
+    return layout.type;
+  }
+  for (const oddity of layout.oddities ?? []) {
+    findings.warn('image', `its partition table is damaged: ${oddity}`, 'build it anew');
+  }
+  const partitions = layout.partitions.map((each) => ({ ...each, path: String(each.number) }));
+  const count = `${partitions.length} partition${partitions.length === 1 ? '' : 's'}`;
+  const table = `${layout.kind === 'gpt' ? 'a GPT' : 'an MBR'} with ${count}`;
+  if (!isRoot) {
+    findings.ok('image', `it has ${table}`);
+  } else {
+    const root = rootDevice({ device: '', kind: layout.kind, partitions }, architecture);
+    findings.ok('image', `it has ${table}, of which number ${root} is the root`);
   }
   return undefined;
 }

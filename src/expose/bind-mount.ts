@@ -32,25 +32,7 @@ export function bindMount(
     );
   });
   try {
-    if (isMountedOn(source, target)) {
-      warn?.(`${printable(source)} is mounted on ${printable(target)} already, which is used`);
-      mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
-      return;
-    }
-    requireFreeMountPoint(target, source, false);
-    if (fs.readdirSync(target).length > 0) {
-      warn?.(
-        `${printable(target)} is not empty: what is in it is hidden while ${printable(source)} is mounted there`,
-      );
-    }
-    mount({ source, target, flags: MS_BIND });
-    try {
-      // The first call ignores all other flags. This one sets exactly those given: nosuid, nodev and noexec go.
-      mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
-    } catch (error) {
-      unmount(target, MNT_DETACH);
-      throw error;
-    }
+    mountOnce(source, target, readOnly, warn);
   } catch (error) {
     if (error instanceof RdpullError) throw error;
     if (isSystemError(error, 'EPERM', 'EACCES')) {
@@ -64,6 +46,35 @@ export function bindMount(
       'look into the kernel log with dmesg',
       { cause: error },
     );
+  }
+}
+
+function mountOnce(
+  source: string,
+  target: string,
+  readOnly: boolean,
+  warn: ((message: string) => void) | undefined,
+): void {
+  // A remount sets exactly the flags that are given: nosuid, nodev and noexec go.
+  const remount = () => mount({ target, flags: MS_BIND | MS_REMOUNT | (readOnly ? MS_RDONLY : 0) });
+  if (isMountedOn(source, target)) {
+    warn?.(`${printable(source)} is mounted on ${printable(target)} already, which is used`);
+    remount();
+    return;
+  }
+  requireFreeMountPoint(target, source, false);
+  if (fs.readdirSync(target).length > 0) {
+    warn?.(
+      `${printable(target)} is not empty: what is in it is hidden while ${printable(source)} is mounted there`,
+    );
+  }
+  // This call ignores all other flags.
+  mount({ source, target, flags: MS_BIND });
+  try {
+    remount();
+  } catch (error) {
+    unmount(target, MNT_DETACH);
+    throw error;
   }
 }
 
