@@ -8,7 +8,7 @@
 export function silenceLibraries(): void {
   const nothing = () => undefined;
   // Whatever a console may be asked for: `log`, `error`, `group`, ...
-  globalThis.console = new Proxy(globalThis.console, { get: () => nothing });
+  globalThis.console = new Proxy({} as Console, { get: () => nothing });
   // Bun writes warnings of its Node.js API by itself, and looks this function up for it.
   process.emitWarning = nothing;
 }
