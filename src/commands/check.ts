@@ -1,13 +1,17 @@
+import type { Subject } from '../check/subject.ts';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
-import { PLACEHOLDERS, type Placeholder } from '../request/placeholder.ts';
+import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
+import { parsePullExpression } from '../request/pull-expression.ts';
+import type { PullRequest } from '../request/pull-request.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { warnOfClock } from './clock.ts';
 import type { Command, CommandLine } from './command.ts';
+import { requestForUrl } from './pull-arguments.ts';
 import { findLocations, withIdentity } from './pull-url.ts';
-import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
+import { requireServers, SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { parseSize } from './size-argument.ts';
 import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 
@@ -50,6 +54,9 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     warnOfClock(reporter);
     const { subjectOf } = await import('../check/subject.ts');
     const subject = subjectOf(line.operand);
+    const request = requestOf(subject);
+    if (request !== undefined) requireMeaning(line, request, placeholders);
+    const trust = trusted(line, request?.verify);
     const { ca, proxy, identity } = await serverAccess(line);
     const [{ checkBoot }, { reportLines, reportJson }, { ownMemory }] = await Promise.all([
       import('../check/boot-check.ts'),
@@ -66,7 +73,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       bootUrl: url,
       ram: ram ?? ownMemory(),
       isOwnRam: ram === undefined,
-      ...trusted(line),
+      ...trust,
       access,
       locate: (request, { ca: authorities }, known) =>
         findLocations(request, {
@@ -86,6 +93,43 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     if (failure !== undefined) exitLike(failure);
   },
 };
+
+/** What a subject asks for that is one request; undefined for one that cannot be read: the checks say why. */
+function requestOf(subject: Subject): PullRequest | undefined {
+  try {
+    if (subject.kind === 'url') return requestForUrl(subject.url);
+    return subject.kind === 'expression' ? parsePullExpression(subject.text, () => undefined) : undefined;
+  } catch (error) {
+    if (error instanceof RdpullError) return undefined;
+    throw error;
+  }
+}
+
+/** @throws RdpullError bad-option for what makes no difference to this request */
+function requireMeaning(
+  line: CommandLine,
+  { remote, mirrors }: PullRequest,
+  given: ReadonlyMap<Placeholder, string>,
+): void {
+  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors]);
+  const texts = [remote.kind === 'url' ? remote.url : (remote.name ?? ''), ...mirrors];
+  const used = new Set(texts.flatMap((text) => [...placeholdersIn(text)]));
+  const unused = [...given.keys()].find((name) => !used.has(name));
+  if (unused !== undefined) {
+    throw new RdpullError(
+      'bad-option',
+      `--placeholder=${unused}=VALUE is for a URL with {${unused}} in it, and ${quotedUrl(line.operand)} has none`,
+      'leave it out',
+    );
+  }
+  if (line.has('boot-url') && remote.kind === 'url' && used.size === 0) {
+    throw new RdpullError(
+      'bad-option',
+      `--boot-url=URL is for bootorigin, and ${quotedUrl(line.operand)} does not ask for that`,
+      'leave it out',
+    );
+  }
+}
 
 /** Where this machine was booted from, if the EFI variables are there to say so: nothing is mounted for it. */
 async function ownBootUrl(): Promise<string | undefined> {

@@ -47,6 +47,13 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
     }
     values.set(spec.name, [...given, token.value ?? '']);
   }
+  if (values.has('quiet') && values.has('verbose')) {
+    throw new RdpullError(
+      'bad-option',
+      '--quiet and --verbose are opposites: how much is said',
+      'leave out one of them',
+    );
+  }
   const [operand = '', ...extra] = operands;
   if (operand === '' && command.operandIsOptional !== true) {
     throw new RdpullError('bad-argument', `rdpull ${command.name} needs ${command.operand}`, help);

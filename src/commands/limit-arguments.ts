@@ -1,7 +1,9 @@
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import type { ImageType } from '../request/image-class.ts';
 import { nearest } from '../request/nearest.ts';
 import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from '../transfer/limits.ts';
+import { TAR_LIMITS } from '../transfer/sink/tar/tar-limits.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
 import { parseSize, shortestSize } from './size-argument.ts';
 
@@ -30,6 +32,22 @@ export function limits(line: CommandLine): Limits {
     given[name] = limitValue(name, value);
   }
   return { ...DEFAULT_LIMITS, ...given };
+}
+
+/**
+ * @param type what is pulled
+ * @throws RdpullError bad-option for a limit that only a tarball can reach, and there is none
+ */
+export function requireLimitsFor(line: CommandLine, type: ImageType): void {
+  if (type === 'tar') return;
+  const names = line.values('limit').map((text) => text.replace(/=.*$/s, ''));
+  const name = names.find((each) => Object.hasOwn(TAR_LIMITS, each));
+  if (name === undefined) return;
+  throw new RdpullError(
+    'bad-option',
+    `--limit=${name}=VALUE is for tarballs, and a disk image was asked for`,
+    'leave it out, or add --type=tar if the file is a tarball',
+  );
 }
 
 function limitName(word: string, value = 'VALUE'): LimitName {

@@ -31,6 +31,13 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     blockdev: line.has('blockdev') || asked.blockdev,
     overcommit: line.has('overcommit') || asked.overcommit,
   };
+  if (request.blockdev && line.has('bind')) {
+    throw new RdpullError(
+      'bad-option',
+      'blockdev is for disk images, and --bind=DIR for tarballs: no image is both',
+      'leave out one of them',
+    );
+  }
   if (request.blockdev && request.type !== 'raw') {
     throw new RdpullError(
       'bad-option',

@@ -7,9 +7,10 @@ import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import type { Limits } from '../transfer/limits.ts';
 import type { CommandLine } from './command.ts';
 import type { Exposure } from './exposure.ts';
-import { limits } from './limit-arguments.ts';
+import { limits, requireLimitsFor } from './limit-arguments.ts';
 import { memory } from './memory-argument.ts';
 import { imageRoot, patience, pullRequest } from './pull-arguments.ts';
+import { requireServers } from './server-access.ts';
 import { type Trust, trusted } from './trust-arguments.ts';
 
 /** What a pull was asked for, all of it validated. */
@@ -41,7 +42,7 @@ export function planPull(line: CommandLine, warn: (text: string) => void): PullP
     imageRoot: imageRoot(line),
     existing: line.has('keep') ? 'kept' : line.has('force') ? 'replaced' : 'refused',
     exposure: exposureOf(line, request),
-    trust: trusted(line),
+    trust: trusted(line, request.verify),
     limits: limits(line),
     memory: memory(line),
     patience: patience(line, inInitrd()),
@@ -62,7 +63,10 @@ export function plannedTarget(plan: PullPlan): string | undefined {
 }
 
 /** @throws RdpullError bad-option */
-function requireOptionsThatGoTogether(line: CommandLine, { blockdev }: PullRequest): void {
+function requireOptionsThatGoTogether(line: CommandLine, request: PullRequest): void {
+  const { blockdev, remote, mirrors, type } = request;
+  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors]);
+  requireLimitsFor(line, type);
   if (line.has('root-link') && !blockdev) {
     throw new RdpullError(
       'bad-option',

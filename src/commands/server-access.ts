@@ -1,4 +1,6 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl } from '../console/shown-url.ts';
+import { isFileUrl } from '../request/url.ts';
 import type { KeyPair } from '../source/client-certificate.ts';
 import type { ProxyRules } from '../source/proxy.ts';
 import type { Secret } from '../source/server-login.ts';
@@ -54,6 +56,27 @@ export const SERVER_OPTIONS: readonly OptionSpec[] = [
     help: 'ask through this HTTP proxy; empty: through none (default: $http_proxy, $https_proxy, $all_proxy)',
   },
 ];
+
+/**
+ * Refuses options for servers where there is none. (Those that open one are refused where it is seen that they are not
+ * sent: they are for https.)
+ *
+ * @param urls all that will be asked
+ * @throws RdpullError bad-option
+ */
+export function requireServers(line: CommandLine, urls: readonly string[]): void {
+  const [url = ''] = urls;
+  if (!urls.every(isFileUrl)) return;
+  const option = line.values('limit').some((text) => text.startsWith('redirects='))
+    ? 'limit=redirects'
+    : ['ca', 'proxy'].find((name) => line.has(name));
+  if (option === undefined) return;
+  throw new RdpullError(
+    'bad-option',
+    `--${option}= is for servers, and none is asked: ${shownUrl(url)} lies on this machine`,
+    'leave it out',
+  );
+}
 
 /**
  * Reads what the options and the environment say of servers, before any of them is asked.

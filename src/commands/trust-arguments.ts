@@ -1,3 +1,7 @@
+import fs from 'node:fs';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { formatVerifyMode, type VerifyMode } from '../request/verify-mode.ts';
+import { certificateMissing, keyringMissing } from '../verify/trust-file.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
 
 /** The options for {@link trusted}. */
@@ -22,6 +26,21 @@ export interface Trust {
   readonly certificates: readonly string[];
 }
 
-export function trusted(line: CommandLine): Trust {
-  return { keyrings: line.values('keyring'), certificates: line.values('certificate') };
+/**
+ * @param verify what vouches for the file; undefined where that is not known yet
+ * @throws RdpullError bad-option where no signature is asked for, keyring-missing
+ */
+export function trusted(line: CommandLine, verify?: VerifyMode): Trust {
+  const keyrings = line.values('keyring');
+  const certificates = line.values('certificate');
+  if (verify !== undefined && verify.kind !== 'signature' && keyrings.length + certificates.length > 0) {
+    throw new RdpullError(
+      'bad-option',
+      `--${keyrings.length > 0 ? 'keyring' : 'certificate'}=FILE is for checking signatures, and verify=${formatVerifyMode(verify)} asks for none`,
+      'leave it out, or ask for a signature with --verify=signature',
+    );
+  }
+  for (const file of keyrings) if (!fs.existsSync(file)) throw keyringMissing(file);
+  for (const file of certificates) if (!fs.existsSync(file)) throw certificateMissing(file);
+  return { keyrings, certificates };
 }

@@ -7,7 +7,7 @@ import type { Command } from './command.ts';
 import type { VerifiedJson } from './json-results.ts';
 import { isUrl, requireUrl, VERIFY_WORDS, verifyMode } from './pull-arguments.ts';
 import { withIdentity } from './pull-url.ts';
-import { SERVER_OPTIONS, serverAccess } from './server-access.ts';
+import { requireServers, SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 import { vouched } from './vouched.ts';
 
@@ -30,12 +30,14 @@ of that, and says each step: what was found, which line, which key, and what is 
   async run(line, { reporter, signal }) {
     warnOfClock(reporter);
     const mode = verifyMode(line) ?? { kind: 'signature' };
+    const trust = trusted(line, mode);
+    requireServers(line, [operandUrl(line.operand)]);
     const { ca, proxy, identity } = await serverAccess(line);
     const location = await withIdentity(operandUrl(line.operand), identity, reporter.warn);
     const { checkFile } = await import('../transfer/promise.ts');
     const { promised, sha256, bytes } = await checkFile(
       location.url,
-      { verify: mode, ...trusted(line) },
+      { verify: mode, ...trust },
       { ...location, ca, proxy, warn: reporter.warn, signal },
       reporter.info,
     );

@@ -46,7 +46,14 @@ export async function readListSigner(file: string, passphraseFile: string | unde
       fingerprint: key.getFingerprint().toUpperCase(),
       async sign(text) {
         const message = await openpgp.createMessage({ binary: Buffer.from(text) });
-        return openpgp.sign({ message, signingKeys, detached: true, format: 'binary' });
+        return openpgp.sign({
+          message,
+          signingKeys,
+          detached: true,
+          format: 'binary',
+          // As with gpg and with rdpull itself, a key without flags may do what its algorithm can.
+          config: { allowMissingKeyFlags: true },
+        });
       },
     };
     await signer.sign('');

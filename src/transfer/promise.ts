@@ -6,7 +6,7 @@ import { createAttempts } from '../source/attempts.ts';
 import { fetchSmallFile, openSource } from '../source/open-source.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
-import { entryOf, MANIFEST_MAX } from '../verify/manifest.ts';
+import { entryOf, lists, MANIFEST_MAX } from '../verify/manifest.ts';
 import type { Signer } from '../verify/signer.ts';
 
 /** The digest that a file has to have, and who says so. */
@@ -74,8 +74,10 @@ export async function findPromise(
       },
       explain,
     });
-    const listed = (name: string) => manifest.entries.some((entry) => entry.name === name);
-    return { promised, digestOf: (name) => (listed(name) ? entryOf(manifest, name).digest : undefined) };
+    return {
+      promised,
+      digestOf: (name) => (lists(manifest, name) ? entryOf(manifest, name).digest : undefined),
+    };
   });
 }
 

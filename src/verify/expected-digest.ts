@@ -1,6 +1,7 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { entryOf, type Manifest, parseManifest } from './manifest.ts';
+import { shellWord } from '../console/shell-command.ts';
+import { entryOf, type Manifest, parseManifest, plainName } from './manifest.ts';
 import { verifySignature } from './openpgp/signature.ts';
 import type { SignedFile } from './signed-file.ts';
 import { describeSigner, type Signer } from './signer.ts';
@@ -155,8 +156,8 @@ function promised(
   signedBy: Signer | undefined,
 ): ExpectedDigest {
   const manifest = parseManifest(content, url, now);
-  const { digest, line } = entryOf(manifest, fileName);
-  explain(`${url}: line ${line} promises the SHA-256 ${digest} for ${quoted(fileName)}`);
+  const { digest, line, name } = entryOf(manifest, fileName);
+  explain(`${url}: line ${line} promises the SHA-256 ${digest} for ${quoted(name)}`);
   return { digest, manifestUrl: url, signedBy, manifest };
 }
 
@@ -164,17 +165,20 @@ function nothingFound(request: DigestRequest, fileName: string, answers: readonl
   const asked = answers.map(({ url, outcome }) => `${url} (${outcome})`).join(', ');
   const unsigned = answers.find(({ outcome }) => outcome === 'found');
   if (unsigned !== undefined) {
+    const name = plainName(unsigned.url.slice(unsigned.url.lastIndexOf('/') + 1));
     return new RdpullError(
       'signature-missing',
       `nobody has signed the checksums of ${request.fileUrl}; asked for ${asked}`,
-      `sign them with gpg --armor --detach-sign ${unsigned.url.slice(unsigned.url.lastIndexOf('/') + 1)}, or do without a signature: verify=checksum`,
+      `sign them with gpg --armor --detach-sign ${shellWord(name)}, or do without a signature: verify=checksum`,
     );
   }
+  const file = shellWord(plainName(fileName));
+  const sums = shellWord(`${plainName(fileName)}.sha256`);
   return new RdpullError(
     'manifest-missing',
     `there is no checksum file for ${request.fileUrl}; asked for ${asked}`,
-    `put one beside the file: sha256sum ${fileName} > ${fileName}.sha256${
-      request.requireSignature ? `, and sign it: gpg --armor --detach-sign ${fileName}.sha256` : ''
+    `put one beside the file: sha256sum ${file} > ${sums}${
+      request.requireSignature ? `, and sign it: gpg --armor --detach-sign ${sums}` : ''
     }`,
   );
 }

@@ -26,7 +26,8 @@ const BEST_BEFORE = 'BEST-BEFORE-';
  * Reads a checksum file as sha256sum(1) writes it: `DIGEST  NAME`, `DIGEST *NAME`, the one-space variant of
  * linuxcontainers.org, `\`-escaped names, and `--tag` lines `SHA256 (NAME) = DIGEST`.
  *
- * More is accepted than systemd does: capital digits, CRLF, a last line without its newline, `.` before a name.
+ * More is accepted than systemd does: capital digits, CRLF, a last line without its newline, `.` before a name, and
+ * UTF-16 with a byte order mark, which is what `>` in Windows PowerShell writes.
  * Lines of any other shape are passed over, as systemd does: comments, other digests, the armor of an inline signature.
  *
  * @param now decides whether the list's best-before dates have passed
@@ -40,10 +41,17 @@ export function parseManifest(content: Uint8Array, url: string, now: Date): Mani
       'write a checksum file for this one image: sha256sum IMAGE > IMAGE.sha256',
     );
   }
-  const lines = new TextDecoder().decode(content).split(/\r?\n/);
+  const lines = textOf(content).split(/\r?\n/);
   const entries = lines
-    .map((line, index) => parseLine(line, index + 1))
+    .map((line, index) => parseLine(line.replace(/^\ufeff/, ''), index + 1))
     .filter((entry) => entry !== undefined);
+  if (entries.length === 0 && isUnmarkedUtf16(content)) {
+    throw new RdpullError(
+      'manifest-malformed',
+      `${url} is no checksum file that can be read: it seems to be UTF-16, without the byte order mark that would say so`,
+      'write it as plain text: sha256sum IMAGE > IMAGE.sha256, or in PowerShell with Out-File -Encoding ascii; then sign it anew',
+    );
+  }
   if (entries.length === 0) {
     throw new RdpullError(
       'manifest-malformed',
@@ -57,13 +65,30 @@ export function parseManifest(content: Uint8Array, url: string, now: Date): Mani
   return { url, entries };
 }
 
+/** Whether every other octet of its beginning is 0, as in a list that is written in UTF-16. */
+function isUnmarkedUtf16(content: Uint8Array): boolean {
+  const begin = [...content.subarray(0, 64)];
+  const isZero = (parity: number) => begin.every((octet, index) => index % 2 !== parity || octet === 0);
+  return begin.length >= 16 && (isZero(0) || isZero(1));
+}
+
+/** UTF-8, with or without a byte order mark, or UTF-16 with one. */
+function textOf(content: Uint8Array): string {
+  const [first = 0, second = 0] = content;
+  if (first === 0xff && second === 0xfe) return new TextDecoder('utf-16le').decode(content);
+  if (first === 0xfe && second === 0xff) return new TextDecoder('utf-16be').decode(content);
+  return new TextDecoder().decode(content);
+}
+
 /**
- * The line of `manifest` that gives the SHA-256 of `fileName`.
+ * The line of `manifest` that gives the SHA-256 of `fileName`, which may stand in a list as it does in the URL, as systemd
+ * looks for it, or without its percent-encoding, as sha256sum writes it.
  *
+ * @param fileName as it stands in the URL
  * @throws RdpullError manifest-not-listed, with the names that come near; manifest-malformed when two lines contradict
  */
 export function entryOf(manifest: Manifest, fileName: string): ManifestEntry {
-  const entries = manifest.entries.filter(({ name }) => name === fileName);
+  const entries = entriesOf(manifest, fileName);
   const [entry] = entries;
   if (entry === undefined) throw notListed(manifest, fileName);
   const digests = new Set(entries.map(({ digest }) => digest));
@@ -75,6 +100,26 @@ export function entryOf(manifest: Manifest, fileName: string): ManifestEntry {
     );
   }
   return entry;
+}
+
+/** Whether any line is for `fileName`: {@link entryOf}. */
+export function lists(manifest: Manifest, fileName: string): boolean {
+  return entriesOf(manifest, fileName).length > 0;
+}
+
+function entriesOf({ entries }: Manifest, fileName: string): readonly ManifestEntry[] {
+  const names = [fileName, plainName(fileName)];
+  return entries.filter(({ name }) => names.includes(name));
+}
+
+/** A name in a URL as the file is called; as it stands there when its percent-encoding makes no name. */
+export function plainName(fileName: string): string {
+  try {
+    const plain = decodeURIComponent(fileName);
+    return /[/\0]/.test(plain) ? fileName : plain;
+  } catch {
+    return fileName;
+  }
 }
 
 function parseLine(line: string, number: number): ManifestEntry | undefined {
@@ -121,10 +166,12 @@ function requireFresh(date: string, url: string, now: Date): void {
 }
 
 function notListed(manifest: Manifest, fileName: string): RdpullError {
-  const near = nearNames(manifest, fileName).map(quoted).join(', ');
+  const plain = plainName(fileName);
+  const near = nearNames(manifest, plain).map(quoted).join(', ');
+  const name = plain === fileName ? quoted(fileName) : `${quoted(fileName)} or ${quoted(plain)}`;
   return new RdpullError(
     'manifest-not-listed',
-    `${manifest.url} does not list ${quoted(fileName)}${near === '' ? '' : `; it does list ${near}`}`,
+    `${manifest.url} does not list ${name}${near === '' ? '' : `; it does list ${near}`}`,
     'add the line that sha256sum prints for the file under exactly this name, and sign the checksum file again',
   );
 }

@@ -5,7 +5,8 @@ import {
   loadTrustedCertificates,
   type TrustedCertificates,
 } from './cms/trusted-certificates.ts';
-import { KEYRING_HINT, type Keyring, type KeyringChoice, loadKeyring } from './openpgp/keyring.ts';
+import { type Keyring, type KeyringChoice, loadKeyring } from './openpgp/keyring.ts';
+import { KEYRING_HINT } from './trust-file.ts';
 
 /** Whom to trust to sign images. If any file is named, of either kind, the defaults of both kinds are left alone. */
 export interface TrustChoice extends KeyringChoice {
@@ -38,7 +39,7 @@ export async function loadTrust(choice: TrustChoice): Promise<Trust> {
     const places = [...(keyring?.places ?? []), ...(certificates?.places ?? [])];
     throw new RdpullError(
       'keyring-missing',
-      `there is no key and no certificate to check signatures with: none in ${places.join(', ')}`,
+      `there is no key and no certificate to check signatures with: none in ${[places.map(printable).join(', '), ...(keyring?.passedOver ?? [])].join('; ')}`,
       `${KEYRING_HINT}; a certificate belongs into ${CERTIFICATE_PLACES[0]} or behind --certificate=FILE`,
     );
   }

@@ -74,6 +74,39 @@ describe('accepts', () => {
     expect(lookUp(text, 'image.raw')).toBe(A);
   });
 
+  test.each([
+    ['UTF-16, little-endian, as Windows PowerShell writes it', Buffer.from([0xff, 0xfe]), false],
+    ['UTF-16, big-endian', Buffer.from([0xfe, 0xff]), true],
+  ])('%s', (_, mark, isSwapped) => {
+    const text = Buffer.from(`${B}  other\r\n${A}  \u00fcmlaut.raw\r\n`, 'utf16le');
+    if (isSwapped) text.swap16();
+    expect(lookUp(Buffer.concat([mark, text]), '\u00fcmlaut.raw')).toBe(A);
+  });
+
+  test('a byte order mark in the middle, of lists that were put behind each other', () => {
+    expect(lookUp(`\u{feff}${B}  other\n\u{feff}${A}  image.raw\n`, 'image.raw')).toBe(A);
+  });
+
+  test.each([
+    ['as systemd looks for it', 'my%20image.raw'],
+    ['as sha256sum writes it', 'my image.raw'],
+  ])('a name that the URL has percent-encoded, %s', (_, listed) => {
+    expect(lookUp(`${B}  other\n${A}  ${listed}\n`, 'my%20image.raw')).toBe(A);
+  });
+
+  test('one of the two names only: two digests for one URL contradict each other', () => {
+    const both = `${A}  my%20image.raw\n${B}  my image.raw\n`;
+    expect(refusal(() => lookUp(both, 'my%20image.raw')).code).toBe('manifest-malformed');
+    expect(lookUp(both, 'my%2520image.raw')).toBe(A);
+  });
+
+  test.each(['a%2Fb.raw', 'a%00b.raw', '100%.raw', 'a%ffb.raw'])(
+    '%s as it stands: it makes no other name',
+    (name) => {
+      expect(lookUp(`${A}  ${name}\n${B}  a/b.raw\n`, name)).toBe(A);
+    },
+  );
+
   test('names with a parenthesis in a BSD line', () => {
     expect(lookUp(`SHA256 (image (1).raw) = ${A}\n`, 'image (1).raw')).toBe(A);
   });
@@ -118,6 +151,22 @@ describe('refuses', () => {
     expect(error.hint).toBe('write it with: sha256sum IMAGE > IMAGE.sha256');
   });
 
+  test.each([false, true])(
+    'UTF-16 without a byte order mark, and says what to do (swapped: %p)',
+    (isSwapped) => {
+      const text = Buffer.from(`${A}  image.raw\r\n`, 'utf16le');
+      if (isSwapped) text.swap16();
+      const error = refusal(() => parse(text));
+      expect(error.code).toBe('manifest-malformed');
+      expect(error.message).toBe(
+        'http://h/SHA256SUMS is no checksum file that can be read: it seems to be UTF-16, without the byte order mark that would say so',
+      );
+      expect(error.hint).toBe(
+        'write it as plain text: sha256sum IMAGE > IMAGE.sha256, or in PowerShell with Out-File -Encoding ascii; then sign it anew',
+      );
+    },
+  );
+
   test('a bare digest, which names no file', () => {
     expect(refusal(() => parse(`${A}\n`)).code).toBe('manifest-malformed');
   });
@@ -160,6 +209,12 @@ describe('when the file is not listed', () => {
   test('finds the name behind a path', () => {
     expect(refusal(() => lookUp(`${A}  /srv/build/image.raw\n`, 'image.raw')).message).toBe(
       'http://h/SHA256SUMS does not list "image.raw"; it does list "/srv/build/image.raw"',
+    );
+  });
+
+  test('looks near the name without its percent-encoding, too', () => {
+    expect(refusal(() => lookUp(`${A}  my images.raw\n`, 'my%20image.raw')).message).toBe(
+      'http://h/SHA256SUMS does not list "my%20image.raw" or "my image.raw"; it does list "my images.raw"',
     );
   });
 

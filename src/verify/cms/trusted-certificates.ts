@@ -4,6 +4,7 @@ import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
+import { certificateMissing } from '../trust-file.ts';
 
 /** Where systemd looks for the certificates that sign images (systemd-dissect(1); CONF_PATHS of its build). */
 const DIRECTORIES = ['/etc/verity.d', '/run/verity.d', '/usr/local/lib/verity.d', '/usr/lib/verity.d'];
@@ -87,12 +88,7 @@ function readCertificates(file: string, named: boolean): X509Certificate[] {
     return blocks.map((block) => new X509Certificate(block));
   } catch (error) {
     if (named && isSystemError(error, 'ENOENT', 'ENOTDIR')) {
-      throw new RdpullError(
-        'keyring-missing',
-        `the certificate ${printable(file)} does not exist`,
-        'check the path given with --certificate=FILE',
-        { cause: error },
-      );
+      throw certificateMissing(file);
     }
     throw malformed(file, error);
   }

@@ -77,14 +77,14 @@ export async function readCertificates(packets: readonly Packet[]): Promise<Cert
       }
       case TAG.userId: {
         const user: UserId = { bytes: body, signatures: new Map() };
-        target = certificate && entryOf(certificate.users, latin1(body), user).signatures;
+        target = certificate && getOrInsert(certificate.users, latin1(body), user).signatures;
         break;
       }
       case TAG.publicSubkey: {
         const key = certificate && (await readKey(new PublicSubkeyPacket(), body));
         const subkey = key && { key, signatures: new Map() };
         target =
-          certificate && subkey && entryOf(certificate.subkeys, key.getFingerprint(), subkey).signatures;
+          certificate && subkey && getOrInsert(certificate.subkeys, key.getFingerprint(), subkey).signatures;
         break;
       }
       case TAG.signature:
@@ -110,13 +110,13 @@ export function mergeInto(certificate: Certificate, copy: Certificate): void {
   add(certificate.signatures, copy.signatures);
   for (const [id, user] of copy.users) {
     add(
-      entryOf(certificate.users, id, { bytes: user.bytes, signatures: new Map() }).signatures,
+      getOrInsert(certificate.users, id, { bytes: user.bytes, signatures: new Map() }).signatures,
       user.signatures,
     );
   }
   for (const [id, subkey] of copy.subkeys) {
     add(
-      entryOf(certificate.subkeys, id, { key: subkey.key, signatures: new Map() }).signatures,
+      getOrInsert(certificate.subkeys, id, { key: subkey.key, signatures: new Map() }).signatures,
       subkey.signatures,
     );
   }
@@ -196,7 +196,7 @@ function latin1(bytes: Uint8Array): string {
 }
 
 /** The value of `key`, which is `otherwise` from now on if there was none. */
-function entryOf<V>(map: Map<string, V>, key: string, otherwise: V): V {
+function getOrInsert<V>(map: Map<string, V>, key: string, otherwise: V): V {
   const value = map.get(key) ?? otherwise;
   map.set(key, value);
   return value;

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
+import { keyringMissing } from '../trust-file.ts';
 import { addRevocation, type Certificate, type Certificates, mergeInto } from './certificate.ts';
 import { readKeyFile } from './key-file.ts';
 import { readSignature, SIGNATURE_TYPE } from './signature-packet.ts';
@@ -86,7 +87,7 @@ export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
     if (found !== undefined) {
       read.push({ file: found.file, found: await parseKeys(found.content, found.file) });
     } else if (!areDefaults) {
-      throw missing(alternatives[0] ?? '');
+      throw keyringMissing(alternatives[0] ?? '');
     }
   }
   for (const { file, fingerprint } of areDefaults ? voaVerifiers(root, warn) : []) {
@@ -142,18 +143,6 @@ function describeUnusable(file: string, unusable: readonly string[]): string[] {
   const keys = unusable.length === 1 ? '1 key is' : `${unusable.length} keys are`;
   return [`${printable(file)}: ${keys} passed over, which cannot be used here: ${named}${others}`];
 }
-
-function missing(file: string): RdpullError {
-  return new RdpullError(
-    'keyring-missing',
-    `there is no keyring to check signatures with: the keyring ${file} does not exist`,
-    KEYRING_HINT,
-  );
-}
-
-/** What to do where there is no key. */
-export const KEYRING_HINT =
-  "put the signer's public key into /etc/systemd/import-pubring.pgp of the initrd (gpg --export KEY), or name a file with --keyring=FILE";
 
 async function readFirst(
   files: readonly string[],
