@@ -235,6 +235,7 @@ describe.each(QUERIES)('a signed query: %s', (query) => {
     const url = `${server.url}/missing.raw?${query}`;
     await emitted(pull(url));
     await emitted(pull(`${server.url}/image.raw?${query}`));
+    if (query !== QUERIES[0]) return;
     await emitted(pull(`--mirror=${url}`, url));
     await emitted(pull(`raw,machine:x:${url}`));
     await emitted(['verify', `${server.url}/image.raw?${query}`]);
@@ -258,14 +259,9 @@ describe('what a server says', () => {
     '500/image.raw',
     'page/image.raw',
   ])('%s', async (name) => {
-    for (const url of [
-      `${server.url}/${name}?token=s3cr3t`,
-      `${server.url.replace('://', '://u:s3cr3t@')}/${name}`,
-    ]) {
-      await emitted(pull(url));
-      await emitted(pull('--verify=checksum', '--local=x', url));
-      await emitted(['check', url]);
-    }
+    const url = `${server.url.replace('://', '://u:s3cr3t@')}/${name}?token=s3cr3t`;
+    await emitted(pull('--verify=checksum', '--local=x', url));
+    await emitted(['check', url]);
   });
 
   test('a redirect from https to http', async () => {
