@@ -88,6 +88,15 @@ export function replaceSecrets(
   return replaced + text.slice(done);
 }
 
+/**
+ * Whether `url` has a login with `/`, `?` or `#` in it, which have to be escaped there: by its letters it has none, and its host is
+ * no host.
+ */
+export function hasBrokenLogin(url: string): boolean {
+  const [, authority = '', rest = ''] = /^https?:\/\/+([^/?#]*)(.*)$/is.exec(url) ?? [];
+  return rest.includes('@') && !HOST.test(authority.slice(authority.lastIndexOf('@') + 1));
+}
+
 function loginsIn(text: string): SecretPart[] {
   const found: SecretPart[] = [];
   const urls = [...text.matchAll(NEXT_URL)].map(({ index }) => index);

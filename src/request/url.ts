@@ -1,4 +1,5 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { hasBrokenLogin } from '../console/secret-parts.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 
 /**
@@ -24,6 +25,8 @@ export function urlDefect(url: string): string | undefined {
   if (!isUrlText(url)) return 'holds characters that a URL cannot';
   if (/^(?:https?:\/\/|file:\/)\/*(?:[?#]|$)/.test(url))
     return 'ends where the host or the path should follow';
+  if (hasBrokenLogin(url))
+    return 'has a login with /, ? or # in it, which have to be written %2F, %3F and %23';
   if (isHttpUrl(url) || isFileUrl(url)) return undefined;
   return 'does not start with http://, https:// or file:/';
 }

@@ -40,6 +40,22 @@ describe('a URL', () => {
   });
 });
 
+test.each(['http://u:a/b@h/x', 'http://u:a?b@h/x', 'https://u:a#b@h/x'])(
+  'a login that ends a URL before its host is refused, with what to write: %s',
+  (url) => {
+    expect(urlDefect(url)).toBe(
+      'has a login with /, ? or # in it, which have to be written %2F, %3F and %23',
+    );
+  },
+);
+
+test.each([
+  'http://h:8081/a@b/x',
+  'http://u:p@h/a@b/x',
+  'http://[fe80::1%25eth0]/a@b',
+  'http://{serial}.h/a@b',
+])('%s has none', (url) => expect(urlDefect(url)).toBeUndefined());
+
 describe('the last component', () => {
   test.each<[string, string | undefined]>([
     ['https://foobar/waldo/quux', 'quux'],
