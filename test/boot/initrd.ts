@@ -42,8 +42,12 @@ async function makeInitrd(name: string, suite: Suite, agent: Agent): Promise<str
   });
 }
 
-/** A file for an initrd: its content, and its permissions when they are not 644. */
-export type InitrdFile = { readonly content: string | Uint8Array; readonly mode?: number };
+/** A file for an initrd: its content, its permissions when they are not 644, and its date when it is not now. */
+export type InitrdFile = {
+  readonly content: string | Uint8Array;
+  readonly mode?: number;
+  readonly modified?: Date;
+};
 
 /**
  * A copy of an initrd with more files in it: the kernel unpacks archives that follow each other one after the other.
@@ -60,11 +64,12 @@ export async function withFiles(
   // The archive says so of every directory above its files, too, and of `/`.
   fs.chmodSync(tree, 0o755);
   try {
-    for (const [name, { content, mode = 0o644 }] of Object.entries(files)) {
+    for (const [name, { content, mode = 0o644, modified }] of Object.entries(files)) {
       const file = path.join(tree, name);
       fs.mkdirSync(path.dirname(file), { recursive: true });
       fs.writeFileSync(file, content);
       fs.chmodSync(file, mode);
+      if (modified !== undefined) fs.utimesSync(file, modified, modified);
     }
     fs.copyFileSync(initrdFile, target);
     // Archives start at multiples of four bytes.

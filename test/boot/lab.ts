@@ -8,6 +8,7 @@ import { milestones, type Times } from './milestones.ts';
 import type { RootTree } from './root-tree.ts';
 import { SCRATCH } from './scratch.ts';
 import { kernel } from './toolbox.ts';
+import { Tpm } from './tpm.ts';
 
 /**
  * The serial console is where everything is read from: what systemd does, and of the kernel what matters. On a busy
@@ -49,6 +50,11 @@ export class Lab implements AsyncDisposable {
 
   async serve(options: ServerOptions = {}): Promise<ImageServer> {
     return this.#resources.use(await ImageServer.start(this.served, options));
+  }
+
+  /** The TPM of that name, for a machine that is switched on now. */
+  async tpm(name: string): Promise<Tpm> {
+    return this.#resources.use(await Tpm.start(this.file(name)));
   }
 
   /** Switches a machine on. */

@@ -1,9 +1,11 @@
 import type { Scenario } from './scenario.ts';
+import { scenarios as clock } from './scenarios/clock.ts';
 import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
 import { scenarios as extensions } from './scenarios/extensions.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
+import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as unreliableNetwork } from './scenarios/unreliable-network.ts';
@@ -14,10 +16,12 @@ export const SCENARIOS: readonly Scenario[] = [
   ...httpBoot,
   ...signature,
   ...verity,
+  ...clock,
   ...direct,
   ...unreliableNetwork,
   ...memory,
   ...origin,
   ...extensions,
   ...comparison,
+  ...mkosi,
 ];

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { makeEsp } from '../esp.ts';
 import { copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
 import { serveUki } from '../http-boot.ts';
 import { LABEL, makeDisk, makeFileSystem, pack } from '../image.ts';
@@ -6,7 +7,6 @@ import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
 import { tool } from '../tool.ts';
-import { inToolbox } from '../toolbox.ts';
 import { makeUki } from '../uki.ts';
 
 const EXPRESSION = 'rd.systemd.pull=raw,machine,verify=no,bootorigin::';
@@ -87,17 +87,10 @@ async function makeBootableDisk(lab: Lab, tree: RootTree): Promise<string> {
   fs.writeFileSync(disk, '');
   fs.truncateSync(disk, 320 * 1024 * 1024);
   await tool(['sfdisk', '--quiet', disk], table);
-  await inToolbox(
-    'forky',
-    lab.directory,
-    `
-cd /shared
-truncate --size=256M esp.partition
-mkfs.vfat esp.partition >&2
-mmd -i esp.partition ::EFI ::EFI/BOOT
-mcopy -i esp.partition image.efi ::EFI/BOOT/BOOTX64.EFI
-dd if=esp.partition of=disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
-dd if=root.partition of=disk.raw bs=1M seek=257 conv=notrunc,sparse status=none`,
-  );
+  await makeEsp(lab.file('esp.partition'), { 'EFI/BOOT/BOOTX64.EFI': lab.file('image.efi') });
+  for (const [partition, start] of Object.entries({ 'esp.partition': 1, 'root.partition': 257 })) {
+    const copy = ['bs=1M', `seek=${start}`, 'conv=notrunc,sparse', 'status=none'];
+    await tool(['dd', `if=${lab.file(partition)}`, `of=${disk}`, ...copy]);
+  }
   return disk;
 }

@@ -1,11 +1,13 @@
 import fs from 'node:fs';
-import { GpgHome } from '../../fixtures/gpg.ts';
+import type { GpgHome } from '../../fixtures/gpg.ts';
 import { directBoot } from '../direct-boot.ts';
+import { emergencyShell } from '../emergency-shell.ts';
 import type { Guest } from '../guest.ts';
 import { makeDisk, pack } from '../image.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
+import { type SignedSite, signedSite } from '../signed-site.ts';
 
 /** What is wrong on the server, and what has to be said about it. */
 interface Deceit {
@@ -79,27 +81,7 @@ export const scenarios: readonly Scenario[] = [
   ),
 ];
 
-interface Site extends Disposable {
-  readonly tree: RootTree;
-  readonly gpg: GpgHome;
-  readonly keyring: Buffer;
-}
-
-/** `root.raw.xz`, SHA256SUMS and its signature. */
-async function signedSite(lab: Lab): Promise<Site> {
-  const tree = await makeRootTree(lab.file('tree'));
-  await makeDisk(tree, 'ext4', `${lab.served}/root.raw`);
-  const packed = await pack(`${lab.served}/root.raw`, 'xz');
-  const digest = new Bun.CryptoHasher('sha256').update(fs.readFileSync(packed)).digest('hex');
-  const sums = `${digest}  root.raw.xz\n`;
-  const gpg = new GpgHome();
-  const key = gpg.generateKey('Builder <builder@example.com>');
-  fs.writeFileSync(`${lab.served}/SHA256SUMS`, sums);
-  fs.writeFileSync(`${lab.served}/SHA256SUMS.gpg`, gpg.sign(sums, { by: key, armor: false }));
-  return { tree, gpg, keyring: gpg.exportKeys([key]), [Symbol.dispose]: () => gpg[Symbol.dispose]() };
-}
-
-async function boot(lab: Lab, { keyring }: Site): Promise<Guest> {
+async function boot(lab: Lab, { keyring }: SignedSite): Promise<Guest> {
   const server = await lab.serve();
   return await directBoot(lab, {
     files: { 'etc/systemd/import-pubring.pgp': { content: keyring } },
@@ -112,18 +94,7 @@ async function boot(lab: Lab, { keyring }: Site): Promise<Guest> {
 async function pullInEmergency(lab: Lab, guest: Guest, tree: RootTree): Promise<void> {
   fs.rmSync(lab.served, { recursive: true });
   fs.renameSync(lab.file('honest'), lab.served);
-  const patient = /Kernel panic/;
-  const shell = async (command: string, word: string) => {
-    // The shell echoes what is typed: only its answer has the word in one piece.
-    guest.type(`${command} && echo ${word.slice(0, 1)}""${word.slice(1)}`);
-    await guest.waitFor(new RegExp(word), patient);
-  };
-  await guest.waitFor(/Press Enter for system maintenance/, patient);
-  // sulogin throws away what was typed before it asks, and takes the first line after that for itself.
-  for (let attempt = 0; attempt < 20 && !/shell-is-there/.test(guest.text); attempt++) {
-    guest.type('echo shell-is""-there');
-    await Bun.sleep(3000);
-  }
+  const shell = await emergencyShell(guest);
   // It has the exit status of what has failed.
   await shell('! rdpull status', 'status-was-shown');
   expectConsole(guest, /^failed +\/run\/machines\/root\.raw$/m);
@@ -135,6 +106,6 @@ async function pullInEmergency(lab: Lab, guest: Guest, tree: RootTree): Promise<
   expectConsole(guest, /^\/dev\/loop0p1 /m);
   await shell('mount -o ro /dev/loop0p1 /sysroot', 'mounted-by-hand');
   guest.type('systemctl --no-block switch-root /sysroot');
-  await guest.waitFor(/rdpull-lab: end/, patient);
+  await guest.waitFor(/rdpull-lab: end/, /Kernel panic/);
   expectConsole(guest, new RegExp(`proof ${tree.sha256} `));
 }
