@@ -4,6 +4,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
+import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { silenceWithin } from '../source/silence.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
@@ -46,7 +47,7 @@ export async function pullImage(
   await requirePossible(plan);
   await advanceClock(reporter);
 
-  const { identity, ...servers } = await serverAccess(line);
+  const { identity, ...servers } = await serverAccess(line, urlsOf(plan.request));
   const access = accessWithin(plan, display, { ...servers, signal });
   const pull: Pull = { plan, access, display, recorder };
   const locations = await findLocations(plan.request, { ...access, identity, detail: reporter.detail });
@@ -67,6 +68,11 @@ export async function pullImage(
   recorder.ended('done', exposedPlaces(exposed));
   reporter.result([target, ...exposedLines(exposed)], pulledJson(result, milliseconds, exposed));
   return summary;
+}
+
+/** All that may be asked; undefined where only the boot origin says. */
+function urlsOf({ remote, mirrors }: PullRequest): readonly string[] | undefined {
+  return remote.kind === 'url' ? [remote.url, ...mirrors] : undefined;
 }
 
 function recordPlan(recorder: Recorder, plan: PullPlan): void {

@@ -81,9 +81,10 @@ export function requireServers(line: CommandLine, urls: readonly string[]): void
 /**
  * Reads what the options and the environment say of servers, before any of them is asked.
  *
+ * @param urls all that will be asked, where that is known: files need no credentials, which a TPM may have to decrypt
  * @throws RdpullError bad-option, credential-unusable
  */
-export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
+export async function serverAccess(line: CommandLine, urls?: readonly string[]): Promise<ServerAccess> {
   const cert = line.value('cert');
   const key = line.value('key');
   if (key !== undefined && cert === undefined) {
@@ -108,12 +109,13 @@ export async function serverAccess(line: CommandLine): Promise<ServerAccess> {
   ]);
   const proxy = line.value('proxy');
   if (proxy !== undefined && proxy !== '') parseProxy(proxy, '--proxy=');
+  const needsCredentials = (bearer ?? login) !== undefined || urls?.every(isFileUrl) !== true;
   return {
     ca: line.values('ca'),
     proxy: { option: proxy, environment: process.env },
     identity: {
       clientCertificate: cert === undefined ? undefined : await readKeyPair(cert, key),
-      secrets: readSecrets({ bearer, login }, process.env),
+      secrets: needsCredentials ? readSecrets({ bearer, login }, process.env) : [],
     },
   };
 }

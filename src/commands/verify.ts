@@ -31,9 +31,10 @@ of that, and says each step: what was found, which line, which key, and what is 
     warnOfClock(reporter);
     const mode = verifyMode(line) ?? { kind: 'signature' };
     const trust = trusted(line, mode);
-    requireServers(line, [operandUrl(line.operand)]);
-    const { ca, proxy, identity } = await serverAccess(line);
-    const location = await withIdentity(operandUrl(line.operand), identity, reporter.warn);
+    const url = operandUrl(line.operand);
+    requireServers(line, [url]);
+    const { ca, proxy, identity } = await serverAccess(line, [url]);
+    const location = await withIdentity(url, identity, reporter.warn);
     const { checkFile } = await import('../transfer/promise.ts');
     const { promised, sha256, bytes } = await checkFile(
       location.url,

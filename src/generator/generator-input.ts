@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { decryptCredential } from '../request/encrypted-credential.ts';
 import { inInitrd } from '../request/initrd.ts';
-import { decryptCredential } from './encrypted-credential.ts';
 import type { GeneratorInput } from './unit-plan.ts';
 
 /** The credential with one expression a line: system-credentials(7). */
@@ -65,8 +65,8 @@ function readCredential(
     try {
       return { path, expressions: readLines(read(path), warn) };
     } catch (error) {
-      const { message } = error instanceof RdpullError ? error : RdpullError.from(error);
-      warn(`the credential ${CREDENTIAL} is ignored: ${message}`);
+      const { message, hint } = RdpullError.from(error);
+      warn(`the credential ${CREDENTIAL} is ignored: ${message}; ${hint}`);
       return undefined;
     }
   }

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
+import { decryptCredential, ENCRYPTED_STORES } from '../request/encrypted-credential.ts';
 import { type Login, splitLogin } from './login.ts';
 
 /** Where systemd puts the credentials of the whole system (system-credentials(7)). */
@@ -32,7 +33,7 @@ export interface SecretFiles {
 
 /**
  * Reads what may open servers: the file of an option, or else the credentials `rdpull.bearer` and `rdpull.login`, of the
- * unit if it was given any, else of the system.
+ * unit if it was given any, else those that are encrypted for this machine, else of the system.
  *
  * Each holds one line, `TOKEN` or `USER:PASSWORD`; before it may stand the server that it is for and a space:
  * `https://example.com TOKEN`.
@@ -50,10 +51,13 @@ export function readSecrets(
       : [parseSecret(kind, readAsked(path, kind), shownUrl(`--${kind}=${path}`), true)];
   });
   if (asked.length > 0) return asked;
-  const directory = environment['CREDENTIALS_DIRECTORY'] || SYSTEM_CREDENTIALS;
+  const given = environment['CREDENTIALS_DIRECTORY'];
   return KINDS.flatMap((kind) => {
     const name = `rdpull.${kind}`;
-    const text = readCredential(`${directory}/${name}`, name);
+    const text =
+      (given ? readCredential(`${given}/${name}`, name) : undefined) ??
+      readEncrypted(name) ??
+      (given ? undefined : readCredential(`${SYSTEM_CREDENTIALS}/${name}`, name));
     return text === undefined ? [] : [parseSecret(kind, text, `the credential ${name}`, false)];
   });
 }
@@ -153,6 +157,18 @@ function readCredential(path: string, name: string): string | undefined {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
     if (error instanceof RdpullError) throw error;
     throw unusable(`the credential ${name}`, reasonWithoutPath(error), error);
+  }
+}
+
+/** undefined when this machine has none, or it is for others. */
+function readEncrypted(name: string): string | undefined {
+  const store = ENCRYPTED_STORES.find((directory) => fs.existsSync(`${directory}/${name}`));
+  if (store === undefined) return undefined;
+  try {
+    return decryptCredential(`${store}/${name}`);
+  } catch (error) {
+    const { message, hint } = RdpullError.from(error);
+    throw new RdpullError('credential-unusable', `the credential ${name} cannot be used: ${message}`, hint);
   }
 }
 

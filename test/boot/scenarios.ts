@@ -8,6 +8,7 @@ import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
+import { scenarios as tpm } from './scenarios/tpm.ts';
 import { scenarios as unreliableNetwork } from './scenarios/unreliable-network.ts';
 import { scenarios as verity } from './scenarios/verity.ts';
 
@@ -16,6 +17,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...httpBoot,
   ...signature,
   ...verity,
+  ...tpm,
   ...clock,
   ...direct,
   ...unreliableNetwork,

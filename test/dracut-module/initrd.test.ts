@@ -219,16 +219,26 @@ if getargbool 0 rd.neednet; then echo neednet=1 "$(getarg ip=)"; else echo needn
     expect(inInitrd(commandLine, script)).toBe(`${loops}\n`);
   });
 
-  test('makes an initrd that can read encrypted credentials, and hands on those for servers', () => {
+  test('makes an initrd that can read encrypted credentials, and says why when it cannot', () => {
     const script = `echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 ENCRYPTED_CREDENTIALS_DIRECTORY=/run/credentials/@encrypted; export ENCRYPTED_CREDENTIALS_DIRECTORY
 mkdir -p $ENCRYPTED_CREDENTIALS_DIRECTORY /etc/credstore.encrypted
 encrypt() { systemd-creds encrypt --with-key=host "--name=\${1##*/}" - "$1" 2>/dev/null; }
 systemd-creds setup 2>/dev/null
 echo '${PULL}' | encrypt $ENCRYPTED_CREDENTIALS_DIRECTORY/import.pull
-echo secret | encrypt /etc/credstore.encrypted/rdpull.bearer
-${GENERATE}; grep ^LoadCredential /run/systemd/generator/rdpull@run-machines-root.raw.service`;
-    expect(inInitrd('quiet', script)).toBe('LoadCredentialEncrypted=rdpull.bearer\n');
+${GENERATE}; ls /run/systemd/generator | grep rdpull@
+pull() { rdpull pull --quiet --verify=no https://127.0.0.1:1/root.raw.xz 2>&1 | grep '^rdpull: error: ' || true; }
+printf 'secret\\nand more' | encrypt /etc/credstore.encrypted/rdpull.bearer
+pull
+cp /etc/credstore.encrypted/rdpull.bearer /etc/credstore.encrypted/rdpull.login
+rm /etc/credstore.encrypted/rdpull.bearer
+pull`;
+    const [unit, decrypted, refused] = inInitrd('quiet', script).split('\n');
+    expect(unit).toBe('rdpull@run-machines-root.raw.service');
+    expect(decrypted).toEndWith('the credential rdpull.bearer cannot be used: it is longer than one line');
+    expect(refused).toMatch(
+      /the credential rdpull\.login cannot be used: it is encrypted, and systemd-creds cannot decrypt it: .*rdpull\.bearer/,
+    );
   });
 
   test('makes an initrd that can set up dm-verity where the image has the tools', () => {

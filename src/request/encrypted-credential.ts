@@ -1,6 +1,14 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 
+/** Where systemd looks for the encrypted credentials of services (systemd.exec(5)), those that it was booted with first. */
+export const ENCRYPTED_STORES = [
+  '/run/credentials/@encrypted',
+  '/etc/credstore.encrypted',
+  '/run/credstore.encrypted',
+  '/usr/lib/credstore.encrypted',
+] as const;
+
 /** Where it lies in an initrd and elsewhere: generators run with no PATH of their own making. */
 const SYSTEMD_CREDS = '/usr/bin/systemd-creds';
 /** A TPM takes its time, but not this long; in ms. */
@@ -17,7 +25,7 @@ export function decryptCredential(path: string): string {
     new RdpullError(
       'file-unreadable',
       `it is encrypted, and ${reason}`,
-      'encrypt it anew on this machine: systemd-creds encrypt --name=NAME - FILE',
+      `encrypt it anew on this machine: systemd-creds encrypt --name=${printable(path.slice(path.lastIndexOf('/') + 1))} - FILE`,
     );
   let result: ReturnType<typeof Bun.spawnSync>;
   try {
@@ -27,8 +35,13 @@ export function decryptCredential(path: string): string {
   }
   const { success, stdout, stderr } = result;
   if (!success || stdout === undefined) {
-    const why = printable(stderr?.toString().trim().split('\n').at(-1) ?? '');
-    throw refused(`systemd-creds cannot decrypt it${why === '' ? '' : `: ${why}`}`);
+    const said = printable(stderr?.toString().trim().split('\n').at(-1) ?? '');
+    const why = [
+      ...(said === '' ? [] : [`: ${said}`]),
+      // What systemd says depends on its version, and on what the TPM has been used for.
+      ...(/TPM/.test(said) ? ['; it was sealed to another TPM, or to another state of this one'] : []),
+    ];
+    throw refused(`systemd-creds cannot decrypt it${why.join('')}`);
   }
   return stdout.toString();
 }
