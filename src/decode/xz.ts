@@ -60,7 +60,7 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
     stream.setBigUint64(LZMA_STREAM.avail_out, BigInt(output.length), true);
     const result = lzma_code(ptr(stream), last ? LZMA_FINISH : LZMA_RUN);
     // LZMA_BUF_ERROR only says that nothing could be done: the caller sees that from the figures.
-    if (result !== LZMA_BUF_ERROR) check(result);
+    if (result !== LZMA_BUF_ERROR) checkLzma(result);
     return {
       consumed: input.length - Number(stream.getBigUint64(LZMA_STREAM.avail_in, true)),
       produced: output.length - Number(stream.getBigUint64(LZMA_STREAM.avail_out, true)),
@@ -73,13 +73,26 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
     paddingUnit: 4,
     magicBytes: 1,
     begins: ([first]) => first === 0xfd,
-    begin: () => check(lzma_stream_decoder_mt(ptr(stream), ptr(options))),
+    begin: () => checkLzma(lzma_stream_decoder_mt(ptr(stream), ptr(options))),
     step,
     close: () => lzma_end(ptr(stream)),
   };
 }
 
-function check(result: number): void {
+/**
+ * @param bytes that the filters of a block take, their dictionary included; `UINT64_MAX` when they are not known
+ * @throws RdpullError decoder-memory, stream-unsupported
+ */
+export function requireLzmaMemory(bytes: bigint): void {
+  if (bytes === 2n ** 64n - 1n) checkLzma(LZMA_OPTIONS_ERROR);
+  else if (bytes > BigInt(STOP_BYTES)) checkLzma(LZMA_MEMLIMIT_ERROR);
+}
+
+/**
+ * @param result an `lzma_ret`
+ * @throws RdpullError stream-corrupt, stream-unsupported, decoder-memory
+ */
+export function checkLzma(result: number): void {
   switch (result) {
     case LZMA_OK:
     case LZMA_STREAM_END:
