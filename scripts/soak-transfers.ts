@@ -31,6 +31,7 @@ for (let number = 1; number <= Number(count); number++) {
       started: () => undefined,
       progress: () => undefined,
       warn: (text) => console.error(text),
+      converting: () => undefined,
       explain: () => undefined,
     },
   );

@@ -1,7 +1,10 @@
+import { parseQcow2Header, QCOW2_HEADER_BYTES } from '../blocks/qcow2-header.ts';
+import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { Compression } from '../decode/compression-magic.ts';
 import { openGzipCodec } from '../decode/gzip.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
+import { isQcow2 } from '../decode/qcow2-magic.ts';
 import { openXzCodec } from '../decode/xz.ts';
 import { openZstdCodec } from '../decode/zstd.ts';
 import type { ImageBytes } from '../expose/image-bytes.ts';
@@ -34,7 +37,7 @@ export interface ImageUse {
  *
  * @param served its first bytes, as served
  * @returns the file system of an image that is one and nothing else
- * @throws RdpullError image-unrecognised, and those of the decoders
+ * @throws RdpullError image-unrecognised, those of the decoders, and those of {@link parseQcow2Header}
  */
 export function checkImageStart(
   findings: Findings,
@@ -51,6 +54,17 @@ export function checkImageStart(
         'image-unrecognised',
         `${shown} does not begin like a tarball`,
         'if it is a disk image, say raw',
+      );
+    }
+    return undefined;
+  }
+  if (isQcow2(start)) {
+    // What is in it does not lie at its beginning.
+    const header = parseQcow2Header(start.subarray(0, QCOW2_HEADER_BYTES));
+    if (compression !== 'none') {
+      findings.ok(
+        'image',
+        `inside is a qcow2 image, which will be converted to a raw one of ${size(header.size)}`,
       );
     }
     return undefined;

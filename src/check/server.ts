@@ -116,7 +116,9 @@ function checkResumption(
   }
 }
 
-function described({ compression, uncompressed, exact }: ExpectedSize): string {
+function described({ compression, format, uncompressed, exact }: ExpectedSize): string {
+  if (format === 'qcow2')
+    return `a qcow2 image, which will be converted to a raw one of ${size(uncompressed)}`;
   if (compression === 'none') return 'not compressed';
   const packed = `compressed with ${compression}`;
   if (uncompressed === 0) return `${packed}; its format does not say how large it is after decompression`;

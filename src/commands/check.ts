@@ -22,7 +22,8 @@ export const check: Command = {
   summary: 'say line by line what a boot would pull, and whether that would work',
   description: `Does what the next boot would do, as far as that changes nothing: reads the expressions, finds the URLs, asks the
 servers, checks the signatures, and holds the size of the images against the RAM. Of an image its first 160 KiB are
-downloaded and, of xz, 64 KiB at its end, or more where its index is longer; checksum files and signatures are whole.
+downloaded and, of xz, 64 KiB at its end, or more where its index is longer, and of qcow2 its tables;
+checksum files and signatures are whole.
 
 UKI is a file: its command line counts, and what is in its initrd, with the keys that are in there. EXPRESSION is
 what stands behind rd.systemd.pull=; COMMAND-LINE is a whole kernel command line. Without an operand, that of

@@ -2,6 +2,7 @@ import type { Compression } from '../decode/compression-magic.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import type { BootOriginSource } from '../origin/boot-origin.ts';
 import type { Promised } from '../transfer/promise.ts';
+import type { TransferResult } from '../transfer/transfer.ts';
 
 /*
  * What the commands print with --json, as rdpull-json(7) promises it: fields are added, none is renamed or removed within
@@ -21,10 +22,11 @@ export interface PulledJson extends ExposedJson {
   readonly url: string;
   /** Bytes as served. */
   readonly received: number;
-  /** Bytes after decompression. */
+  /** Bytes after decompression, and after the conversion of a qcow2 image. */
   readonly decoded: number;
   readonly entries: number;
   readonly compression: Compression;
+  readonly format: TransferResult['format'];
   readonly sha256: string;
   readonly promised: Promised | undefined;
   readonly milliseconds: number;

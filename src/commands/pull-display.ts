@@ -3,6 +3,7 @@ import type { BootScreen } from '../console/boot-screen.ts';
 import { barStyle } from '../console/locale.ts';
 import { printable } from '../console/printable.ts';
 import { createProgress, type Progress } from '../console/progress.ts';
+import { percent } from '../console/progress-text.ts';
 import { size } from '../console/quantity.ts';
 import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
@@ -106,6 +107,16 @@ function createDisplay(
           recorder.progress(received, decoded);
           progress?.update(received, decoded);
           told?.progress(received, decoded);
+        },
+        converting({ converted, size: whole }) {
+          end();
+          const text = `converting the qcow2 image to a raw one of ${size(whole)}`;
+          if (converted === 0) {
+            reporter.info(text);
+            told?.print(text);
+          }
+          service.waiting(`${name}: ${text}, ${percent(converted, whole)} %`, 0);
+          told?.status(`${text}, ${percent(converted, whole)} %`);
         },
         warn: reporter.warn,
         explain: reporter.detail,

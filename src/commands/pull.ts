@@ -16,7 +16,8 @@ export const pull: Command = {
   completes: [...URL_BEGINNINGS, ...IMAGE_TYPES.map((type) => `${type},`)],
   summary: 'download an image, verify it, and attach it or mount it if asked to',
   description: `Downloads an image, checks it, and gives it its final name only when everything holds. A failure leaves
-nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, whatever the file is called.
+nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, and a qcow2 image becomes a raw one,
+whatever the file is called.
 
 URL is http://, https:// or file:///. EXPRESSION is what stands behind rd.systemd.pull= on the kernel
 command line, for example raw,machine,verify=no:root:http://example.com/root.raw.xz; options given

@@ -41,7 +41,6 @@ const FORMATS: readonly Row[] = [
   packed('a 7z archive', magic("7z\xbc\xaf'\x1c"), '7z x -so IMAGE.7z'),
   packed('a zip archive', magic('PK\x03\x04'), '7z x -so IMAGE.zip'),
   // Containers of virtual machines.
-  container('a qcow2 image', magic('QFI\xfb'), 'qcow2'),
   container('a VMDK image', magic('KDMV'), 'vmdk'),
   container('a VMDK image', magic('COWD'), 'vmdk'),
   container('the descriptor of a VMDK image', magic('# Disk DescriptorFile'), 'vmdk'),

@@ -1,6 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { compressionOf } from '../decode/compression-magic.ts';
 import { FOREIGN_FORMAT_BYTES, recogniseForeignFormat } from '../decode/foreign-format.ts';
+import { isQcow2 } from '../decode/qcow2-magic.ts';
 import { recogniseFileSystem } from './file-system-magic.ts';
 import { readGuidPartitionTable } from './guid-partition-table.ts';
 import type { ImageBytes } from './image-bytes.ts';
@@ -65,6 +66,13 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
       'image-unrecognised',
       `${path} is a ${packing} file, not a raw disk image`,
       "decompress it first, or let 'rdpull pull' fetch it: that decompresses by itself",
+    );
+  }
+  if (isQcow2(start)) {
+    throw new RdpullError(
+      'image-unrecognised',
+      `${path} is a qcow2 image, not a raw disk image`,
+      "convert it first (qemu-img convert -O raw), or let 'rdpull pull' fetch it: that converts by itself",
     );
   }
   const foreign = recogniseForeignFormat(start);

@@ -5,6 +5,8 @@ import type { ImageType } from '../request/image-class.ts';
 import type { Joining } from '../source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
+import { convertImage } from './conversion/conversion.ts';
+import type { ExpectedSize } from './expected-size.ts';
 import { aboutSize, aboutUrl, originOf } from './failed-stream.ts';
 import type { Limits } from './limits.ts';
 import { lookAhead } from './look-ahead.ts';
@@ -51,6 +53,11 @@ export interface TransferObserver {
   }): void;
   /** Called often: whenever bytes arrived. */
   progress(state: { readonly received: number; readonly decoded: number }): void;
+  /**
+   * The image is all there and holds, and what came is being converted to a raw one: told at the beginning, and each
+   * second while it goes on.
+   */
+  converting(state: { readonly converted: number; readonly size: number }): void;
   warn(text: string): void;
   /** Takes a line for each step of the verification. */
   explain(text: string): void;
@@ -62,10 +69,12 @@ export interface TransferResult {
   readonly url: string;
   /** Bytes as served. */
   readonly received: number;
-  /** Bytes after decompression: the exact size of a raw image. */
+  /** Bytes after decompression and conversion: the exact size of a raw image. */
   readonly decoded: number;
   readonly entries: number;
   readonly compression: Compression;
+  /** What was in the file: a qcow2 image has become a raw one. */
+  readonly format: PipelineResult['format'];
   /** Of the bytes as served, lower-case hexadecimal. */
   readonly sha256: string;
   /** What vouched for them; undefined for `verify=no`. */
@@ -123,11 +132,20 @@ async function transferOnce(
     );
     const sha256 = source.sha256();
     requirePromise(originOf(source), promised, { sha256, bytes: received });
+    const decoded = await converted(
+      source,
+      { room, pipeline },
+      received,
+      result,
+      transfer,
+      options,
+      observer,
+    );
     if (type === 'tar') staging.publish(osTreeRoot(staging.path));
     else await publishImage(staging, transfer, source, demand, options, observer.warn);
-    room.settle(result);
-    const { bytes: decoded, entries, compression } = result;
-    return { target, url: source.url, received, decoded, entries, compression, sha256, promised };
+    const { entries, compression, format } = result;
+    room.settle({ bytes: decoded, entries });
+    return { target, url: source.url, received, decoded, entries, compression, format, sha256, promised };
   } finally {
     source.close();
   }
@@ -184,7 +202,7 @@ async function receive(
 ): Promise<{ readonly received: number; readonly result: PipelineResult }> {
   const { body, expected } = await lookAhead(source, room, transfer, options);
   const { url, size } = source;
-  observer.started({ url, size, expected: expected.uncompressed || undefined });
+  observer.started({ url, size, expected: expectedStream(expected) });
   pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
   try {
     return await stream(body, pipeline, transfer.limits, options.signal, (state) => observer.progress(state));
@@ -205,4 +223,33 @@ function destinationAt(
     throw storageError(path, 0, error);
   }
   return { kind: 'directory-tree', path, limits, isVouchedFor };
+}
+
+/** What will come out of decompression: of a qcow2 image only what becomes of it is known. */
+function expectedStream({ format, uncompressed }: ExpectedSize): number | undefined {
+  return format === 'qcow2' || uncompressed === 0 ? undefined : uncompressed;
+}
+
+/**
+ * What was downloaded, and holds, becomes what was asked for: a qcow2 image is made a raw one.
+ *
+ * @returns the bytes of the image, or of the tar stream
+ */
+async function converted(
+  source: MirroredSource,
+  { room, pipeline }: Omit<Workplace, 'staging'>,
+  received: number,
+  { format, bytes }: PipelineResult,
+  { limits, overcommit }: Transfer,
+  { signal }: SourceOptions,
+  observer: TransferObserver,
+): Promise<number> {
+  if (format !== 'qcow2') return bytes;
+  const tell = (converted: number, size: number) => observer.converting({ converted, size });
+  try {
+    return await convertImage(received, { pipeline, room, limits, overcommit, signal, tell });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw aboutUrl(originOf(source), error);
+  }
 }

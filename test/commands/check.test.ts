@@ -396,6 +396,28 @@ describe('an expression', () => {
     expect(result.status).toBe(14);
   });
 
+  test('whose image is a qcow2 image says what becomes of it', async () => {
+    const image = served.file('disk.qcow2');
+    run(['qemu-img', 'convert', '-c', '-O', 'qcow2', served.file('plain.raw'), image]);
+    run(['gzip', '--keep', image]);
+    const plain = await check(`raw,machine,verify=no:root:${server.url}/disk.qcow2`, '--ram=2G');
+    expect(lines(plain, 'ok')).toContain(
+      'ok | image | a qcow2 image, which will be converted to a raw one of 8.0 MiB',
+    );
+    expect(plain.status).toBe(0);
+    const packed = await check(`raw,machine,verify=no:root:${server.url}/disk.qcow2.gz`, '--ram=2G');
+    expect(lines(packed, 'ok')).toContain(
+      'ok | image | inside is a qcow2 image, which will be converted to a raw one of 8.0 MiB',
+    );
+    expect(packed.status).toBe(0);
+    const tar = await check(`tar,machine,verify=no:root:${server.url}/disk.qcow2`, '--ram=2G');
+    expect(lines(tar, 'failure')[0]).toContain('is a disk image (qcow2), not a tarball');
+    run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', served.file('plain.raw'), '-F', 'raw', image]);
+    const overlay = await check(`raw,machine,verify=no:root:${server.url}/disk.qcow2`, '--ram=2G');
+    expect(lines(overlay, 'failure')[0]).toContain('the qcow2 image has a backing file');
+    expect(overlay.status).toBe(12);
+  });
+
   test('whose server sends no parts is warned about', async () => {
     await using plain = startWebServer(served.path, (request) =>
       new URL(request.url).pathname === '/plain.raw'

@@ -38,7 +38,6 @@ const MADE: readonly [name: string, file: string, make: string][] = [
   ['an lz4 stream of the old format', 'IMAGE.lz4', 'lz4 -l -c'],
   ['a 7z archive', 'IMAGE.7z', '7z a -bd -bso0 IMAGE.7z'],
   ['a zip archive', 'IMAGE.zip', '7z a -bd -bso0 -tzip IMAGE.zip'],
-  ['a qcow2 image', 'IMAGE.qcow2', 'qemu-img convert -O qcow2'],
   ['a VMDK image', 'IMAGE.vmdk', 'qemu-img convert -O vmdk'],
   ['a VMDK image', 'IMAGE.vmdk', 'qemu-img convert -O vmdk -o subformat=streamOptimized'],
   ['the descriptor of a VMDK image', 'IMAGE.vmdk', 'qemu-img convert -O vmdk -o subformat=monolithicFlat'],

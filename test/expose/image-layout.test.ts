@@ -150,15 +150,19 @@ describe('what is no image is refused:', () => {
   });
 
   test.each([
-    ['a qcow2 image', 'qemu-img convert -O qcow2', 'qcow2'],
-    ['a VDI image', 'qemu-img convert -O vdi', 'vdi'],
-  ])('%s', (name, make, suffix) => {
+    [
+      'a qcow2 image',
+      'qcow2',
+      "convert it first (qemu-img convert -O raw), or let 'rdpull pull' fetch it: that converts by itself",
+    ],
+    ['a VDI image', 'vdi', 'convert it: qemu-img convert -O raw IMAGE.vdi IMAGE.raw'],
+  ])('%s', (name, format, hint) => {
     scratch.file('disk.raw', MIB);
-    scratch.run('sh', '-c', `${make} disk.raw disk.foreign`);
+    scratch.run('qemu-img', 'convert', '-O', format, 'disk.raw', 'disk.foreign');
     expect(failure(scratch.path('disk.foreign'))).toMatchObject({
       code: 'image-unrecognised',
       message: `${scratch.path('disk.foreign')} is ${name}, not a raw disk image`,
-      hint: `convert it: qemu-img convert -O raw IMAGE.${suffix} IMAGE.raw`,
+      hint,
     });
   });
 });

@@ -39,6 +39,7 @@ await runTransfer(
     started: () => undefined,
     progress: () => undefined,
     warn: () => undefined,
+    converting: () => undefined,
     explain: () => undefined,
   },
 );

@@ -4,7 +4,12 @@ import { RdpullError } from '../../src/console/rdpull-error.ts';
 import type { Location } from '../../src/source/source.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { DEFAULT_MEMORY } from '../../src/transfer/pipeline/memory.ts';
-import { runTransfer, type Transfer, type TransferResult } from '../../src/transfer/transfer.ts';
+import {
+  runTransfer,
+  type Transfer,
+  type TransferObserver,
+  type TransferResult,
+} from '../../src/transfer/transfer.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 /** What became of a transfer. */
@@ -20,6 +25,8 @@ export interface Outcome {
 export interface RunOptions extends Partial<Transfer> {
   readonly patience?: number;
   readonly silence?: number;
+  readonly signal?: AbortSignal;
+  readonly converting?: TransferObserver['converting'];
 }
 
 /**
@@ -30,7 +37,8 @@ export async function transferOf(
   urls: string | readonly string[],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  const { patience = 20_000, silence = 20_000, ...transfer } = options;
+  const { patience = 20_000, silence = 20_000, ...rest } = options;
+  const { signal = new AbortController().signal, converting = () => undefined, ...transfer } = rest;
   using directory = new TemporaryDirectory();
   directory.write('bystander', '');
   const said: string[] = [];
@@ -58,7 +66,7 @@ export async function transferOf(
       {
         ca: [],
         login: undefined,
-        signal: new AbortController().signal,
+        signal,
         silence,
         patience: { milliseconds: patience, notify: (text) => void said.push(text) },
       },
@@ -66,6 +74,7 @@ export async function transferOf(
         started: () => undefined,
         explain: () => undefined,
         progress: () => undefined,
+        converting,
         warn: (text) => void said.push(text),
       },
     );

@@ -1,6 +1,7 @@
 import type { ErrorRecord } from '../../console/rdpull-error.ts';
 import type { Compression } from '../../decode/compression-magic.ts';
 import type { SinkResult } from '../../decode/sink.ts';
+import type { ConversionPlan } from '../conversion/plan.ts';
 import type { Limits } from '../limits.ts';
 import type { Ring } from './ring.ts';
 
@@ -26,6 +27,10 @@ export type ToWorker =
   | { readonly kind: 'chunk'; readonly slot: number; readonly length: number }
   /** The stream is complete. */
   | { readonly kind: 'end' }
+  /** After 'finished', when the image is a qcow2 image: what would a raw one in its place take? */
+  | { readonly kind: 'plan' }
+  /** Make it. `shrinks`: the qcow2 image gives back its room meanwhile. */
+  | { readonly kind: 'convert'; readonly shrinks: boolean }
   /** Let go of everything. */
   | { readonly kind: 'close' };
 
@@ -34,9 +39,14 @@ export type FromWorker =
   | { readonly kind: 'released'; readonly slot: number }
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'finished'; readonly result: PipelineResult }
+  | { readonly kind: 'planned'; readonly plan: ConversionPlan }
+  /** `bytes`: of the raw image. */
+  | { readonly kind: 'converted'; readonly bytes: number }
   | { readonly kind: 'failed'; readonly error: ErrorRecord }
   | { readonly kind: 'closed' };
 
 export interface PipelineResult extends SinkResult {
   readonly compression: Compression;
+  /** What was written: a tree, a raw image, or a qcow2 image that has to become one. */
+  readonly format: 'tar' | 'raw' | 'qcow2';
 }

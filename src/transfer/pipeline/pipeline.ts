@@ -1,4 +1,5 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
+import type { ConversionPlan } from '../conversion/plan.ts';
 import { threadingMemory } from './memory.ts';
 import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
@@ -14,6 +15,8 @@ export class Pipeline implements AsyncDisposable {
   readonly #control = openControl(this.#ring);
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
   readonly #finished = Promise.withResolvers<PipelineResult>();
+  readonly #planned = Promise.withResolvers<ConversionPlan>();
+  readonly #converted = Promise.withResolvers<number>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #warn: (text: string) => void;
   #failure: RdpullError | undefined;
@@ -31,6 +34,8 @@ export class Pipeline implements AsyncDisposable {
     };
     // Whoever writes next sees the failure first; an unread one is not an error of its own.
     this.#finished.promise.catch(() => undefined);
+    this.#planned.promise.catch(() => undefined);
+    this.#converted.promise.catch(() => undefined);
   }
 
   /**
@@ -69,6 +74,28 @@ export class Pipeline implements AsyncDisposable {
     this.#flush();
     this.#send({ kind: 'end' });
     return this.#finished.promise;
+  }
+
+  /** Bytes of a raw image that a qcow2 image has become so far. */
+  get convertedBytes(): number {
+    return this.#control.convertedBytes();
+  }
+
+  /** After {@link finish}, when that has brought a qcow2 image: what a raw image in its place would take. */
+  planConversion(): Promise<ConversionPlan> {
+    this.#send({ kind: 'plan' });
+    return this.#planned.promise;
+  }
+
+  /**
+   * After {@link planConversion}: makes a raw image of a qcow2 image, in its place.
+   *
+   * @param shrinks whether the qcow2 image gives back its room meanwhile
+   * @returns the bytes of the raw image
+   */
+  convert(shrinks: boolean): Promise<number> {
+    this.#send({ kind: 'convert', shrinks });
+    return this.#converted.promise;
   }
 
   /** Ends the work as soon as the decoder has filled its present output buffer; nobody has to wait for that. */
@@ -114,6 +141,12 @@ export class Pipeline implements AsyncDisposable {
       case 'finished':
         this.#finished.resolve(message.result);
         break;
+      case 'planned':
+        this.#planned.resolve(message.plan);
+        break;
+      case 'converted':
+        this.#converted.resolve(message.bytes);
+        break;
       case 'failed':
         this.#fail(RdpullError.fromRecord(message.error));
         break;
@@ -127,6 +160,8 @@ export class Pipeline implements AsyncDisposable {
   #fail(error: RdpullError): void {
     this.#failure ??= error;
     this.#finished.reject(this.#failure);
+    this.#planned.reject(this.#failure);
+    this.#converted.reject(this.#failure);
     this.#wakeUp?.();
   }
 

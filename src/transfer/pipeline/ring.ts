@@ -6,7 +6,8 @@ export const SLOTS = 8;
 /** Indexes into the control words that both threads see. */
 const CANCELLED = 0;
 const DECODED_BYTES = 1;
-const CONTROL_WORDS = 2;
+const CONVERTED_BYTES = 2;
+const CONTROL_WORDS = 3;
 
 /**
  * The memory that the main thread and the worker share: slots for the stream's bytes, and a few words of control.
@@ -37,5 +38,7 @@ export function openControl(ring: Ring) {
     cancelled: () => Atomics.load(words, CANCELLED) !== 0n,
     decodedBytes: () => Number(Atomics.load(words, DECODED_BYTES)),
     addDecodedBytes: (count: number) => void Atomics.add(words, DECODED_BYTES, BigInt(count)),
+    convertedBytes: () => Number(Atomics.load(words, CONVERTED_BYTES)),
+    addConvertedBytes: (count: number) => void Atomics.add(words, CONVERTED_BYTES, BigInt(count)),
   };
 }

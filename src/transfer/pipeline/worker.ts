@@ -1,14 +1,18 @@
+import { parseQcow2Header, QCOW2_HEADER_BYTES } from '../../blocks/qcow2-header.ts';
 import { silenceLibraries } from '../../console/library-output.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { detectCompression, MAGIC_BYTES, openDecoder } from '../../decode/compression.ts';
 import type { Compression } from '../../decode/compression-magic.ts';
 import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
+import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
+import { convertQcow2, planConversion } from '../conversion/convert.ts';
+import { type Limits, requireSize } from '../limits.ts';
 import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
 import { expectingSink } from '../sink/expected-content.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
-import type { FromWorker, ToWorker } from './messages.ts';
+import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
 import { openControl, type Ring, slotBytes } from './ring.ts';
 
 /**
@@ -27,16 +31,17 @@ interface Open {
 
 let started:
   | {
+      destination: Destination;
       ring: Ring;
       sink: Sink;
       control: ReturnType<typeof openControl>;
       threadingMemory: number;
-      isVouchedFor: boolean;
     }
   | undefined;
 /** Bytes of the stream that the decoder was given. */
 let taken = 0;
 let open: Open | undefined;
+let format: PipelineResult['format'] = 'raw';
 let failed = false;
 
 /** One message is worked on after the other. */
@@ -71,10 +76,24 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
     return;
   }
   if (started === undefined) throw new Error('the worker was not started');
-  const { ring, sink, control, threadingMemory, isVouchedFor } = started;
+  const { destination, ring, sink, control, threadingMemory } = started;
+  if (message.kind === 'plan') {
+    await sink.close();
+    const plan = await planConversion(destination.path, control.cancelled);
+    if (!control.cancelled()) send({ kind: 'planned', plan });
+    return;
+  }
+  if (message.kind === 'convert') {
+    const bytes = await convertQcow2(destination.path, message.shrinks, {
+      cancelled: control.cancelled,
+      count: control.addConvertedBytes,
+    });
+    if (!control.cancelled()) send({ kind: 'converted', bytes });
+    return;
+  }
   if (message.kind === 'chunk') {
     const bytes = slotBytes(ring, message.slot, message.length);
-    const tellTrailing = isVouchedFor ? warn : undefined;
+    const tellTrailing = destination.isVouchedFor ? warn : undefined;
     open ??= openFor(bytes, { sink, cancelled: control.cancelled, threadingMemory, tellTrailing });
     taken += bytes.length;
     await open.decoder.write(bytes);
@@ -86,22 +105,35 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
   }
   await open.decoder.finish();
   if (control.cancelled()) return;
-  send({ kind: 'finished', result: { ...(await sink.finish()), compression: open.compression } });
+  send({ kind: 'finished', result: { ...(await sink.finish()), compression: open.compression, format } });
 }
 
 function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind: 'start' }>): void {
-  const { kind, path, limits, isVouchedFor } = destination;
   const control = openControl(ring);
-  const sink =
-    kind === 'raw-image'
-      ? openRawImageSink(path)
-      : openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
-  const expecting = expectingSink(sink, {
-    type: kind === 'raw-image' ? 'raw' : 'tar',
+  const { kind, limits } = destination;
+  const type = kind === 'raw-image' ? 'raw' : 'tar';
+  const expecting = expectingSink(openSink(destination), {
+    type,
     compression: () => open?.compression ?? 'none',
+    begun(start) {
+      format = isQcow2(start) ? 'qcow2' : type;
+      if (format === 'qcow2') requireConvertible(start, limits);
+    },
   });
   const limited = limitedSink(expecting, limits, () => taken);
-  started = { ring, control, sink: counted(limited, control.addDecodedBytes), threadingMemory, isVouchedFor };
+  const sink = counted(limited, control.addDecodedBytes);
+  started = { destination, ring, control, sink, threadingMemory };
+}
+
+function openSink({ kind, path, limits, isVouchedFor }: Destination): Sink {
+  return kind === 'raw-image'
+    ? openRawImageSink(path)
+    : openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
+}
+
+/** What cannot become an image need not be downloaded to its end. */
+function requireConvertible(start: Uint8Array, limits: Limits): void {
+  requireSize(parseQcow2Header(start.subarray(0, QCOW2_HEADER_BYTES)).size, undefined, limits);
 }
 
 function openFor(first: Uint8Array, context: DecoderContext): Open {

@@ -26,6 +26,9 @@ const INODE_SHARE = 0.25;
 /** How long another rdpull may hold the file system's limits to itself, in ms: it changes them, and that is all. */
 const LOCK_PATIENCE = 2000;
 
+/** What an object takes, as far as that is known. */
+export type RoomNeed = Pick<ExpectedSize, 'uncompressed' | 'exact' | 'occupied'>;
+
 /**
  * The room for one object in its directory.
  *
@@ -60,12 +63,12 @@ export class TargetRoom implements Disposable {
   }
 
   /**
-   * Makes room for the object, or refuses it.
+   * Makes room for the object, or refuses it. Once more, when it is known better what it takes.
    *
    * @param overcommit begin although it seems too large
    * @throws RdpullError no-room
    */
-  async make(expected: ExpectedSize, overcommit: boolean): Promise<void> {
+  async make(expected: RoomNeed, overcommit: boolean): Promise<void> {
     const found = inspectFileSystem(this.#directory);
     if (expected.occupied > this.#availableOn(found) && !overcommit) throw this.#refusal(expected, found);
     if (!canEnlarge(found)) return;
@@ -82,7 +85,7 @@ export class TargetRoom implements Disposable {
     if (little || (wanted.size <= total && wanted.inodes <= inodes)) return;
     try {
       limitTmpfs(fileSystem.mountPoint, limitsOf(wanted));
-      this.#enlarged = { from: fileSystem, settled: false };
+      this.#enlarged ??= { from: fileSystem, settled: false };
     } catch (error) {
       if (!isSystemError(error, 'EPERM', 'EINVAL', 'ENOSYS')) throw error;
       if (expected.occupied > fileSystem.free && !overcommit) throw this.#refusal(expected, fileSystem);
@@ -122,7 +125,7 @@ export class TargetRoom implements Disposable {
   }
 
   async #share(mountPoint: string): Promise<void> {
-    this.#lock = fs.openSync(mountPoint, 'r');
+    this.#lock ??= fs.openSync(mountPoint, 'r');
     const deadline = performance.now() + LOCK_PATIENCE;
     while (!tryShareFile(this.#lock) && performance.now() < deadline) await Bun.sleep(5);
   }
@@ -148,7 +151,7 @@ export class TargetRoom implements Disposable {
     return isBounded(fileSystem) && this.#availableOn(fileSystem) === free ? 'tmpfs' : 'memory';
   }
 
-  #refusal(expected: ExpectedSize, fileSystem: FileSystem): RdpullError {
+  #refusal(expected: RoomNeed, fileSystem: FileSystem): RdpullError {
     const { mountPoint, total, free, used } = fileSystem;
     const what = described(expected);
     const where = printable(this.#directory);
@@ -182,7 +185,7 @@ export class TargetRoom implements Disposable {
   }
 }
 
-function described({ uncompressed, exact, occupied }: ExpectedSize): string {
+function described({ uncompressed, exact, occupied }: RoomNeed): string {
   if (uncompressed === 0) {
     return `the image needs ${size(occupied)} or more (its format does not say how much it is after decompression)`;
   }

@@ -7,6 +7,7 @@ import {
   recogniseForeignEnd,
   recogniseForeignFormat,
 } from '../../decode/foreign-format.ts';
+import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { recogniseFileSystem } from '../../expose/file-system-magic.ts';
 import { hasBootSignature } from '../../expose/master-boot-record.ts';
@@ -18,6 +19,8 @@ export interface ExpectedContent {
   readonly type: ImageType;
   /** Known when the first byte comes out of decompression. */
   readonly compression: () => Compression;
+  /** Takes its start, when that is what it is said to be; throws when the rest need not come. */
+  readonly begun: (start: Uint8Array) => void;
 }
 
 /** Bytes of what comes out of decompression that tell what it is: btrfs has its magic number behind 64 KiB. */
@@ -27,7 +30,7 @@ export const CONTENT_START_BYTES = 72 * 1024;
 const TAR_MAGIC = { offset: 257, bytes: Buffer.from('ustar') } as const;
 
 /** A sink that looks at the start and the end of what it gets, and refuses what is not what it is said to be. */
-export function expectingSink(sink: Sink, { type, compression }: ExpectedContent): Sink {
+export function expectingSink(sink: Sink, { type, compression, begun }: ExpectedContent): Sink {
   const start = Buffer.alloc(CONTENT_START_BYTES);
   let filled = 0;
   let judged = false;
@@ -36,6 +39,7 @@ export function expectingSink(sink: Sink, { type, compression }: ExpectedContent
   function judge(): void {
     judged = true;
     requireContent(start.subarray(0, filled), type, compression());
+    begun(start.subarray(0, filled));
   }
 
   return {
@@ -121,6 +125,7 @@ function hasTarMagic(start: Uint8Array): boolean {
 
 /** What lies in a file that begins with no header. An empty tarball is all zeros, as the start of many file systems is. */
 function diskImage(start: Uint8Array): string | undefined {
+  if (isQcow2(start)) return 'qcow2';
   const bytes = Buffer.from(start.buffer, start.byteOffset, start.length);
   const image = { size: start.length, read: (at: number, length: number) => bytes.subarray(at, at + length) };
   return recogniseFileSystem(image) ?? (hasBootSignature(image) ? 'with a partition table' : undefined);

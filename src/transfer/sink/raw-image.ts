@@ -16,8 +16,15 @@ const truncate = promisify(fs.ftruncate);
 const syncData = promisify(fs.fdatasync);
 const sync = promisify(fs.fsync);
 
+/** Takes the image in its order; the whole of it need not be written. */
+export interface RawImageSink extends Sink {
+  write(chunk: Uint8Array): Promise<void>;
+  /** The next so many bytes are zeros. */
+  skip(length: number): void;
+}
+
 /** Writes a raw image to `path`, which must not exist yet. Blocks of zeros become holes; the length is exact. */
-export function openRawImageSink(path: string): Sink {
+export function openRawImageSink(path: string): RawImageSink {
   /** Where the next chunk goes. */
   let position = 0;
   let written = 0;
@@ -64,6 +71,9 @@ export function openRawImageSink(path: string): Sink {
 
   return {
     write,
+    skip(length) {
+      position += length;
+    },
     finish: () =>
       attempt(async () => {
         await writing;
