@@ -71,6 +71,28 @@ export const { ${exported.join(', ')} } = ${name};`,
   },
 };
 
+/**
+ * Leaves out of undici what a plain request over a connection of ours never comes to: HTTP/2, and node:http, of which it takes
+ * one number and one class to compare with.
+ */
+const requestsOnly: BunPlugin = {
+  name: 'requests-only',
+  setup(build) {
+    const undici = /\/undici-real\/lib\//;
+    build.onLoad({ filter: /\/undici-real\/lib\/dispatcher\/client-h2\.js$/ }, () => ({
+      contents: 'module.exports = {};',
+      loader: 'js',
+    }));
+    build.onResolve({ filter: /^node:http$/ }, ({ importer }) =>
+      undici.test(importer) ? { path: 'http', namespace: 'left-out' } : undefined,
+    );
+    build.onLoad({ filter: /^http$/, namespace: 'left-out' }, () => ({
+      contents: 'module.exports = { maxHeaderSize: 16384, IncomingMessage: class {} };',
+      loader: 'js',
+    }));
+  },
+};
+
 await Bun.build({
   entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
   target: 'bun',
@@ -78,12 +100,17 @@ await Bun.build({
   bytecode: true,
   // What is imported lazily is not even read at the start.
   splitting: true,
-  plugins: [generatorInOneFile, packagesAsSources],
+  plugins: [generatorInOneFile, packagesAsSources, requestsOnly],
   format: 'esm',
   // Flat, because the main program finds the worker beside itself.
   naming: { entry: '[name].[ext]' },
   // A clock that says an earlier time is wrong: src/build-time.ts.
-  define: { ...PRODUCTION, RDPULL_BUILD_TIME: String(buildTime()) },
+  define: {
+    ...PRODUCTION,
+    RDPULL_BUILD_TIME: String(buildTime()),
+    // undici's own way to leave out its second, experimental parser.
+    esbuildDetection: 'true',
+  },
   compile: {
     outfile: OUTPUT,
     // What lies in the directory rdpull is called from must not change what it does.

@@ -51,9 +51,13 @@ describe('at the start', () => {
     expect(packages).not.toEqual([]);
   });
 
-  test('http needs sockets, and neither TLS nor an HTTP client of somebody else', () => {
+  test('http needs sockets and two parts of undici, the real one, and not TLS', () => {
     const plain = importsOf(['source/http.ts'], { lazy: false });
     expect(plain.packages.filter((name) => HEAVY.test(name))).toEqual(['node:dns/promises', 'node:net']);
+    expect(plain.packages.filter((name) => name.includes('undici'))).toEqual([
+      'undici-real/lib/core/symbols.js',
+      'undici-real/lib/dispatcher/pool.js',
+    ]);
     const both = importsOf(['source/http.ts'], { lazy: true });
     expect(both.packages).toContain('node:tls');
     expect(both.packages).not.toContain('node:http');

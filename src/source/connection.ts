@@ -16,6 +16,11 @@ export interface Connection {
   readonly proxy: HttpProxy | undefined;
 }
 
+/** The proxy that wants to be asked for the whole URL: for http, if the rules name one. https goes through a tunnel. */
+export function proxyToAsk(url: URL, { proxy }: Pick<SourceOptions, 'proxy'>): HttpProxy | undefined {
+  return proxy === undefined || url.protocol !== 'http:' ? undefined : proxyFor(url, proxy);
+}
+
 type Reach = Pick<SourceOptions, 'ca' | 'clientCertificate' | 'proxy' | 'zone' | 'signal' | 'warn'>;
 
 /**

@@ -1,13 +1,11 @@
 import { printable } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { isSystemError } from '../kernel/system-error.ts';
-import { connect } from './connection.ts';
-import { bodyFraming, contentLength } from './http1/body-framing.ts';
-import { HttpFault } from './http1/http-fault.ts';
-import { requestHead } from './http1/request-head.ts';
-import { responseBody } from './http1/response-body.ts';
-import { createResponseHeadReader, type ResponseHead } from './http1/response-head.ts';
-import { readSegments, type Segments } from './http1/segments.ts';
+import { connect, proxyToAsk } from './connection.ts';
+import { type Answer, createAnswer } from './http/answer.ts';
+import { contentLength } from './http/body-framing.ts';
+import { createOriginPool, type OriginPool } from './http/origin-pool.ts';
 import { networkError, proxyError } from './network-error.ts';
 import { proxyRefusal } from './proxy.ts';
 import type { SourceOptions } from './source.ts';
@@ -15,12 +13,21 @@ import type { SourceOptions } from './source.ts';
 /** How long a server may take to accept a connection, or stay silent, in ms. There is no limit on the whole. */
 const SILENCE = 30_000;
 
+/**
+ * How long a server may take to begin its answer on a connection that was kept, in ms: some answer one request a connection,
+ * whatever they say, and then it is asked again on a new one.
+ */
+const KEPT_SILENCE = 5000;
+
 const PROXY_AUTHENTICATION_REQUIRED = 407;
+
+/** RFC 9110, section 5.5: no controls but the tab. */
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What a request is sent with. */
 export type ExchangeOptions = Pick<
   SourceOptions,
-  'ca' | 'clientCertificate' | 'headOnly' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
+  'ca' | 'clientCertificate' | 'headOnly' | 'pools' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
 >;
 
 /** The answer to one request. */
@@ -34,12 +41,12 @@ export interface Exchange {
   readonly contentLength: number | undefined;
   /** Each chunk is only valid until the next is asked for. Throws RdpullError of the network family. */
   readonly body: AsyncIterable<Uint8Array>;
-  /** Gives up the connection, whether or not the body was read. */
+  /** Gives up the connection, unless all of the body has come. */
   close(): void;
 }
 
 /**
- * Sends one GET or HEAD request on a connection of its own, and waits for the head of the answer.
+ * Sends one GET or HEAD request, and waits for the head of the answer.
  *
  * @throws RdpullError of the network family, http-protocol; the reason of `signal` when it was aborted
  */
@@ -49,54 +56,92 @@ export async function exchange(
   options: ExchangeOptions,
 ): Promise<Exchange> {
   const shown = shownUrl(url.href);
-  const { silence = SILENCE, signal } = options;
-  const { socket, proxy } = await connect(url, options, silence);
-  const segments = readSegments(socket, silence, signal);
+  const { signal } = options;
+  const proxy = proxyToAsk(url, options);
+  const pool = poolFor(url, options);
+  const path = url.pathname + url.search;
+  const fields = {
+    ...headers,
+    ...(proxy?.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
+  };
+  requireSendable(shown, fields);
   try {
-    const method = options.headOnly === true ? 'HEAD' : 'GET';
-    const path = url.pathname + url.search;
-    const request = requestHead(method, proxy === undefined ? path : url.origin + path, url.host, {
-      ...headers,
-      ...(proxy?.authorization !== undefined && { 'proxy-authorization': proxy.authorization }),
-    });
-    socket.write(request, 'latin1');
-    const { head, rest } = await readHead(segments);
+    const answer = await ask(pool, proxy === undefined ? path : url.origin + path, url, options, fields);
+    const close = () => {
+      answer.close();
+      if (options.pools === undefined) pool.close();
+    };
+    const head = await answer.head;
     const reason = printable(head.reason);
     if (proxy !== undefined && head.status === PROXY_AUTHENTICATION_REQUIRED) {
+      close();
       const refusal = proxyRefusal(proxy, head.status, `${head.status} ${reason}`.trim(), url.host);
       throw proxyError(shown, proxy.shown, refusal);
     }
-    const framing = bodyFraming(method, head);
-    segments.inBody();
     return {
       status: head.status,
       // Whether it is the proxy or the server who says so cannot be told.
       reason: proxy === undefined ? reason : `${reason}, through the proxy ${proxy.shown}`,
       header: (name) => head.values(name)[0],
-      contentLength: contentLength(head),
-      body: responseBody(framing, rest, segments, (error) => networkError(shown, error)),
-      close: segments.close,
+      contentLength: contentLength(head.values),
+      body: answer.body((error) => networkError(shown, error)),
+      close,
     };
   } catch (error) {
-    segments.close();
+    if (options.pools === undefined) pool.close();
     signal.throwIfAborted();
     throw networkError(shown, url.protocol === 'https:' ? withoutAnswer(error) : error);
   }
 }
 
-async function readHead(
-  segments: Segments,
-): Promise<{ readonly head: ResponseHead; readonly rest: Uint8Array }> {
-  const reader = createResponseHeadReader();
-  while (await segments.arrival()) {
-    const segment = segments.take();
-    const found = segment === undefined ? undefined : reader.take(segment);
-    if (found !== undefined) return found;
+function poolFor(url: URL, { pools, zone, ca, clientCertificate }: ExchangeOptions): OriginPool {
+  if (pools === undefined) return createOriginPool(url.origin, { kept: false });
+  // What a connection was opened with, it is kept for.
+  const name = JSON.stringify([url.origin, zone, ca, clientCertificate?.origin]);
+  return pools.of(name, () => createOriginPool(url.origin, { kept: true }));
+}
+
+/** A value that would end its line would say something else than was meant. It may be a secret. */
+function requireSendable(shown: string, fields: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(fields)) {
+    if (VALUE.test(value)) continue;
+    throw new RdpullError(
+      'bad-option',
+      `${shown}: the header ${name} cannot be sent over HTTP: there are control characters in its value`,
+      'look at what the login, the token or the server says',
+    );
   }
-  throw new HttpFault(
-    'RDPULL_CLOSED',
-    'the connection was closed before the head of the answer was complete',
-  );
+}
+
+/** Sends the request until somebody has heard it: what goes over a connection that was kept may come too late. */
+async function ask(
+  pool: OriginPool,
+  path: string,
+  url: URL,
+  options: ExchangeOptions,
+  headers: Readonly<Record<string, string>>,
+): Promise<Answer> {
+  const { silence = SILENCE, signal, headOnly } = options;
+  for (;;) {
+    signal.throwIfAborted();
+    const answer = createAnswer(silence, signal);
+    const request = {
+      method: headOnly === true ? ('HEAD' as const) : ('GET' as const),
+      path,
+      headers,
+      connect: async () => (await connect(url, options, silence)).socket,
+    };
+    const { isNew } = await pool.send(request, answer.handler);
+    if (!isNew) answer.hurry(KEPT_SILENCE);
+    try {
+      await answer.head;
+      return answer;
+    } catch (error) {
+      if (isNew || !(answer.isUnheard || isSystemError(error, 'RDPULL_CLOSED')) || signal.aborted)
+        throw error;
+      if (isSystemError(error, 'RDPULL_SILENT_HEAD')) pool.keepNone();
+    }
+  }
 }
 
 /** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */

@@ -4,9 +4,10 @@ import { shownUrl } from '../console/shown-url.ts';
 import { version } from '../version.ts';
 import { requireUncoded } from './content-coding.ts';
 import { parseContentRange } from './content-range.ts';
-import { exchange } from './exchange.ts';
+import { type Exchange, exchange } from './exchange.ts';
 import { HttpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
+import { isPassing } from './passing.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
@@ -39,29 +40,37 @@ export async function openHttpSource(
   );
 }
 
+/** What is read of an answer for the sake of its connection, in bytes, and for how long, in ms. */
+const DISCARDED_MAX = 64 * 1024;
+const DISCARD_TIME = 500;
+
 type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location: string };
 
 async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | undefined): Promise<Answer> {
   const shown = shownUrl(url.href);
-  const { status, reason, header, contentLength, body, close } = await exchange(
+  const answer = await exchange(
     url,
     { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
     options,
   );
+  const { status, reason, header, contentLength, body, close } = answer;
   try {
     const location = header('location');
     if (status >= 300 && status < 400 && location !== undefined) {
-      close();
+      await discard(answer);
       return { kind: 'redirect', location };
     }
     const part =
       wanted !== undefined && status === 206 ? sentPart(shown, wanted, header, contentLength) : undefined;
     if (status !== 200 && part === undefined) {
-      throw new HttpStatusError(
+      const error = new HttpStatusError(
         shown,
         { status, reason },
         { retryAfter: retryAfter(header), size: parseContentRange(header('content-range'))?.size },
       );
+      // Where another attempt may help, it is made on another connection, perhaps to another machine of that name.
+      if (!isPassing(error)) await discard(answer);
+      throw error;
     }
     requireUncoded(shown, url, header('content-encoding'));
     const source: Source = {
@@ -79,6 +88,28 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+/**
+ * Reads the rest of an answer that nobody needs, so that its connection can be used again; not if that would take longer than
+ * a new one.
+ */
+async function discard({ body, contentLength = 0, close }: Exchange): Promise<void> {
+  const limit = setTimeout(close, DISCARD_TIME);
+  try {
+    let left = DISCARDED_MAX;
+    if (contentLength > left) return;
+    for await (const chunk of body) {
+      left -= chunk.length;
+      if (left < 0) return;
+    }
+  } catch (error) {
+    // It was lost, or took too long: a new one it is.
+    if (!(error instanceof RdpullError)) throw error;
+  } finally {
+    clearTimeout(limit);
+    close();
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ClientCertificate } from './client-certificate.ts';
 import type { Login } from './login.ts';
+import type { Pools } from './pools.ts';
 import type { ProxyRules } from './proxy.ts';
 
 /** For a server that cannot be reached, or that fails. */
@@ -44,6 +45,8 @@ export interface SourceOptions extends ServerIdentity {
   readonly headOnly?: boolean;
   /** How many redirects to follow; without it, ten. */
   readonly redirects?: number;
+  /** Keeps connections for the requests to come; without it, each request has one of its own. */
+  readonly pools?: Pools;
   /** How long a server may stay silent, in ms; without it, 30 s. */
   readonly silence?: number;
   /** Ends the request or the body early. */

@@ -4,6 +4,7 @@ import type { Compression } from '../decode/compression-magic.ts';
 import type { ImageType } from '../request/image-class.ts';
 import type { Joining } from '../source/continued-source.ts';
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
+import { Pools } from '../source/pools.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import { convertImage } from './conversion/conversion.ts';
 import type { ExpectedSize } from './expected-size.ts';
@@ -96,10 +97,12 @@ export async function runTransfer(
   observer: TransferObserver,
 ): Promise<TransferResult> {
   const starts = createStarts(transfer.locations, (text) => options.patience?.notify(text, 0));
+  using pools = new Pools();
+  const access = { pools, ...options };
   for (;;) {
     const start = starts.next();
     try {
-      return await transferOnce(transfer, start, options, observer);
+      return await transferOnce(transfer, start, access, observer);
     } catch (error) {
       options.signal.throwIfAborted();
       starts.failed(start, error);

@@ -1,12 +1,12 @@
 import { afterAll, expect, test } from 'bun:test';
 import { spawn } from 'node:child_process';
+import type net from 'node:net';
+import { Duplex } from 'node:stream';
 import fc from 'fast-check';
+import { createAnswer } from '../../../src/source/http/answer.ts';
+import { HttpFault } from '../../../src/source/http/http-fault.ts';
+import { createOriginPool } from '../../../src/source/http/origin-pool.ts';
 import { openHttpSource } from '../../../src/source/http.ts';
-import { bodyFraming } from '../../../src/source/http1/body-framing.ts';
-import { HttpFault } from '../../../src/source/http1/http-fault.ts';
-import { responseBody } from '../../../src/source/http1/response-body.ts';
-import { createResponseHeadReader } from '../../../src/source/http1/response-head.ts';
-import type { Segments } from '../../../src/source/http1/segments.ts';
 import { startFaultServer } from '../../fixtures/fault-server.ts';
 import { alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../../fixtures/property.ts';
 
@@ -15,40 +15,44 @@ const SAMPLES = [
   `${OK}Server: nginx\r\nContent-Length: 12\r\nETag: "a"\r\nConnection: close\r\n\r\ntwelve bytes`,
   `${OK}Transfer-Encoding: chunked\r\n\r\n6\r\ntwelve\r\n6;x="y"\r\n bytes\r\n0\r\nX: y\r\n\r\n`,
   `${OK}Content-Type: x\r\n\r\ntwelve bytes`,
-  'HTTP/1.0 200 OK\r\nX: a\r\n b\r\nContent-Length: 12\r\nContent-Length: 12\r\n\r\ntwelve bytes',
+  'HTTP/1.0 200 OK\nX: a b\nContent-Length: 12 \n\ntwelve bytes',
   `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n${OK}Content-Length: 12\r\n\r\ntwelve bytes`,
 ].map((sample) => Buffer.from(sample, 'latin1'));
 
+/** A connection over which these segments come, and then its end. */
+function connectionOf(segments: readonly Uint8Array[]): Duplex {
+  const left = [...segments];
+  return new Duplex({
+    // One that was cut into nothing is none.
+    read() {
+      let next = left.shift();
+      while (next?.length === 0) next = left.shift();
+      // Each comes by itself.
+      setImmediate(() => this.push(next === undefined ? null : Buffer.from(next)));
+    },
+    write: (_chunk, _encoding, callback) => callback(),
+    highWaterMark: 1,
+  });
+}
+
 /** What is read of an answer that comes in these segments, or the code of the fault. */
 async function read(segments: readonly Uint8Array[]): Promise<string> {
-  const left = [...segments];
-  const connection: Segments = {
-    take: () => left.shift(),
-    arrival: async () => left.length > 0,
-    inBody: () => undefined,
-    progressed: () => undefined,
-    close: () => undefined,
-  };
+  const pool = createOriginPool('http://127.0.0.1:1', { kept: false });
+  const answer = createAnswer(20_000, new AbortController().signal);
   try {
-    const reader = createResponseHeadReader();
-    let found: ReturnType<typeof reader.take>;
-    while (found === undefined) {
-      const segment = connection.take();
-      if (segment === undefined) return 'no head';
-      found = reader.take(segment);
-    }
-    const { head, rest } = found;
-    const framing = bodyFraming('GET', head);
-    const named = (error: unknown) => (error instanceof Error ? error : new Error(String(error)));
+    const connect = async () => connectionOf(segments) as net.Socket;
+    await pool.send({ method: 'GET', path: '/', headers: {}, connect }, answer.handler);
+    const head = await answer.head;
     let body = `${head.status} ${head.reason} ${head.values('x').join('|')}: `;
-    for await (const chunk of responseBody(framing, rest, connection, named)) {
-      body += Buffer.from(chunk).toString('latin1');
-    }
+    const named = (error: unknown) => (error instanceof Error ? error : new Error(String(error)));
+    for await (const chunk of answer.body(named)) body += Buffer.from(chunk).toString('latin1');
     return body;
   } catch (error) {
     // The words of a fault tell how much of a line had come.
     if (error instanceof HttpFault) return error.code;
     throw error;
+  } finally {
+    pool.close();
   }
 }
 

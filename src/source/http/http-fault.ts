@@ -1,3 +1,5 @@
+import { isSystemError } from '../../kernel/system-error.ts';
+
 /**
  * What can be wrong with an exchange over HTTP/1.1, as the code of an {@link HttpFault}:
  *
@@ -27,4 +29,17 @@ export class HttpFault extends Error {
 /** What came is no HTTP/1.1. `why` is the end of a sentence, and fit for a terminal. */
 export function notHttp(why: string): HttpFault {
   return new HttpFault('RDPULL_NOT_HTTP', why);
+}
+
+/** What the failures of undici mean for an exchange; anything else is itself. */
+export function faultOf(error: unknown, inBody: boolean): unknown {
+  if (isSystemError(error, 'UND_ERR_HEADERS_OVERFLOW')) {
+    return inBody
+      ? notHttp('the trailers are longer than 16384 bytes')
+      : new HttpFault('RDPULL_LONG_HEAD', 'the head is longer than 16384 bytes');
+  }
+  if (isSystemError(error, 'UND_ERR_SOCKET', 'UND_ERR_INFO', 'UND_ERR_DESTROYED')) {
+    return new HttpFault('RDPULL_CLOSED', error.message);
+  }
+  return error;
 }

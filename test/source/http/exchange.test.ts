@@ -61,8 +61,6 @@ describe.concurrent('a server that sends a byte now and then, and nothing of use
 describe.concurrent('a body is what the head says:', () => {
   test.each([
     ['of a length', `${OK}Content-Length: 4\r\n\r\nbody`],
-    ['of a length that is said twice', `${OK}Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody`],
-    ['of a length that is said twice in one line', `${OK}Content-Length: 4, 4\r\n\r\nbody`],
     ['and nothing of what follows it', `${OK}Content-Length: 4\r\n\r\nbodyHTTP/1.1 200 OK\r\n`],
     ['in chunks', `${CHUNKED}1\r\nb\r\n3\r\nody\r\n0\r\n\r\n`],
     ['in chunks, and nothing of what follows the last', `${CHUNKED}4\r\nbody\r\n0\r\n\r\nmore`],
@@ -70,8 +68,9 @@ describe.concurrent('a body is what the head says:', () => {
       'in chunks whose sizes have zeros and capitals',
       `${CHUNKED}0000000000001\r\nb\r\n003\r\nody\r\n00\r\n\r\n`,
     ],
-    ['in chunks with extensions', `${CHUNKED}4 ; name="a;b"\r\nbody\r\n0;last\r\n\r\n`],
-    ['in chunks with trailers', `${CHUNKED}4\r\nbody\r\n0\r\nContent-Length: 9\r\nX: y\r\n\r\n`],
+    ['in chunks with extensions', `${CHUNKED}4 ;name="a;b"\r\nbody\r\n0;last\r\n\r\n`],
+    ['in chunks whose sizes are padded', `${CHUNKED}4  \r\nbody\r\n0  \r\n\r\n`],
+    ['in chunks with trailers', `${CHUNKED}4\r\nbody\r\n0\r\nDigest: 9\r\nX: y\r\n\r\n`],
     ['of chunks, in whatever case', `${OK}transfer-ENCODING:\tChunked \r\n\r\n4\r\nbody\r\n0\r\n\r\n`],
     ['until the connection ends', `${OK}\r\nbody`],
     ['of version 1.0', 'HTTP/1.0 200 OK\r\n\r\nbody'],
@@ -80,10 +79,9 @@ describe.concurrent('a body is what the head says:', () => {
       'behind interim answers',
       `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n${OK}\r\nbody`,
     ],
-    [
-      'behind headers that are folded or empty',
-      `${OK}X: a\r\n b\r\n\tc\r\nY:\r\nContent-Length:\r\n 4\r\n\r\nbody`,
-    ],
+    ['behind headers that are empty', `${OK}X:\r\nY: \t \r\nContent-Length:\t4 \r\n\r\nbody`],
+    ['behind a head whose lines end with LF alone', 'HTTP/1.1 200 OK\nContent-Length: 4\n\nbody'],
+    ['behind a head one of whose lines does', `${OK}X: y\nContent-Length: 4\n\r\nbody`],
   ])('%s', async (_, answer) => {
     expect(await readAll(urlOf(answer))).toBe('body');
   });
@@ -118,6 +116,7 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       'it is of version 2.0, and 1.1 was asked for',
     ],
     ['a status of two digits', 'HTTP/1.1 20 OK\r\n\r\n', 'its first line is "HTTP/1.1 20 OK"'],
+    ['a status below 100', 'HTTP/1.1 099 OK\r\n\r\n', 'its first line is "HTTP/1.1 099 OK"'],
     ['a status that is no number', 'HTTP/1.1 2OO OK\r\n\r\n', 'its first line is "HTTP/1.1 2OO OK"'],
     ['an empty first line', `\r\n${OK}\r\nbody`, 'its first line is ""'],
     ['NUL in the words', 'HTTP/1.1 200 O\0K\r\n\r\n', 'its first line is "HTTP/1.1 200 O\\x00K"'],
@@ -131,8 +130,6 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       'HTTP/1.1 100 Continue\r\n\r\n'.repeat(11),
       'more than 10 interim answers',
     ],
-    ['LF alone', 'HTTP/1.1 200 OK\nContent-Length: 4\n\nbody', 'a line ends without a carriage return'],
-    ['LF alone behind a header', `${OK}X: y\n\r\nbody`, 'a line ends without a carriage return'],
     ['CR in a header', `${OK}X: a\rContent-Length: 4\r\n\r\nbody`, 'one of its headers is "X: a\\x0dContent'],
     ['NUL in a header', `${OK}X: a\0b\r\n\r\nbody`, 'one of its headers is "X: a\\x00b"'],
     [
@@ -234,6 +231,36 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       hint: 'check that the URL points at a web server, and its port',
     });
     expect(message).toContain(': the answer is not HTTP (');
+    expect(message).toContain(why);
+  });
+
+  // What undici, and llhttp in it, refuses, though RFC 9112 lets a recipient take it.
+  test.each([
+    [
+      'a length that is said twice, the same',
+      `${OK}Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody`,
+      'its Content-Length is 4 and 4',
+    ],
+    [
+      'a length that is said twice in one line',
+      `${OK}Content-Length: 4, 4\r\n\r\nbody`,
+      'its Content-Length is 4 and 4',
+    ],
+    ['a header that is folded', `${OK}X: a\r\n b\r\n\r\nbody`, 'one of its headers is "X: a b"'],
+    ['a length that is folded', `${OK}Content-Length:\r\n 4\r\n\r\nbody`, 'its Content-Length is "'],
+    [
+      'a length among the trailers',
+      `${CHUNKED}4\r\nbody\r\n0\r\nContent-Length: 9\r\n\r\n`,
+      'it has both a Content-Length and a Transfer-Encoding',
+    ],
+    [
+      'an extension with a space before its name',
+      `${CHUNKED}4; name="a;b"\r\nbody\r\n0\r\n\r\n`,
+      'the size of a chunk is "4; name="a;b""',
+    ],
+  ])('%s', async (_, answer, why) => {
+    const { code, message } = await failureOf(readAll(urlOf(answer, 'keep'), { silence: 20_000 }));
+    expect(code).toBe('http-protocol');
     expect(message).toContain(why);
   });
 

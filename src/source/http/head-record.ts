@@ -1,0 +1,84 @@
+import { quoted } from '../../console/printable.ts';
+import { contentLength, requireOneFraming } from './body-framing.ts';
+import { HttpFault, notHttp } from './http-fault.ts';
+import { fieldValues } from './response-head.ts';
+import type { UndiciParser } from './undici-parser.ts';
+
+/** What the heads of an answer may be long together, in bytes; and the trailers. */
+export const HEAD_MAX = 16 * 1024;
+
+/** How many interim answers (RFC 9110, section 15.2) may come before the answer. */
+const INTERIM_MAX = 10;
+
+const SWITCHING_PROTOCOLS = 101;
+
+/** What matters of a head to what follows it. */
+export interface EndedHead {
+  /** Whether one of its lines ends with LF alone. */
+  readonly hasLoneLf: boolean;
+  /** What it says that the body is long, or would be for a GET, in bytes. */
+  readonly length: number | undefined;
+}
+
+/** The heads of one answer, as they came. */
+export interface HeadRecord {
+  /** What has come since the last head that has ended, as ISO 8859-1; no more of it than may come. */
+  readonly text: string;
+  /** Whether the head of the answer itself has ended. */
+  readonly isComplete: boolean;
+  add(chunk: Buffer): void;
+  /**
+   * A head has ended.
+   *
+   * @throws HttpFault RDPULL_NOT_HTTP, RDPULL_LONG_HEAD
+   */
+  end(parser: UndiciParser, status: number): EndedHead;
+}
+
+export function createHeadRecord(): HeadRecord {
+  let text = '';
+  let bytes = 0;
+  let interim = 0;
+  let isComplete = false;
+  return {
+    get text() {
+      return text;
+    },
+    get isComplete() {
+      return isComplete;
+    },
+    add(chunk) {
+      const room = Math.max(0, 2 * HEAD_MAX - text.length);
+      text += chunk.toString('latin1', 0, Math.min(room, chunk.length));
+    },
+    end(parser, status) {
+      bytes += parser.headersSize;
+      if (bytes > HEAD_MAX)
+        throw new HttpFault('RDPULL_LONG_HEAD', `the head is longer than ${HEAD_MAX} bytes`);
+      const firstLine = /^[^\r\n]*/.exec(text)?.[0] ?? '';
+      if (status < 100 || !/^[\t\x20-\x7e\x80-\xff]+$/.test(firstLine))
+        throw notHttp(`its first line is ${quoted(firstLine.slice(0, 80))}`);
+      requireVersion1(parser);
+      if (status === SWITCHING_PROTOCOLS) throw notHttp('it goes over to a protocol that was not asked for');
+      const values = fieldValues(parser.headers);
+      if (status < 200) interim++;
+      else requireOneFraming(versionOf(parser), values);
+      if (interim > INTERIM_MAX) throw notHttp(`more than ${INTERIM_MAX} interim answers`);
+      isComplete = status >= 200;
+      const last = /\n\r?\n/.exec(text);
+      const end = last === null ? text.length : last.index + last[0].length;
+      const hasLoneLf = /(?<!\r)\n/.test(text.slice(0, end));
+      text = text.slice(end);
+      return { hasLoneLf, length: contentLength(values) };
+    },
+  };
+}
+
+function requireVersion1(parser: UndiciParser): void {
+  const version = versionOf(parser);
+  if (!version.startsWith('1.')) throw notHttp(`it is of version ${version}, and 1.1 was asked for`);
+}
+
+function versionOf({ llhttp, ptr }: UndiciParser): string {
+  return `${llhttp.llhttp_get_http_major(ptr)}.${llhttp.llhttp_get_http_minor(ptr)}`;
+}
