@@ -29,23 +29,12 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
       [...specs].map(([name, { value }]) => [name, { type: value === undefined ? 'boolean' : 'string' }]),
     ),
   });
-  const help = `rdpull ${command.name} --help lists what it takes`;
   const values = new Map<string, string[]>();
-  const operands: string[] = [];
   for (const token of tokens) {
-    if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const spec = specs.get(token.name);
     if (spec === undefined) throw unknownOption(command, token.rawName, [...specs.keys()]);
-    const given = values.get(spec.name) ?? [];
-    const isMissing = spec.mayBeEmpty === true ? token.value === undefined : !token.value;
-    if (spec.value !== undefined && isMissing) {
-      throw new RdpullError('bad-option', `--${spec.name} needs a value: --${spec.name}=${spec.value}`, help);
-    }
-    if (spec.value === undefined && token.value !== undefined) {
-      throw new RdpullError('bad-option', `--${spec.name} takes no value`, `write --${spec.name} alone`);
-    }
-    values.set(spec.name, [...given, token.value ?? '']);
+    values.set(spec.name, [...(values.get(spec.name) ?? []), optionValue(command, spec, token.value)]);
   }
   if (values.has('quiet') && values.has('verbose')) {
     throw new RdpullError(
@@ -54,24 +43,45 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
       'leave out one of them',
     );
   }
-  const [operand = '', ...extra] = operands;
-  if (operand === '' && command.operandIsOptional !== true) {
-    throw new RdpullError('bad-argument', `rdpull ${command.name} needs ${command.operand}`, help);
-  }
-  if (extra[0] !== undefined) {
-    throw new RdpullError(
-      'bad-argument',
-      `rdpull ${command.name} takes one ${command.operand}, and ${quotedUrl(extra[0])} is one too many`,
-      'put what contains spaces into quotes',
-    );
-  }
+  const operands = tokens.flatMap((token) => (token.kind === 'positional' ? token.value : []));
   return {
-    operand,
+    operand: onlyOperand(command, operands),
     has: (name) => values.has(name),
     value: (name) => values.get(name)?.at(-1),
     values: (name) => values.get(name) ?? [],
   };
 }
+
+/** What an option was given; of a switch, nothing. */
+function optionValue({ name }: Command, spec: OptionSpec, given: string | undefined): string {
+  const isMissing = spec.mayBeEmpty === true ? given === undefined : !given;
+  if (spec.value !== undefined && isMissing) {
+    const message = `--${spec.name} needs a value: --${spec.name}=${spec.value}`;
+    throw new RdpullError('bad-option', message, helpOf(name));
+  }
+  if (spec.value === undefined && given !== undefined) {
+    throw new RdpullError('bad-option', `--${spec.name} takes no value`, `write --${spec.name} alone`);
+  }
+  return given ?? '';
+}
+
+function onlyOperand(
+  { name, operand: what, operandIsOptional }: Command,
+  operands: readonly string[],
+): string {
+  const [operand = '', extra] = operands;
+  if (operand === '' && operandIsOptional !== true) {
+    throw new RdpullError('bad-argument', `rdpull ${name} needs ${what}`, helpOf(name));
+  }
+  if (extra === undefined) return operand;
+  throw new RdpullError(
+    'bad-argument',
+    `rdpull ${name} takes one ${what}, and ${quotedUrl(extra)} is one too many`,
+    'put what contains spaces into quotes',
+  );
+}
+
+const helpOf = (command: string) => `rdpull ${command} --help lists what it takes`;
 
 function unknownOption(command: Command, rawName: string, names: readonly string[]): RdpullError {
   const meant = nearest(rawName.replace(/^-+/, ''), names);

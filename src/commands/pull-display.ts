@@ -3,7 +3,7 @@ import type { BootScreen } from '../console/boot-screen.ts';
 import { barStyle } from '../console/locale.ts';
 import { printable } from '../console/printable.ts';
 import { createProgress, type Progress } from '../console/progress.ts';
-import { percent } from '../console/progress-text.ts';
+import { type ProgressSubject, percent } from '../console/progress-text.ts';
 import { size } from '../console/quantity.ts';
 import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
@@ -69,17 +69,15 @@ function createDisplay(
   recorder: Recorder,
   screen: BootScreen | undefined,
 ): Display {
-  const { quiet } = reporter.options;
-  const told = quiet ? undefined : screen;
-  let progress: Progress | undefined;
+  const told = reporter.options.quiet ? undefined : screen;
+  const bar = createBar(reporter);
   let isComplete = false;
   let known: string | undefined;
-  const end = () => progress?.end();
   return {
     reporter,
-    end,
+    end: bar.end,
     notify(text, pause) {
-      end();
+      bar.end();
       reporter.info(text, { event: 'server-awaited', milliseconds: Math.round(pause) });
       service.waiting(text, pause);
       recorder.waiting(text);
@@ -87,40 +85,7 @@ function createDisplay(
     },
     observe(target) {
       known = target;
-      const name = printable(path.basename(target));
-      return {
-        started({ url, size: total, expected }) {
-          end();
-          const about = { url: shownUrl(url), target: printable(target) };
-          const pulling = `pulling ${about.url} (${total === undefined ? 'length unknown' : size(total)})`;
-          reporter.about(about);
-          reporter.info(pulling, { event: 'pull-started', ...about, size: total });
-          told?.print(pulling);
-          const subject = { name, source: hostOf(url), total, expected };
-          service.started(subject);
-          recorder.started(url, total);
-          told?.started(subject);
-          if (!quiet) progress = createProgress(subject, reporter.progressOutput, barStyle(process.env));
-        },
-        progress({ received, decoded }) {
-          service.progress(received, decoded);
-          recorder.progress(received, decoded);
-          progress?.update(received, decoded);
-          told?.progress(received, decoded);
-        },
-        converting({ converted, size: whole }) {
-          end();
-          const text = `converting the qcow2 image to a raw one of ${size(whole)}`;
-          if (converted === 0) {
-            reporter.info(text);
-            told?.print(text);
-          }
-          service.waiting(`${name}: ${text}, ${percent(converted, whole)} %`, 0);
-          told?.status(`${text}, ${percent(converted, whole)} %`);
-        },
-        warn: reporter.warn,
-        explain: reporter.detail,
-      };
+      return observerOf(target, { reporter, service, recorder, screen: told, bar });
     },
     completed() {
       isComplete = true;
@@ -133,14 +98,80 @@ function createDisplay(
       service.failed(error.message);
       if (screen === undefined) return;
       const left = isComplete ? 'complete' : await leftBehind(error, known);
-      const retry = retryCommand(process.argv.slice(2), left, {
-        unit: unitOfThisProcess(),
-        environment: process.env,
-      });
+      const start = { unit: unitOfThisProcess(), environment: process.env };
+      const retry = retryCommand(process.argv.slice(2), left, start);
       reporter.unbounded.info(`retry: ${retry}`);
       screen.failed(error, retry);
     },
     [Symbol.asyncDispose]: async () => await screen?.close(),
+  };
+}
+
+/** The progress on standard error, of one start of a transfer after the other. */
+interface Bar {
+  start(subject: ProgressSubject): void;
+  update(received: number, decoded: number): void;
+  /** Removes what is left of it. */
+  end(): void;
+}
+
+function createBar({ options, progressOutput }: Reporter): Bar {
+  let progress: Progress | undefined;
+  return {
+    start(subject) {
+      if (!options.quiet) progress = createProgress(subject, progressOutput, barStyle(process.env));
+    },
+    update: (received, decoded) => progress?.update(received, decoded),
+    end: () => progress?.end(),
+  };
+}
+
+/** All that a transfer is told to. */
+interface Audience {
+  readonly reporter: Reporter;
+  readonly service: ServiceNotifier;
+  readonly recorder: Recorder;
+  readonly screen: BootScreen | undefined;
+  readonly bar: Bar;
+}
+
+function observerOf(
+  target: string,
+  { reporter, service, recorder, screen, bar }: Audience,
+): TransferObserver {
+  const name = printable(path.basename(target));
+  return {
+    started({ url, size: total, expected }) {
+      bar.end();
+      const about = { url: shownUrl(url), target: printable(target) };
+      const pulling = `pulling ${about.url} (${total === undefined ? 'length unknown' : size(total)})`;
+      reporter.about(about);
+      reporter.info(pulling, { event: 'pull-started', ...about, size: total });
+      screen?.print(pulling);
+      const subject = { name, source: hostOf(url), total, expected };
+      service.started(subject);
+      recorder.started(url, total);
+      screen?.started(subject);
+      bar.start(subject);
+    },
+    progress({ received, decoded }) {
+      service.progress(received, decoded);
+      recorder.progress(received, decoded);
+      bar.update(received, decoded);
+      screen?.progress(received, decoded);
+    },
+    converting({ converted, size: whole }) {
+      bar.end();
+      const text = `converting the qcow2 image to a raw one of ${size(whole)}`;
+      if (converted === 0) {
+        reporter.info(text);
+        screen?.print(text);
+      }
+      service.waiting(`${name}: ${text}, ${percent(converted, whole)} %`, 0);
+      screen?.status(`${text}, ${percent(converted, whole)} %`);
+    },
+    warn: reporter.warn,
+    explain: reporter.detail,
   };
 }
 

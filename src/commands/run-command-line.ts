@@ -52,42 +52,45 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
   );
   exitOnDefect(reporter);
   try {
-    if (name === '--version') {
-      writeResult(`rdpull ${version}\n`);
-      return 0;
-    }
-    if (name === '--help' || (name === 'help' && args.length === 0)) {
-      writeResult(overview([...COMMANDS, GENERATE]));
-      return 0;
-    }
-    const command = findCommand(name === 'help' ? args[0] : name);
-    if (name === 'help' || parsedArguments(args).includes('--help')) {
-      writeResult(commandHelp(command));
-      return 0;
-    }
-    const line = parseCommandLine(command, args);
-    using interruption = new Interruption();
-    let status = 0;
-    const exitLike = ({ exitStatus }: RdpullError) => {
-      status = exitStatus;
-    };
-    try {
-      const { signal } = interruption;
-      await command.run(line, { reporter, signal, exitLike }).finally(reporter.end);
-    } catch (error) {
-      const received = interruption.received;
-      if (received === undefined) throw error;
-      reporter.warn(`interrupted by ${received}; no unfinished image was left behind`, {
-        event: 'interrupted',
-        signal: received,
-      });
-      return interruption.dieOf(received);
-    }
-    return status;
+    const asked = answerAbout(name, args);
+    if (typeof asked !== 'string') return await run(asked, args, reporter);
+    writeResult(asked);
+    return 0;
   } catch (error) {
     const failure = RdpullError.from(error);
     reporter.failure(failure);
     return failure.exitStatus;
+  }
+}
+
+/** What is asked about rdpull itself, answered, or the command that is to be run. */
+function answerAbout(name: string | undefined, args: readonly string[]): string | Command {
+  if (name === '--version') return `rdpull ${version}\n`;
+  if (name === '--help' || (name === 'help' && args.length === 0)) return overview([...COMMANDS, GENERATE]);
+  const command = findCommand(name === 'help' ? args[0] : name);
+  return name === 'help' || parsedArguments(args).includes('--help') ? commandHelp(command) : command;
+}
+
+/** Runs a command; returns the exit status. */
+async function run(command: Command, args: readonly string[], reporter: Reporter): Promise<number> {
+  const line = parseCommandLine(command, args);
+  using interruption = new Interruption();
+  const { signal } = interruption;
+  let status = 0;
+  const exitLike = ({ exitStatus }: RdpullError) => {
+    status = exitStatus;
+  };
+  try {
+    await command.run(line, { reporter, signal, exitLike }).finally(reporter.end);
+    return status;
+  } catch (error) {
+    const received = interruption.received;
+    if (received === undefined) throw error;
+    reporter.warn(`interrupted by ${received}; no unfinished image was left behind`, {
+      event: 'interrupted',
+      signal: received,
+    });
+    return interruption.dieOf(received);
   }
 }
 

@@ -67,7 +67,73 @@ export interface LogOutput {
  */
 export function createRequestLog(output: LogOutput): RequestLog {
   const running = new Set<Running>();
-  const { isTerminal, write, columns, line } = output.progress;
+  const picture = createPicture(running, output.progress);
+  return {
+    began(request) {
+      const began = performance.now();
+      const about = {
+        client: clientOf(request),
+        method: printable(request.method ?? ''),
+        path: shownUrl(request.url ?? ''),
+      };
+      const agent = agentOf(request);
+      const title = `${about.client}  ${about.method} ${about.path}`;
+      const each: Running = { title, begun: began, part: undefined, sent: 0 };
+      running.add(each);
+      return {
+        began(part) {
+          each.part = part;
+        },
+        sent(bytes) {
+          each.sent = bytes;
+        },
+        ended(status, reason) {
+          if (!running.delete(each)) return;
+          const end: Ended = { status, reason, agent, milliseconds: Math.round(performance.now() - began) };
+          picture.above(() => output.info(summaryOf(each, end)));
+          output.request(requestJson(about, each, end));
+        },
+      };
+    },
+    warn: (text) => picture.above(() => output.warn(text)),
+    [Symbol.dispose]: () => picture[Symbol.dispose](),
+  };
+}
+
+/** How a request came to its end. */
+interface Ended {
+  readonly status: number;
+  readonly reason: string | undefined;
+  readonly agent: string | undefined;
+  readonly milliseconds: number;
+}
+
+function requestJson(
+  about: Pick<RequestJson, 'client' | 'method' | 'path'>,
+  { part, sent }: Running,
+  { status, reason, agent, milliseconds }: Ended,
+): RequestJson {
+  const { client, method, path } = about;
+  return {
+    event: 'request',
+    client,
+    ...(agent !== undefined && { userAgent: agent }),
+    ...{ method, path, status },
+    ...(status === 206 && part !== undefined && { start: part.start }),
+    sent,
+    milliseconds,
+    ...(reason !== undefined && { reason }),
+  };
+}
+
+/** What shows the transfers that go on. */
+interface Picture extends Disposable {
+  /** Writes a line that stays, above it. */
+  above(write: () => void): void;
+}
+
+function createPicture(running: ReadonlySet<Running>, output: ProgressOutput): Picture {
+  const { isTerminal, write, columns, line } = output;
   let drawn = 0;
   const clear = () => {
     if (drawn > 0) write(`\r\x1b[${drawn}A\x1b[J`);
@@ -88,46 +154,10 @@ export function createRequestLog(output: LogOutput): RequestLog {
   const timer = isTerminal ? setInterval(draw, DRAW_INTERVAL) : setInterval(tell, LINE_INTERVAL);
   timer.unref();
   return {
-    began(request) {
-      const client = clientOf(request);
-      const path = shownUrl(request.url ?? '');
-      const method = printable(request.method ?? '');
-      const agent = agentOf(request);
-      const title = `${client}  ${method} ${path}`;
-      const each: Running = { title, begun: performance.now(), part: undefined, sent: 0 };
-      running.add(each);
-      let hasEnded = false;
-      return {
-        began(part) {
-          each.part = part;
-        },
-        sent(bytes) {
-          each.sent = bytes;
-        },
-        ended(status, reason) {
-          if (hasEnded) return;
-          hasEnded = true;
-          running.delete(each);
-          const milliseconds = Math.round(performance.now() - each.begun);
-          clear();
-          output.info(summaryOf(each, status, reason, agent, milliseconds));
-          if (isTerminal) draw();
-          output.request({
-            event: 'request',
-            client,
-            ...(agent !== undefined && { userAgent: agent }),
-            ...{ method, path, status },
-            ...(status === 206 && each.part !== undefined && { start: each.part.start }),
-            sent: each.sent,
-            milliseconds,
-            ...(reason !== undefined && { reason }),
-          });
-        },
-      };
-    },
-    warn(text) {
+    above(writeLine) {
       clear();
-      output.warn(text);
+      writeLine();
+      if (isTerminal) draw();
     },
     [Symbol.dispose]() {
       clearInterval(timer);
@@ -149,13 +179,7 @@ function progressOf({ title, begun, part, sent }: Running): string {
   return `${title}  ${percent(start + sent, whole)} %, ${share(start + sent, whole)}, ${size(rate)}/s${from}`;
 }
 
-function summaryOf(
-  { title, part, sent }: Running,
-  status: number,
-  reason: string | undefined,
-  agent: string | undefined,
-  milliseconds: number,
-): string {
+function summaryOf({ title, part, sent }: Running, { status, reason, agent, milliseconds }: Ended): string {
   const who = agent === undefined ? '' : ` (${agent})`;
   const why = reason === undefined ? '' : `: ${reason}`;
   if (part === undefined) return `${title}  ${status}${why}${who}`;

@@ -322,6 +322,7 @@ test('the journal', async () => {
   ]) {
     const { entries, explained } = await runToJournal([
       'pull',
+      `--image-root=${machine.file('images')}`,
       '--verify=no',
       '--patience=0',
       '--boot-screen',
