@@ -102,12 +102,17 @@ export async function checkPull(
     saySideFiles(first.url, demand.digestOf, findings);
   let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
   const [offered] = await foundAtOne(findings, 'server', signal, locations, (location) =>
-    checkImage(findings, location, access, {
-      type: request.type,
-      isRoot,
-      blockdev: request.blockdev,
-      architecture: uki?.architecture ?? process.arch,
-    }),
+    checkImage(
+      findings,
+      location,
+      { ...access, isPromised: demand?.promised !== undefined },
+      {
+        type: request.type,
+        isRoot,
+        blockdev: request.blockdev,
+        architecture: uki?.architecture ?? process.arch,
+      },
+    ),
   );
   if (offered === undefined) return result;
   const { expected, fileSystem } = offered;

@@ -6,6 +6,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import { Pools } from '../source/pools.ts';
 import { silenceWithin } from '../source/silence.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
@@ -48,7 +49,8 @@ export async function pullImage(
   await advanceClock(reporter);
 
   const { identity, ...servers } = await serverAccess(line, urlsOf(plan.request));
-  const access = accessWithin(plan, display, { ...servers, signal });
+  using pools = new Pools();
+  const access = accessWithin(plan, display, { ...servers, signal, pools });
   const pull: Pull = { plan, access, display, recorder };
   const locations = await findLocations(plan.request, { ...access, identity, detail: reporter.detail });
   const [first] = locations;
@@ -90,7 +92,7 @@ async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
 function accessWithin(
   { patience, limits }: PullPlan,
   { reporter, notify }: Display,
-  servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal'>,
+  servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal' | 'pools'>,
 ): Pull['access'] {
   return {
     ...servers,

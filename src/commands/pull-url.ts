@@ -5,12 +5,16 @@ import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request
 import type { PullRequest } from '../request/pull-request.ts';
 import { splitZone } from '../source/link-local.ts';
 import { splitLogin } from '../source/login.ts';
+import type { Absence } from '../source/open-source.ts';
+import type { Pools } from '../source/pools.ts';
 import type { Location, Patience } from '../source/source.ts';
 import type { Identity, ServerAccess } from './server-access.ts';
 
 export interface FindOptions extends ServerAccess {
   readonly signal: AbortSignal;
   readonly patience?: Patience;
+  /** Keeps connections for the requests to come. */
+  readonly pools?: Pools;
   /** Takes a line about what should be put right. */
   warn(text: string): void;
   /** Takes lines for `--verbose`. */
@@ -57,7 +61,7 @@ export async function findLocations(request: PullRequest, options: FindOptions):
  * its placeholders replaced.
  *
  * @returns undefined when the request is for the boot origin and the machine was not booted over HTTP
- * @throws RdpullError bad-url, http-not-found when no image lies beside the UKI, and those of `openSource`
+ * @throws RdpullError bad-url, http-not-found or http-forbidden when no image lies beside the UKI, and those of `openSource`
  */
 export async function findPullUrl(
   { remote, type }: PullRequest,
@@ -73,13 +77,26 @@ export async function findPullUrl(
   const candidates = await Promise.all(urls.map((url) => withIdentity(url, options.identity, options.warn)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
+  const forbidden: Location[] = [];
   for (const candidate of candidates) {
-    if (await exists(candidate, options)) return candidate;
+    const absence = await absenceOf(candidate, options);
+    if (absence === undefined) return candidate;
+    if (absence === 'forbidden (403)') forbidden.push(candidate);
   }
-  throw new RdpullError(
-    'http-not-found',
-    `none of these is on the server: ${candidates.map(({ url }) => shownUrl(url)).join(', ')}`,
-    'put the image beside the UKI under one of these names, or name it behind the second colon of the expression',
+  throw noneOf(candidates, forbidden);
+}
+
+/** None of the names that an image may have is there, as far as the server says. */
+function noneOf(candidates: readonly Location[], forbidden: readonly Location[]): RdpullError {
+  const listed = (locations: readonly Location[]) => locations.map(({ url }) => shownUrl(url)).join(', ');
+  const hint =
+    'put the image beside the UKI under one of these names, or name it behind the second colon of the expression';
+  if (forbidden.length === 0)
+    return new RdpullError('http-not-found', `none of these is on the server: ${listed(candidates)}`, hint);
+  return new RdpullError(
+    'http-forbidden',
+    `the server gives none of these: ${listed(candidates)}; it forbids (403) ${forbidden.length === candidates.length ? 'all of them' : listed(forbidden)}`,
+    `check the permissions on the server; object stores say so of what is not there, too: ${hint}`,
   );
 }
 
@@ -189,7 +206,8 @@ async function macTowards(serverUrl: string, options: FillOptions): Promise<stri
   );
 }
 
-async function exists({ url, ...server }: Location, options: FindOptions): Promise<boolean> {
+/** @returns undefined for a file that is there */
+async function absenceOf({ url, ...server }: Location, options: FindOptions): Promise<Absence | undefined> {
   // Only here is it needed before the transfer is: it opens the way into libc.
   const { openSource } = await import('../source/open-source.ts');
   // Hanging up in the middle of a file leaves a backtrace on the screen of `mkosi serve`, so the head is asked for first; what
@@ -199,13 +217,14 @@ async function exists({ url, ...server }: Location, options: FindOptions): Promi
     try {
       const source = await openSource(url, { ...how, ...server });
       source.close();
-      return true;
+      return undefined;
     } catch (error) {
       options.signal.throwIfAborted();
       if (!(error instanceof RdpullError)) throw error;
-      if (error.code === 'http-not-found' || error.code === 'http-forbidden') return false;
+      if (error.code === 'http-not-found') return 'not found';
+      if (error.code === 'http-forbidden') return 'forbidden (403)';
       if (how === options) throw error;
     }
   }
-  return false;
+  return 'not found';
 }

@@ -1,10 +1,14 @@
 import dns from 'node:dns/promises';
 import net from 'node:net';
 import { constants } from 'node:os';
+import { requireDescriptors } from '../kernel/descriptors.ts';
 import { SystemCallError } from '../kernel/system-error.ts';
 
 /** How long one address has for itself before the next is tried beside it, in ms (RFC 8305, section 5). */
 const ATTEMPT_DELAY = 250;
+
+/** What getaddrinfo(3) opens at once: a file of /etc, or a socket for each name server and each family. */
+const LOOKUP_DESCRIPTORS = 3;
 
 /**
  * Opens a TCP connection to a host. Its addresses are looked up anew and tried as RFC 8305 ("Happy Eyeballs") says:
@@ -21,13 +25,22 @@ export async function dial(
   signal: AbortSignal,
   silence: number,
 ): Promise<net.Socket> {
-  const found = await unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal);
-  return firstToAccept(
-    byTurns(found).map(({ address }) => address),
-    port,
-    signal,
-    silence,
+  const found = await orTooFewDescriptors(
+    LOOKUP_DESCRIPTORS,
+    unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal),
   );
+  const addresses = byTurns(found).map(({ address }) => address);
+  return orTooFewDescriptors(1, firstToAccept(addresses, port, signal, silence));
+}
+
+/** What fails with this, and not with what it looks like, where there are not so many descriptors left. */
+async function orTooFewDescriptors<T>(needed: number, attempt: Promise<T>): Promise<T> {
+  try {
+    return await attempt;
+  } catch (error) {
+    requireDescriptors(needed);
+    throw error;
+  }
 }
 
 function firstToAccept(

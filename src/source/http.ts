@@ -2,12 +2,13 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { version } from '../version.ts';
-import { requireUncoded } from './content-coding.ts';
+import { CODING_START_BYTES, foreignCodings, requireUncoded } from './content-coding.ts';
 import { parseContentRange } from './content-range.ts';
 import { type Exchange, exchange } from './exchange.ts';
 import { HttpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
 import { isPassing } from './passing.ts';
+import { peek } from './peek.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
@@ -27,9 +28,10 @@ export async function openHttpSource(
   wanted?: RangeRequest,
 ): Promise<Source> {
   const most = options.redirects ?? MAX_REDIRECTS;
-  let url = parseUrl(start);
+  const first = parseUrl(start);
+  let url = first;
   for (let redirects = 0; redirects <= most; redirects++) {
-    const answer = await ask(url, options, wanted);
+    const answer = await ask(url, first, options, wanted);
     if (answer.kind === 'source') return answer.source;
     url = redirectTarget(url, utf8(answer.location));
   }
@@ -40,20 +42,29 @@ export async function openHttpSource(
   );
 }
 
+/** 203 is 200 from a proxy that may have changed the body (RFC 9110, section 15.3.4), as any on the way may. */
+const WHOLE: ReadonlySet<number> = new Set([200, 203]);
+
 /** What is read of an answer for the sake of its connection, in bytes, and for how long, in ms. */
 const DISCARDED_MAX = 64 * 1024;
 const DISCARD_TIME = 500;
 
 type Answer = { kind: 'source'; source: Source } | { kind: 'redirect'; location: string };
 
-async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | undefined): Promise<Answer> {
+/** @param start where the redirects had begun */
+async function ask(
+  url: URL,
+  start: URL,
+  options: SourceOptions,
+  wanted: RangeRequest | undefined,
+): Promise<Answer> {
   const shown = shownUrl(url.href);
   const answer = await exchange(
     url,
     { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
     options,
   );
-  const { status, reason, header, contentLength, body, close } = answer;
+  const { status, reason, header, contentLength, close } = answer;
   try {
     const location = header('location');
     if (status >= 300 && status < 400 && location !== undefined) {
@@ -62,7 +73,7 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
     }
     const part =
       wanted !== undefined && status === 206 ? sentPart(shown, wanted, header, contentLength) : undefined;
-    if (status !== 200 && part === undefined) {
+    if (!WHOLE.has(status) && part === undefined) {
       const error = new HttpStatusError(
         shown,
         { status, reason },
@@ -72,7 +83,7 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
       if (!isPassing(error)) await discard(answer);
       throw error;
     }
-    requireUncoded(shown, url, header('content-encoding'));
+    const uncoded = await bodyAsServed(shown, answer, [start.pathname, url.pathname], options, part);
     const source: Source = {
       url: url.href,
       size: part === undefined ? contentLength : part.size,
@@ -81,7 +92,7 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
       entityTag: strongEntityTag(header('etag')),
       acceptsRanges: part !== undefined || header('accept-ranges')?.toLowerCase() === 'bytes',
       range: part?.range,
-      body,
+      body: uncoded,
       close,
     };
     return { kind: 'source', source };
@@ -89,6 +100,28 @@ async function ask(url: URL, options: SourceOptions, wanted: RangeRequest | unde
     close();
     throw error;
   }
+}
+
+/**
+ * The body, whose bytes as served are those of the file: a digest that is promised will tell, and else it has to be that the server
+ * has not compressed it on the way.
+ *
+ * @throws RdpullError http-protocol
+ */
+async function bodyAsServed(
+  shown: string,
+  { header, body }: Exchange,
+  pathnames: readonly string[],
+  { isPromised, headOnly }: SourceOptions,
+  part: { readonly range: ByteRange } | undefined,
+): Promise<AsyncIterable<Uint8Array>> {
+  const codings = foreignCodings(header('content-encoding'), pathnames);
+  if (codings.length === 0 || isPromised === true || headOnly === true) return body;
+  // In the middle of a file nothing tells it, and its start has been looked at.
+  if (part !== undefined && part.range.from > 0) return body;
+  const peeked = await peek(body, CODING_START_BYTES);
+  requireUncoded(shown, codings, peeked.start);
+  return peeked.body;
 }
 
 /**

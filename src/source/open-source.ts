@@ -1,6 +1,7 @@
 import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { openFileSource } from './file.ts';
+import { keepBytes } from './kept-bytes.ts';
 import { patiently } from './patience.ts';
 import type { RangeRequest, Source, SourceOptions } from './source.ts';
 
@@ -28,49 +29,64 @@ export async function openSourceOnce(
   return openHttpSource(url, options, wanted);
 }
 
-const MISSING: ReadonlySet<ErrorCode> = new Set(['http-not-found', 'http-forbidden', 'file-not-found']);
+/** Why there is no small file. 403 is what object stores answer for a missing object, too. */
+export type Absence = 'not found' | 'forbidden (403)';
+
+const ABSENCES: Readonly<Partial<Record<ErrorCode, Absence>>> = {
+  'http-not-found': 'not found',
+  'http-forbidden': 'forbidden (403)',
+  'file-not-found': 'not found',
+};
+
+/** What is said of a small file. */
+export interface SmallFileWords {
+  /** What it should be; without it, a checksum file or a signature. */
+  readonly kind?: string;
+  /** Hears why there is none. */
+  readonly absent?: (why: Absence) => void;
+}
 
 /**
- * Reads a small file whole: a checksum file or a signature.
+ * Reads a small file whole.
  *
- * @returns undefined when there is no such file: 404, or 403 as object stores answer for a missing object
+ * @returns undefined when there is no such file: 404, or 403
  * @throws RdpullError when the file is longer than `limit` bytes, and as {@link openSource}
  */
 export function fetchSmallFile(
   url: string,
   limit: number,
   options: SourceOptions,
+  words: SmallFileWords = {},
 ): Promise<Uint8Array | undefined> {
-  return patiently(url, () => fetchOnce(url, limit, options), options);
+  return patiently(url, () => fetchOnce(url, limit, options, words), options);
 }
 
 async function fetchOnce(
   url: string,
   limit: number,
   options: SourceOptions,
+  { kind = 'a checksum file or a signature', absent }: SmallFileWords,
 ): Promise<Uint8Array | undefined> {
   let source: Source;
   try {
     source = await openSourceOnce(url, options);
   } catch (error) {
-    if (error instanceof RdpullError && MISSING.has(error.code)) return undefined;
-    throw error;
+    const why = error instanceof RdpullError ? ABSENCES[error.code] : undefined;
+    if (why === undefined) throw error;
+    absent?.(why);
+    return undefined;
   }
   try {
-    const parts: Uint8Array[] = [];
-    let length = 0;
+    const content = keepBytes(limit, source.size);
     for await (const chunk of source.body) {
-      length += chunk.length;
-      if (length > limit) {
-        throw new RdpullError(
-          'manifest-malformed',
-          `${shownUrl(url)} is longer than ${limit} bytes: it is not a checksum file or a signature`,
-          'check what the server answers for this URL',
-        );
-      }
-      parts.push(new Uint8Array(chunk));
+      if (content.add(chunk)) continue;
+      throw new RdpullError(
+        'manifest-malformed',
+        `${shownUrl(url)} is longer than ${limit} bytes: it is not ${kind}`,
+        'check what the server answers for this URL',
+      );
     }
-    return Buffer.concat(parts);
+    return content.bytes();
   } finally {
     source.close();
   }

@@ -47,6 +47,8 @@ export interface SourceOptions extends ServerIdentity {
   readonly redirects?: number;
   /** Keeps connections for the requests to come; without it, each request has one of its own. */
   readonly pools?: Pools;
+  /** A digest is promised of the file: that decides which bytes are its own, and not what the server calls them. */
+  readonly isPromised?: boolean;
   /** How long a server may stay silent, in ms; without it, 30 s. */
   readonly silence?: number;
   /** Ends the request or the body early. */

@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { version } from '../version.ts';
+import { keepBytes } from './kept-bytes.ts';
 import { type HttpProxy, proxyRefusal } from './proxy.ts';
 
 /** What the head of the answer may be long, in bytes. */
@@ -43,7 +44,7 @@ function readHead(
   silence: number,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    let received = Buffer.alloc(0);
+    const received = keepBytes(HEAD_MAX);
     const limit = setTimeout(
       () =>
         settle(() =>
@@ -76,13 +77,14 @@ function readHead(
       outcome();
     }
     function take(chunk: Buffer): void {
-      received = Buffer.concat([received, chunk]);
-      const end = received.indexOf('\r\n\r\n');
+      const isTooLong = !received.add(chunk);
+      const head = Buffer.from(received.bytes()).toString('latin1');
+      const end = head.indexOf('\r\n\r\n');
       if (end >= 0) {
         socket.pause();
         // The server speaks second, so nothing follows a head that grants the tunnel.
-        settle(() => resolve(received.toString('latin1', 0, end + 4)));
-      } else if (received.length > HEAD_MAX) {
+        settle(() => resolve(head.slice(0, end + 4)));
+      } else if (isTooLong) {
         settle(() => reject(notHttp(proxy)));
       }
     }

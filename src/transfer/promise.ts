@@ -4,6 +4,7 @@ import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { createAttempts } from '../source/attempts.ts';
 import { fetchSmallFile, openSource } from '../source/open-source.ts';
+import { Pools } from '../source/pools.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { entryOf, lists, MANIFEST_MAX } from '../verify/manifest.ts';
@@ -63,7 +64,8 @@ export async function findPromise(
       fileUrl: shownUrl(url),
       fileName: lastComponent(url),
       sibling: (name) => replaceComponents(url, 1, name),
-      fetchSmall: (manifestUrl) => fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }),
+      fetchSmall: (manifestUrl, absent) =>
+        fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }, { absent }),
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
       trust: {
@@ -115,7 +117,9 @@ export async function checkFile(
   options: SourceOptions,
   explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
-  const { promised } = await findPromise([{ ...options, url }], verification, options, explain);
+  using pools = new Pools();
+  const access = { pools, ...options };
+  const { promised } = await findPromise([{ ...access, url }], verification, access, explain);
   if (promised === undefined) {
     throw new RdpullError(
       'bad-option',
@@ -123,7 +127,7 @@ export async function checkFile(
       'choose signature, checksum or sha256:HEX',
     );
   }
-  const source = await openSource(url, options);
+  const source = await openSource(url, { ...access, isPromised: true });
   try {
     const digest = new Bun.CryptoHasher('sha256');
     let bytes = 0;

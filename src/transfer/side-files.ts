@@ -4,7 +4,7 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
-import { fetchSmallFile } from '../source/open-source.ts';
+import { type Absence, fetchSmallFile } from '../source/open-source.ts';
 import type { SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { isWebPage } from '../verify/web-page.ts';
@@ -16,6 +16,8 @@ import { Staging } from './staging.ts';
 const SMALL_MAX = 1024 * 1024;
 /** The longest file of dm-verity hashes, in bytes: those of an image of 8 GiB. */
 const VERITY_MAX = 64 * 1024 * 1024;
+
+const WORDS = { kind: 'a side file of an image' };
 
 const ROOT_HASH = '.roothash';
 /** In hexadecimal digits, of a digest of 128 to 512 bits. */
@@ -102,7 +104,7 @@ async function fetchUnverified(
 ): Promise<Uint8Array | undefined> {
   const { patience: _, ...once } = options;
   try {
-    const content = await fetchSmallFile(url, limit, once);
+    const content = await fetchSmallFile(url, limit, once, WORDS);
     if (content === undefined || content.length === 0 || isWebPage(content)) return undefined;
     if (!url.endsWith(ROOT_HASH) || ROOT_HASH_TEXT.test(Buffer.from(content).toString('latin1')))
       return content;
@@ -129,12 +131,21 @@ async function fetchOne(
   if (promised === undefined || expected === undefined) {
     return fetchUnverified(sideUrl, limit, request, options);
   }
-  const content = await fetchSmallFile(sideUrl, limit, options);
+  let absence: Absence = 'not found';
+  const absent = (why: Absence) => {
+    absence = why;
+  };
+  const content = await fetchSmallFile(
+    sideUrl,
+    limit,
+    { ...options, isPromised: true },
+    { ...WORDS, absent },
+  );
   const manifestUrl = promised.manifestUrl;
   if (content === undefined) {
     throw new RdpullError(
       'manifest-missing',
-      `${shownUrl(sideUrl)} is not there, though ${manifestUrl} lists ${quoted(name)}`,
+      `${shownUrl(sideUrl)} is ${absence === 'not found' ? 'not there' : absence}, though ${manifestUrl} lists ${quoted(name)}`,
       'publish the side files together with the image, or take their lines out of the checksum file',
     );
   }

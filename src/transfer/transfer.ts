@@ -171,6 +171,7 @@ async function openDigested(
   const source = await openMirroredSource(start.locations, {
     ...options,
     joining: joining(start, promised),
+    isPromised: promised !== undefined,
     sha256,
   });
   async function* body(): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,7 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shellWord } from '../console/shell-command.ts';
+import type { Absence } from '../source/open-source.ts';
 import { entryOf, type Manifest, parseManifest, plainName } from './manifest.ts';
 import { verifySignature } from './openpgp/signature.ts';
 import type { SignedFile } from './signed-file.ts';
@@ -22,8 +23,10 @@ export interface DigestRequest {
    * The content of a small file, or undefined when the server says that there is none: 404, 403 (which object stores
    * answer for what does not exist), a missing file. Has to throw for everything else, so that a failing server never
    * looks like one that has no signature.
+   *
+   * @param absent hears which of them it is
    */
-  readonly fetchSmall: (url: string) => Promise<Uint8Array | undefined>;
+  readonly fetchSmall: (url: string, absent: (why: Absence) => void) => Promise<Uint8Array | undefined>;
   /** A URL as it may be printed and recorded: without credentials. As it stands when absent. */
   readonly shown?: (url: string) => string;
   readonly trust: TrustChoice;
@@ -113,7 +116,7 @@ interface SmallFile {
 interface Answer {
   /** For messages only. */
   readonly url: string;
-  readonly outcome: 'found' | 'not found' | 'a web page' | 'empty';
+  readonly outcome: 'found' | Absence | 'a web page' | 'empty';
 }
 
 async function ask(
@@ -121,8 +124,11 @@ async function ask(
   { fetchSmall, shown = (plain) => plain, explain = () => undefined }: DigestRequest,
   answers: Answer[],
 ): Promise<SmallFile | undefined> {
-  const content = await fetchSmall(url);
-  const outcome = judge(content);
+  let absence: Absence = 'not found';
+  const content = await fetchSmall(url, (why) => {
+    absence = why;
+  });
+  const outcome = content === undefined ? absence : judge(content);
   answers.push({ url: shown(url), outcome });
   explain(`${shown(url)}: ${outcome}${outcome === 'found' ? '' : ', passed over'}`);
   return content !== undefined && outcome === 'found' ? { url: shown(url), content } : undefined;
@@ -142,8 +148,7 @@ async function verifyBy(name: string, signed: SignedFile, trust: Trust, now: Dat
   return verifySignature(signed, trust.keyring, now);
 }
 
-function judge(content: Uint8Array | undefined): Answer['outcome'] {
-  if (content === undefined) return 'not found';
+function judge(content: Uint8Array): Answer['outcome'] {
   if (content.length === 0) return 'empty';
   return isWebPage(content) ? 'a web page' : 'found';
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { rdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer } from '../fixtures/web-server.ts';
 
 const work = new TemporaryDirectory();
 beforeAll(() => {
@@ -12,9 +13,16 @@ beforeAll(() => {
 });
 afterAll(() => work[Symbol.dispose]());
 
+const server = startWebServer(work.path);
+afterAll(() => server[Symbol.asyncDispose]());
+const byName = server.url.replace('127.0.0.1', 'localhost');
+
 const COMMANDS: Readonly<Record<string, readonly string[]>> = {
   'a pull of an image': ['pull', '--verify=checksum', '--force', `file://${work.file('image.raw.xz')}`],
   'a pull of a tree': ['pull', '--verify=no', '--force', `file://${work.file('tree.tar')}`],
+  'a pull from a server': ['pull', '--verify=no', '--force', '--patience=0', `${server.url}/image.raw.xz`],
+  'a check of a file on a server': ['verify', '--verify=checksum', `${server.url}/image.raw.xz`],
+  'and one whose server has a name': ['verify', '--verify=checksum', `${byName}/image.raw.xz`],
   'a check of a file': ['verify', '--verify=checksum', work.file('image.raw.xz')],
 };
 

@@ -7,7 +7,7 @@ import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-se
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
-import { transferOf } from '../transfer/transfer-run.ts';
+import { sha256, transferOf } from '../transfer/transfer-run.ts';
 
 const CONTENT = randomBytes(300_000);
 const PACKED = run(['xz', '-0', '-c'], { input: CONTENT });
@@ -254,6 +254,48 @@ describe('a server that goes too far:', () => {
       sendFile(call, coded, { headers: { 'Content-Encoding': 'x-gzip' } }),
     );
     expect((await transferOf(`${server.url}/image.raw.gz`)).image?.equals(CONTENT)).toBe(true);
+  });
+
+  test.each(['None', 'UTF-8', 'aws-chunked', 'binary', 'identity, none', 'gzip'])(
+    'a coding that the body is not in is none: %j',
+    async (coding) => {
+      await using server = await startFaultServer((call) =>
+        sendFile(call, PACKED, { headers: { 'Content-Encoding': coding } }),
+      );
+      expect((await transferOf(`${server.url}/image.raw.xz`)).image?.equals(CONTENT)).toBe(true);
+    },
+  );
+
+  test('where a digest is promised, it says which bytes are the file', async () => {
+    const coded = run(['gzip', '-c'], { input: CONTENT });
+    await using server = await startFaultServer((call) =>
+      sendFile(call, coded, { headers: { 'Content-Encoding': 'gzip' } }),
+    );
+    const promised = { kind: 'sha256', digest: sha256(coded) } as const;
+    const { image } = await transferOf(`${server.url}/stored`, { verify: promised });
+    expect(image?.equals(CONTENT)).toBe(true);
+    const { error } = await transferOf(`${server.url}/stored`, {
+      verify: { kind: 'sha256', digest: sha256(CONTENT) },
+    });
+    expect(error?.code).toBe('checksum-mismatch');
+  });
+
+  test('the name that was asked for says how a file is packed, whatever it is redirected to', async () => {
+    const coded = run(['gzip', '-c'], { input: CONTENT });
+    await using server = await startFaultServer((call) =>
+      call.path.endsWith('.gz')
+        ? call.send('HTTP/1.1 302 Found\r\nLocation: /objects/1\r\nContent-Length: 0\r\n\r\n')
+        : sendFile(call, coded, { headers: { 'Content-Encoding': 'gzip' } }),
+    );
+    expect((await transferOf(`${server.url}/image.raw.gz`)).image?.equals(CONTENT)).toBe(true);
+  });
+
+  test('203, from a proxy that may have changed it, is taken like 200', async () => {
+    await using server = await answering(
+      `HTTP/1.1 203 Non-Authoritative Information\r\nContent-Length: ${CONTENT.length}`,
+      CONTENT,
+    );
+    expect((await transferOf(`${server.url}/image.raw`)).image?.equals(CONTENT)).toBe(true);
   });
 
   test('a body without end ends with the image', async () => {

@@ -1,9 +1,17 @@
 import type { Dispatcher } from 'undici-real';
+import { keepBytes } from '../kept-bytes.ts';
 import { faultOf, HttpFault } from './http-fault.ts';
 import { fieldValues, type ResponseHead } from './response-head.ts';
 
 /** Bytes that have arrived and nobody has asked for, at most, until the connection is not read any more. */
 const AHEAD = 128 * 1024;
+
+/**
+ * What is shorter, in bytes, is put together with what follows: a chunk by itself costs more than itself, and keeps all that came
+ * with it.
+ */
+const SHORT = 512;
+const TOGETHER = 16 * 1024;
 
 /** The answer to one request, as it comes. */
 export interface Answer {
@@ -78,7 +86,24 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
   signal.addEventListener('abort', aborted);
   if (signal.aborted) aborted();
 
+  /** What has come in short chunks, behind all that is in the queue. */
+  let together = keepBytes(TOGETHER);
+
+  function arrived(chunk: Buffer): void {
+    queued += chunk.length;
+    if (chunk.length < SHORT && together.add(chunk)) return;
+    endTogether();
+    if (chunk.length >= SHORT || !together.add(chunk)) queue.push(chunk);
+  }
+
+  function endTogether(): void {
+    if (together.length === 0) return;
+    queue.push(together.bytes());
+    together = keepBytes(TOGETHER);
+  }
+
   function take(): Uint8Array | undefined {
+    if (queue.length === 0) endTogether();
     const chunk = queue.shift();
     if (chunk === undefined) return undefined;
     release(last);
@@ -110,8 +135,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
       onResponseData(given, chunk) {
         // llhttp goes on with nothing, where it had been stopped.
         if (chunk.length === 0) return;
-        queue.push(chunk);
-        queued += chunk.length;
+        arrived(chunk);
         if (waiting !== undefined) waiting.wake();
         else if (queued >= AHEAD) given.pause();
       },
@@ -166,6 +190,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
     close() {
       if (outcome === undefined) giveUp(new HttpFault('RDPULL_CLOSED', 'nobody reads on'));
       queue.length = 0;
+      together = keepBytes(0);
     },
   };
 }
