@@ -32,41 +32,34 @@ export const scenarios: readonly Scenario[] = [
       const sealed = await seal(lab, site);
       await installOnDisk(lab, site, sealed);
 
-      await using own = await bootDisk(lab, 'own');
-      await expectBooted(lab, own, site.tree);
+      await expectBooted(lab, await bootDisk(lab, 'own'), site.tree);
       if (site.server.requests.length === 0) throw new Error('the server was not asked');
 
       site.server.requests.length = 0;
-      await using other = await bootDisk(lab, 'other');
-      await other.waitFor(
-        /Entering emergency mode|You are in emergency mode/,
-        /rdpull-lab: booted|Kernel panic/,
-      );
-      expectConsole(
-        other,
+      await expectRefused(
+        await bootDisk(lab, 'other'),
         /rdpull-generator: the credential import\.pull is ignored: .*sealed to another TPM/,
       );
-
       // The token alone: the expression is on the command line.
-      await using tokenless = await start(lab, 'other', [
-        ...(await lab.direct(
-          'forky',
-          lab.file('initrd'),
-          `rd.systemd.pull=${site.expression} ${SHELL} ${PATIENCE}`,
-        )),
-      ]);
-      await tokenless.waitFor(
-        /Entering emergency mode|You are in emergency mode/,
-        /rdpull-lab: booted|Kernel panic/,
-      );
-      expectConsole(
-        tokenless,
+      const commandLine = `rd.systemd.pull=${site.expression} ${SHELL} ${PATIENCE}`;
+      await expectRefused(
+        await start(lab, 'other', await lab.direct('forky', lab.file('initrd'), commandLine)),
         /rdpull: error: the credential rdpull\.bearer cannot be used: .*sealed to another TPM/,
       );
       if (site.server.requests.length > 0) throw new Error('the server was asked without the token');
     },
   },
 ];
+
+/** The machine is switched off then, so that another one can have its TPM. */
+async function expectRefused(guest: Guest, said: RegExp): Promise<void> {
+  await using machine = guest;
+  await machine.waitFor(
+    /Entering emergency mode|You are in emergency mode/,
+    /rdpull-lab: booted|Kernel panic/,
+  );
+  expectConsole(machine, said);
+}
 
 /** A server that gives its image to those who have the token. */
 interface Site {
