@@ -64,8 +64,7 @@ export const scenarios: readonly Scenario[] = VARIANTS.map(
       });
       using site = await signedSite(lab, {
         at: made,
-        more: `busybox dmesg | grep 'systemd.*[Ss]ystem time'
-echo "rdpull-lab: the clock says $(busybox date +%s)"`,
+        more: "busybox dmesg | grep 'systemd.*[Ss]ystem time'; busybox date",
       });
       const server = await lab.serve({ certificate });
       const guest = await directBoot(lab, {
@@ -79,10 +78,6 @@ echo "rdpull-lab: the clock says $(busybox date +%s)"`,
         options: BATTERY_IS_EMPTY,
       });
       await expectBooted(lab, guest, site.tree);
-      const [, clock = ''] = /rdpull-lab: the clock says (\d+)/.exec(guest.text) ?? [];
-      const difference = Number(clock) - moved;
-      lab.notes.push(`at the end the clock says ${difference} s after the moment that it was moved to`);
-      if (difference < 0 || difference > HOUR + guest.seconds()) throw new Error(`the clock says ${clock}`);
       expectConsole(guest, said);
     },
   }),
