@@ -7,6 +7,8 @@ const KEPT_BYTES = 4 * 1024 * 1024;
 export function createTableCache(read: ReadRange): (offset: number, length: number) => Promise<DataView> {
   const tables = new Map<number, { readonly length: number; readonly view: Promise<DataView> }>();
   let kept = 0;
+  /** Where the table lies that was wanted last. */
+  let last: number | undefined;
 
   function forget(offset: number): void {
     kept -= tables.get(offset)?.length ?? 0;
@@ -17,8 +19,11 @@ export function createTableCache(read: ReadRange): (offset: number, length: numb
     const known = tables.get(offset);
     if (known?.length === length) {
       // The last of the map is the last that was wanted.
-      tables.delete(offset);
-      tables.set(offset, known);
+      if (offset !== last) {
+        tables.delete(offset);
+        tables.set(offset, known);
+      }
+      last = offset;
       return known.view;
     }
     forget(offset);
@@ -27,6 +32,7 @@ export function createTableCache(read: ReadRange): (offset: number, length: numb
     );
     const table = { length, view };
     tables.set(offset, table);
+    last = offset;
     kept += length;
     for (const oldest of tables.keys()) {
       if (kept <= KEPT_BYTES || oldest === offset) break;

@@ -4,11 +4,13 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net';
 import { finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
+import { run } from '../fixtures/run.ts';
 import { makeImage } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const served = new TemporaryDirectory();
 let image: Buffer;
+let qcow2: Buffer;
 let server: Server;
 let url: string;
 
@@ -19,6 +21,10 @@ const PARTS = 20;
 function slowly(request: IncomingMessage, response: ServerResponse): void {
   if (request.url === '/missing.raw') {
     response.writeHead(404).end();
+    return;
+  }
+  if (request.url === '/disk.qcow2') {
+    response.writeHead(200, { 'content-length': qcow2.length }).end(qcow2);
     return;
   }
   response.writeHead(200, { 'content-length': image.length });
@@ -36,7 +42,10 @@ function slowly(request: IncomingMessage, response: ServerResponse): void {
 }
 
 beforeAll(async () => {
-  image = fs.readFileSync(makeImage(served));
+  const raw = makeImage(served);
+  image = fs.readFileSync(raw);
+  run(['qemu-img', 'convert', '-O', 'qcow2', raw, served.file('disk.qcow2')]);
+  qcow2 = fs.readFileSync(served.file('disk.qcow2'));
   server = http.createServer(slowly);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -88,6 +97,20 @@ describe('the service manager', () => {
       expect(progress.map(percentOf)).toEqual(progress.map(percentOf).sort((one, other) => one - other));
     },
   );
+
+  test('hears that a qcow2 image is converted, which may take its time', async () => {
+    using target = new TemporaryDirectory();
+    await using manager = await NotifyServer.listen(target.file('notify'));
+    const { status } = await rdpull(
+      ['pull', '--verify=no', `--image-root=${target.file('images')}`, `${url}/disk.qcow2`],
+      { env: { NOTIFY_SOCKET: target.file('notify') } },
+    );
+    expect(status).toBe(0);
+    const messages = await manager.received((all) => all.at(-1)?.startsWith('READY=1\n') === true);
+    expect(messages).toContain(
+      `STATUS=disk.raw: converting the qcow2 image to a raw one of 8.0 MiB, 0 %\n${MORE_TIME}`,
+    );
+  });
 
   test('is not asked for more time by a server that has stopped sending', async () => {
     using target = new TemporaryDirectory();

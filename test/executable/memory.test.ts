@@ -43,6 +43,20 @@ beforeAll(async () => {
       'large-blocks.xz': ['xz', '-T0', '--block-size=192MiB', '--lzma2=preset=9,mode=fast,mf=hc3,nice=273'],
     },
   );
+  const qcow2 = path.join(CACHE, `${IMAGE}.qcow2`);
+  if (!fs.existsSync(qcow2)) {
+    const options = ['-c', '-o', 'cluster_size=2M,compression_type=zstd'];
+    run([
+      'qemu-img',
+      'convert',
+      '-O',
+      'qcow2',
+      ...options,
+      path.join(CACHE, IMAGE),
+      `${qcow2}.${process.pid}`,
+    ]);
+    fs.renameSync(`${qcow2}.${process.pid}`, qcow2);
+  }
   server = await startNginx(CACHE);
 }, 300_000);
 afterAll(async () => {
@@ -65,6 +79,7 @@ describe('the peak RSS of a pull stays within its bound and the window of a zstd
     { name: `${IMAGE}.gz`, of: IMAGE, what: 'gzip -1' },
     { name: `${IMAGE}.zst`, of: IMAGE, what: 'zstd -3' },
     { name: `${IMAGE}.long.zst`, of: IMAGE, what: 'zstd -3 --long=27' },
+    { name: `${IMAGE}.qcow2`, of: IMAGE, what: 'qcow2, in the largest clusters' },
     { name: `${SMALLER}.one-block.xz`, of: SMALLER, what: 'xz -9 -T1, a dictionary of 64 MiB' },
     {
       name: `${SMALLER}.small-blocks.xz`,

@@ -5,6 +5,9 @@ import type { TargetRoom } from '../room/target-room.ts';
 /** How often it is told how far it is, in ms. */
 const INTERVAL = 1000;
 
+/** Of what is free, the share that may be taken without a thought. */
+const PLENTY = 0.5;
+
 /** What a qcow2 image is converted with. */
 export interface Conversion {
   readonly pipeline: Pipeline;
@@ -18,8 +21,8 @@ export interface Conversion {
 
 /**
  * Makes a raw image of the qcow2 image that was downloaded, in its place. Only now, when all of it holds: what nobody vouches
- * for is not looked at, but for its header and the sizes in its tables. Where the tables allow it, the one shrinks while the
- * other grows, so that both do not have to fit.
+ * for is not looked at, but for its header and the sizes in its tables. Where room is scarce, and the tables allow it, the one
+ * shrinks while the other grows, so that both do not have to fit.
  *
  * @param received bytes of the file, as served
  * @returns the bytes of the raw image
@@ -33,7 +36,10 @@ export async function convertImage(received: number, conversion: Conversion): Pr
   try {
     const { size, data, growth } = await pipeline.planConversion();
     requireSize(size, received, limits);
-    await room.make({ uncompressed: size, exact: true, occupied: growth ?? data }, overcommit);
+    // Where there is plenty, nothing is given back: on a disk that costs more than the reading.
+    const shrinks = growth !== undefined && data > room.available() * PLENTY;
+    const occupied = shrinks ? growth : data;
+    await room.make({ uncompressed: size, exact: true, occupied }, overcommit);
     let told = 0;
     tell(told, size);
     telling = setInterval(() => {
@@ -41,7 +47,7 @@ export async function convertImage(received: number, conversion: Conversion): Pr
       if (converted > told) tell(converted, size);
       told = converted;
     }, INTERVAL);
-    return await pipeline.convert(growth !== undefined);
+    return await pipeline.convert(shrinks);
   } finally {
     clearInterval(telling);
     signal.removeEventListener('abort', cancel);
