@@ -4,7 +4,7 @@ import { parseAclText, XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT
 import type { Preceding } from './preceding-headers.ts';
 import { printableName } from './printable-name.ts';
 import type { SparseMap } from './sparse-map.ts';
-import { malformed } from './tar-error.ts';
+import { ambiguous, malformed } from './tar-error.ts';
 import { type TarHeader, TYPE } from './tar-header.ts';
 import type { Acl, MemberAttributes, TarMember } from './tar-member.ts';
 
@@ -45,6 +45,10 @@ export function memberOf(header: TarHeader, preceding: Preceding, warn: Warn): T
   }
   if (!isFile(header.type)) {
     const type = quoted(String.fromCharCode(header.type));
+    const size = pax.size ?? header.size;
+    if (size !== header.size || (size > 0 && path.at(-1) === SLASH)) {
+      throw ambiguous(`data of ${printableName(path)}, which is of the unknown type ${type}`);
+    }
     warn(`${printableName(path)} is of the unknown type ${type}: unpacked as a regular file`);
   } else if (path.at(-1) === SLASH) {
     return { type: 'directory', path, attributes }; // v7 has no type for it, and others write it so, too
@@ -120,5 +124,5 @@ function takeAcl(
   if (text === undefined) return undefined;
   const entries = parseAclText(text);
   if (entries !== undefined) return entries;
-  throw malformed(`${printableName(path)} has an ACL that is not in the form of acl(5)`);
+  throw malformed(`${printableName(path)} has an ACL that is not in the form of acl(5), or too long`);
 }

@@ -1,3 +1,5 @@
+import { XATTR_SIZE_MAX } from '../../../kernel/name-limits.ts';
+
 /** linux/posix_acl.h: who an entry is for. */
 const ACL_USER_OBJ = 0x01;
 const ACL_USER = 0x02;
@@ -37,7 +39,7 @@ const TAGS = new Map([
  * Reads the text form of an ACL (acl(5), "TEXT FORMS"; entries end with a line or a comma). star and bsdtar add the
  * numeric id as a fourth field, which then decides: names mean something only on the system they come from.
  *
- * Returns undefined when `text` is no such list.
+ * Returns undefined when `text` is no such list, or one that no file can have.
  */
 export function parseAclText(text: Uint8Array): AclEntry[] | undefined {
   const bytes = Buffer.from(text.buffer, text.byteOffset, text.length);
@@ -50,11 +52,14 @@ export function parseAclText(text: Uint8Array): AclEntry[] | undefined {
     start = end + 1;
     if (entry === '') continue;
     const parsed = entry.length > LONGEST_ENTRY ? undefined : parseEntry(entry.split(':'));
-    if (parsed === undefined) return undefined;
+    if (parsed === undefined || entries.length === MAX_ENTRIES) return undefined;
     entries.push(parsed);
   }
   return entries;
 }
+
+/** As many fit into the value of an extended attribute. */
+const MAX_ENTRIES = (XATTR_SIZE_MAX - 4) >> 3;
 
 const NUMBER_SIGN = 0x23;
 const COMMA = 0x2c;

@@ -4,7 +4,7 @@ import { memberOf, sparseFileOf, type Warn } from './member-of-headers.ts';
 import { isPreceding, type Preceding, PrecedingHeaders } from './preceding-headers.ts';
 import { printableName } from './printable-name.ts';
 import { isSparse, readSparseLayout } from './sparse-header.ts';
-import { malformed, unsupported } from './tar-error.ts';
+import { ambiguous, malformed, unsupported } from './tar-error.ts';
 import { BLOCK_SIZE, classifyBlock, parseHeader, type TarHeader, TYPE } from './tar-header.ts';
 import { TarInput, type Wanting } from './tar-input.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
@@ -98,8 +98,8 @@ export class TarReader {
       yield* this.#fill(body);
       this.#preceding.add(header.type, body, this.#end.lastMember);
     } else if (header.type === TYPE.gnuVolumeLabel) {
+      if (header.size > 0) throw ambiguous('a volume label with data');
       this.#preceding.take(); // they were about the label
-      this.#claim(header.size);
     } else if (header.type === TYPE.gnuMultiVolume) {
       throw unsupported(
         'the tar archive is one volume of several: it begins with the rest of a file',

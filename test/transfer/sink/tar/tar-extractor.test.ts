@@ -521,7 +521,7 @@ describe('attributes', () => {
     const withoutMask = paxHeader([['SCHILY.acl.access', 'user::rw-,user:7:r--,group::r--,other::---']]);
     expect(failure(withoutMask, file('f')).message).toBe('"f" has an ACL that the kernel does not take');
     expect(failure(paxHeader([['SCHILY.acl.access', 'nonsense']]), file('f')).message).toBe(
-      '"f" has an ACL that is not in the form of acl(5)',
+      '"f" has an ACL that is not in the form of acl(5), or too long',
     );
   });
 });
