@@ -6,6 +6,7 @@ import type { PullRequest } from '../request/pull-request.ts';
 import { splitZone } from '../source/link-local.ts';
 import { splitLogin } from '../source/login.ts';
 import type { Absence } from '../source/open-source.ts';
+import { isOthersFailure } from '../source/passing.ts';
 import type { Pools } from '../source/pools.ts';
 import type { Location, Patience } from '../source/source.ts';
 import type { Identity, ServerAccess } from './server-access.ts';
@@ -42,7 +43,7 @@ export async function findLocations(request: PullRequest, options: FindOptions):
         await withIdentity(await fillPlaceholders(mirror, once), forMirrors(options.identity), options.warn),
       );
     } catch (error) {
-      if (!(error instanceof RdpullError)) throw error;
+      if (!isOthersFailure(error)) throw error;
       options.warn(`the mirror ${shownUrl(mirror)} is left out: ${error.message}`);
     }
   }
@@ -50,7 +51,7 @@ export async function findLocations(request: PullRequest, options: FindOptions):
     const found = await findPullUrl(request, options);
     return found === undefined ? [] : [found, ...mirrors];
   } catch (error) {
-    if (!(error instanceof RdpullError) || mirrors.length === 0) throw error;
+    if (!isOthersFailure(error) || mirrors.length === 0) throw error;
     options.warn(`${error.message}; going on with the mirrors`);
     return mirrors;
   }
@@ -220,7 +221,7 @@ async function absenceOf({ url, ...server }: Location, options: FindOptions): Pr
       return undefined;
     } catch (error) {
       options.signal.throwIfAborted();
-      if (!(error instanceof RdpullError)) throw error;
+      if (!isOthersFailure(error)) throw error;
       if (error.code === 'http-not-found') return 'not found';
       if (error.code === 'http-forbidden') return 'forbidden (403)';
       if (how === options) throw error;

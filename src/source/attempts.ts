@@ -2,7 +2,7 @@ import { duration } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { HttpStatusError } from './http-status.ts';
-import { isPassing } from './passing.ts';
+import { isOthersFailure, isPassing } from './passing.ts';
 import type { Patience } from './source.ts';
 
 /** Pauses between attempts, in ms. */
@@ -96,7 +96,7 @@ export function createAttempts<P extends Place>(
 
   async function failed(error: unknown): Promise<void> {
     signal.throwIfAborted();
-    if (!(error instanceof RdpullError) || place === undefined) throw error;
+    if (!isOthersFailure(error) || place === undefined) throw error;
     tries++;
     causes.set(place, error);
     if (!isPassing(error)) refused.add(place);

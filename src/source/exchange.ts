@@ -19,6 +19,9 @@ const SILENCE = 30_000;
  */
 const KEPT_SILENCE = 5000;
 
+/** What becomes of a request on a connection that is gone. */
+const LOST = ['RDPULL_CLOSED', 'RDPULL_SILENT_HEAD', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'];
+
 const PROXY_AUTHENTICATION_REQUIRED = 407;
 
 /** RFC 9110, section 5.5: no controls but the tab. */
@@ -137,8 +140,7 @@ async function ask(
       await answer.head;
       return answer;
     } catch (error) {
-      if (isNew || !(answer.isUnheard || isSystemError(error, 'RDPULL_CLOSED')) || signal.aborted)
-        throw error;
+      if (isNew || answer.hasBegun || !isSystemError(error, ...LOST)) throw error;
       if (isSystemError(error, 'RDPULL_SILENT_HEAD')) pool.keepNone();
     }
   }

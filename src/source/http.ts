@@ -7,7 +7,7 @@ import { parseContentRange } from './content-range.ts';
 import { type Exchange, exchange } from './exchange.ts';
 import { HttpStatusError } from './http-status.ts';
 import type { Login } from './login.ts';
-import { isPassing } from './passing.ts';
+import { isOthersFailure, isPassing } from './passing.ts';
 import { peek } from './peek.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
@@ -139,7 +139,7 @@ async function discard({ body, contentLength = 0, close }: Exchange): Promise<vo
     }
   } catch (error) {
     // It was lost, or took too long: a new one it is.
-    if (!(error instanceof RdpullError)) throw error;
+    if (!isOthersFailure(error)) throw error;
   } finally {
     clearTimeout(limit);
     close();

@@ -4,6 +4,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import { type Advance, createAttempts } from './attempts.ts';
 import { type Begun, continueSource, type Joining } from './continued-source.ts';
 import { openSourceOnce } from './open-source.ts';
+import { isOthersFailure } from './passing.ts';
 import type { Location, Source, SourceOptions } from './source.ts';
 
 /** A file that several servers may send, each a part of it. */
@@ -107,7 +108,7 @@ export async function openMirroredSource(
         source.close();
       } catch (error) {
         source.close();
-        if (received === size) return;
+        if (received === size && isOthersFailure(error)) return;
         await attempts.failed(error);
       }
       await resume();

@@ -1,4 +1,4 @@
-import type { ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { HttpStatusError } from './http-status.ts';
 
@@ -25,6 +25,14 @@ const PASSING_IN_TLS = [
   'ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC',
   'ERR_SSL_DECRYPTION_FAILED_OR_BAD_RECORD_MAC',
 ];
+
+/** What is the matter with this process, and with no server: nobody else has to be asked. */
+const OWN: ReadonlySet<ErrorCode> = new Set(['internal', 'descriptors-exhausted']);
+
+/** Whether something failed because of a server or the way to it, so that it may be done otherwise, or without. */
+export function isOthersFailure(error: unknown): error is RdpullError {
+  return error instanceof RdpullError && !OWN.has(error.code);
+}
 
 /** Whether a failure is worth another attempt. */
 export function isPassing(error: RdpullError): boolean {

@@ -1,5 +1,5 @@
-import { RdpullError } from '../console/rdpull-error.ts';
 import { openSourceOnce } from './open-source.ts';
+import { isOthersFailure } from './passing.ts';
 import type { Source, SourceOptions } from './source.ts';
 
 /**
@@ -41,7 +41,7 @@ export async function readPart(
     return filled === length ? bytes : undefined;
   } catch (error) {
     options.signal.throwIfAborted();
-    if (error instanceof RdpullError) return undefined;
+    if (isOthersFailure(error)) return undefined;
     throw error;
   } finally {
     part?.close();

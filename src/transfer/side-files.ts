@@ -5,6 +5,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import { type Absence, fetchSmallFile } from '../source/open-source.ts';
+import { isOthersFailure } from '../source/passing.ts';
 import type { SourceOptions } from '../source/source.ts';
 import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { isWebPage } from '../verify/web-page.ts';
@@ -111,6 +112,7 @@ async function fetchUnverified(
     warn(`${shownUrl(url)} is passed over: it holds no root hash`);
   } catch (error) {
     options.signal.throwIfAborted();
+    if (!isOthersFailure(error)) throw error;
     warn(`side file passed over: ${reasonOf(error)}`);
   }
   return undefined;
