@@ -50,8 +50,8 @@ const UNCLEAR_MAX = 256;
 const SECRET_NAME =
   /(?:^|[-_.])(?:auth|authorization|credentials?|hdn[et][as]|hmac|jwt|key|apikey|md5|pass|passwd|password|pwd|sas|secret|sig|signature|token)$/i;
 
-/** What has no slash may be a name as well as a token. */
-const FILE_OPTION = /^(--(?:bearer|login|passphrase)=)[^/]+$/;
+/** What has no slash may be a name as well as a token; what ends a sentence is no part of it. */
+const FILE_OPTION = /^(--(?:bearer|login|passphrase)=)([^/]+?)[,.:;]*$/;
 
 /** The name and the value of a parameter, in a query or a fragment; what ends a sentence is no part of it. */
 const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
@@ -61,9 +61,9 @@ const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
  * not overlap, and come in the order in which they stand there.
  */
 export function secretParts(text: string): SecretPart[] {
-  const [, option] = FILE_OPTION.exec(text) ?? [];
-  if (option !== undefined && !NO_SECRETS.has(text.slice(option.length))) {
-    return [{ kind: 'file', start: option.length, end: text.length }];
+  const [, option, value = ''] = FILE_OPTION.exec(text) ?? [];
+  if (option !== undefined && !NO_SECRETS.has(value)) {
+    return [{ kind: 'file', start: option.length, end: option.length + value.length }];
   }
   const logins = text.includes('@') ? loginsIn(text) : [];
   const parameters = parametersIn(text).filter(

@@ -108,3 +108,9 @@ test('a long text takes no noticeable time', () => {
   }
   expect(performance.now() - begun).toBeLessThan(5000);
 });
+
+test('advice about a file with a secret keeps its words, at the end of a clause as well', () => {
+  const advice = 'pass --login=FILE or --bearer=FILE, or --passphrase=FILE.';
+  expect(discreet(advice)).toBe(advice);
+  expect(discreet('no file --bearer=eyJhbGciOi, give one')).toBe('no file --bearer=…, give one');
+});
