@@ -35,7 +35,7 @@ export function decryptCredential(path: string): string {
   }
   const { success, stdout, stderr } = result;
   if (!success || stdout === undefined) {
-    const said = printable(stderr?.toString().trim().split('\n').at(-1) ?? '');
+    const said = printable(stderr?.toString().trim().split('\n').at(-1) ?? '').replace(/\.$/, '');
     const why = [
       ...(said === '' ? [] : [`: ${said}`]),
       // What systemd says depends on its version, and on what the TPM has been used for.
