@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
+import { earlierComparisons, earlierVerdict } from './bench-earlier.ts';
 import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
 import { limitEntries } from './bench-limits.ts';
@@ -44,6 +45,7 @@ Options:
   --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
   --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
   --rdpull=FILE      the executable to measure (default: dist/rdpull)
+  --earlier=FILE     compare it with an earlier one, in turns: 1 KiB and 1 GiB, and nothing else
   --json             print everything, each single run too, as JSON
   --help             show this text`;
 
@@ -61,6 +63,7 @@ interface Options {
   readonly rounds: number;
   readonly packings: readonly (typeof PACKINGS)[number][];
   readonly rdpull: string;
+  readonly earlier: string | undefined;
   readonly json: boolean;
 }
 
@@ -74,6 +77,7 @@ function parseOptions(): Options {
       rounds: { type: 'string', default: '5' },
       formats: { type: 'string', default: PACKINGS.map(({ format }) => format).join(',') },
       rdpull: { type: 'string', default: 'dist/rdpull' },
+      earlier: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -100,6 +104,7 @@ function parseOptions(): Options {
     rounds: positive('rounds', values.rounds),
     packings,
     rdpull: values.rdpull,
+    earlier: values.earlier,
     json: values.json,
   };
 }
@@ -136,7 +141,11 @@ function titleOf({ format, fileName }: Packing, directory: string): string {
 
 /** Everything that is to be compared, one after the other. */
 async function measureAll(options: Options, rdpull: string, site: Site): Promise<Comparison[]> {
-  const { parts, packings, rounds } = options;
+  const { parts, packings, rounds, earlier } = options;
+  const startRounds = Math.max(rounds, LEAST_START_ROUNDS);
+  if (earlier !== undefined) {
+    return earlierComparisons({ rdpull, earlier }, { cache: CACHE, rounds, startRounds }, site);
+  }
   const contestants = peers(rdpull);
   const tiny = makeTinyInputs(CACHE, note);
   const comparisons: Comparison[] = [];
@@ -194,7 +203,6 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
     const title = `tar: ${quantity(fs.statSync(inputs.file).size)}, ${inputs.entries} entries`;
     await run(title, tarEntries(rdpull, inputs, site), rounds);
   }
-  const startRounds = Math.max(rounds, LEAST_START_ROUNDS);
   if (parts.has('verification')) {
     const entries = verificationEntries(rdpull, site);
     await run(`verification (raw: 1 KiB, ${startRounds} rounds)`, entries, startRounds);
@@ -270,7 +278,7 @@ async function main(): Promise<void> {
     );
     console.log(`${METHOD}\n`);
     console.log(table(comparisons));
-    console.log(`\n${verdict(comparisons)}`);
+    console.log(`\n${options.earlier === undefined ? verdict(comparisons) : earlierVerdict(comparisons)}`);
   } finally {
     await cleanUp();
   }
