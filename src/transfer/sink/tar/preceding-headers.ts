@@ -17,7 +17,7 @@ const MAX_PAX_SIZE = 1 << 20;
 const MAX_LONG_NAME_SIZE = 1 << 16;
 
 /** The types of headers that are about the next member, or about all that follow, and whose data say what. */
-type PrecedingType =
+export type PrecedingType =
   | typeof TYPE.pax
   | typeof TYPE.solarisPax
   | typeof TYPE.globalPax

@@ -3,11 +3,15 @@ import { BLOCK_SIZE } from './tar-header.ts';
 /** A piece of work that waits, wherever it says `yield`, until there are more bytes or none will come. */
 export type Wanting<T> = Generator<void, T, void>;
 
+/** Does something with bytes. */
+type Use = (bytes: Uint8Array) => void;
+
 const NOTHING: Uint8Array = new Uint8Array();
 
 /**
  * The bytes of an archive, which come in chunks of any size, as whoever reads it wants them: a block, so many bytes, the next
- * so many bytes as they are. Holds no more than one block. A reader calls these with `yield*`.
+ * so many bytes as they are. Holds no more than one block. A reader calls with `yield*` what may have to wait, and before it what
+ * does not (`Here`): most of an archive is here, and a generator for each piece of it would cost more than all else.
  */
 export class TarInput {
   #chunk: Uint8Array = NOTHING;
@@ -48,12 +52,15 @@ export class TarInput {
     return this.#block.subarray(0, this.#fill);
   }
 
+  /** The next block, good until the next bytes are wanted, when all of it is here; undefined when one has to {@link block}. */
+  blockHere(): Uint8Array | undefined {
+    if (this.#chunk.length - this.#at < BLOCK_SIZE) return undefined;
+    this.#at += BLOCK_SIZE;
+    return this.#chunk.subarray(this.#at - BLOCK_SIZE, this.#at);
+  }
+
   /** The next block, good until the next bytes are wanted; undefined when there is no whole one. */
   *block(): Wanting<Uint8Array | undefined> {
-    if (this.#chunk.length - this.#at >= BLOCK_SIZE) {
-      this.#at += BLOCK_SIZE;
-      return this.#chunk.subarray(this.#at - BLOCK_SIZE, this.#at);
-    }
     this.#fill = 0;
     const missing = yield* this.take(BLOCK_SIZE, (bytes) => {
       this.#block.set(bytes, this.#fill);
@@ -63,29 +70,29 @@ export class TarInput {
   }
 
   /**
-   * Hands the next `count` bytes to `use`, in pieces that are good during the call.
+   * Hands to `use` what is here of the next `count` bytes, in a piece that is good during the call.
+   *
+   * @returns how many of them are still to come
+   */
+  takeHere(count: number, use: Use): number {
+    const here = Math.min(count, this.#chunk.length - this.#at);
+    if (here === 0) return count;
+    this.#at += here;
+    use(this.#chunk.subarray(this.#at - here, this.#at));
+    return count - here;
+  }
+
+  /**
+   * As {@link takeHere}, and waits for the rest.
    *
    * @returns how many of them do not exist
    */
-  *take(count: number, use: (bytes: Uint8Array) => void): Wanting<number> {
-    let left = count;
-    while (left > 0) {
-      const here = Math.min(left, this.#chunk.length - this.#at);
-      if (here > 0) {
-        this.#at += here;
-        left -= here;
-        use(this.#chunk.subarray(this.#at - here, this.#at));
-      } else if (this.#isAtEnd) {
-        break;
-      } else {
-        yield;
-      }
+  *take(count: number, use: Use): Wanting<number> {
+    let left = this.takeHere(count, use);
+    while (left > 0 && !this.#isAtEnd) {
+      yield;
+      left = this.takeHere(left, use);
     }
     return left;
-  }
-
-  /** Passes the next `count` bytes over. Returns how many of them do not exist. */
-  *skip(count: number): Wanting<number> {
-    return yield* this.take(count, () => undefined);
   }
 }

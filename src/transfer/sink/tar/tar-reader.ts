@@ -1,9 +1,10 @@
 import { ArchiveEnd } from './archive-end.ts';
 import { COST, type KeptMemory } from './kept-memory.ts';
 import { memberOf, sparseFileOf, type Warn } from './member-of-headers.ts';
-import { isPreceding, type Preceding, PrecedingHeaders } from './preceding-headers.ts';
+import { isPreceding, type Preceding, PrecedingHeaders, type PrecedingType } from './preceding-headers.ts';
 import { printableName } from './printable-name.ts';
 import { isSparse, readSparseLayout } from './sparse-header.ts';
+import type { SparseMap } from './sparse-map.ts';
 import { ambiguous, malformed, unsupported } from './tar-error.ts';
 import { BLOCK_SIZE, classifyBlock, parseHeader, type TarHeader, TYPE } from './tar-header.ts';
 import { TarInput, type Wanting } from './tar-input.ts';
@@ -32,6 +33,8 @@ export class TarReader {
   readonly #end = new ArchiveEnd();
   /** Up to here there may be data of a member that ought to have none, by the size in its header. */
   #claimedUntil = 0;
+  /** Bytes that are passed over before the next block: padding, or data that nobody wants. */
+  #ahead = 0;
   #hasWarnedOfNfs4Acl = false;
   readonly #reading: Wanting<void>;
 
@@ -70,16 +73,20 @@ export class TarReader {
   /** Block by block: headers with what belongs to each, zeros, and data that a member had in spite of its type. */
   *#archive(): Wanting<void> {
     for (;;) {
-      const block = yield* this.#input.block();
+      const left = this.#input.takeHere(this.#ahead, passOver);
+      if (left > 0 && (yield* this.#input.take(left, passOver)) > 0) throw this.#end.endsEarly(this.#input);
+      this.#ahead = 0;
+      const block = this.#input.blockHere() ?? (yield* this.#input.block());
       if (block === undefined) break;
       const kind = classifyBlock(block);
       if (kind === 'zeros') {
         this.#end.zeroBlock();
       } else if (kind === 'header') {
-        yield* this.#headed(block);
+        const rest = this.#headed(block);
+        if (rest !== undefined) yield* rest;
       } else if (this.#claimedUntil >= this.#input.position) {
         this.#end.goesOn();
-        yield* this.#skip(this.#claimedUntil - this.#input.position);
+        this.#ahead = this.#claimedUntil - this.#input.position;
       } else {
         throw this.#end.noHeader(block, this.#input);
       }
@@ -87,46 +94,98 @@ export class TarReader {
     this.#end.requireEnd(this.#input, this.#options.isVouchedFor && !this.#preceding.areWaiting);
   }
 
-  /** A header, and what belongs to it. */
-  *#headed(block: Uint8Array): Wanting<void> {
+  /** A header, and what belongs to it. Returns what is left to do, when not all of that is here. */
+  #headed(block: Uint8Array): Wanting<void> | undefined {
     const header = parseHeader(block);
     if (header.size < 0) throw malformed('the tar archive holds a member of a negative size');
     this.#end.goesOn();
     this.#claimedUntil = 0;
-    if (isPreceding(header.type)) {
-      const body = this.#preceding.roomFor(header.type, header.size);
-      yield* this.#fill(body);
-      this.#preceding.add(header.type, body, this.#end.lastMember);
-    } else if (header.type === TYPE.gnuVolumeLabel) {
-      if (header.size > 0) throw ambiguous('a volume label with data');
-      this.#preceding.take(); // they were about the label
-    } else if (header.type === TYPE.gnuMultiVolume) {
-      throw unsupported(
-        'the tar archive is one volume of several: it begins with the rest of a file',
-        'pack the tarball without --multi-volume',
-      );
-    } else {
-      yield* this.#member(block, header);
+    if (isPreceding(header.type)) return this.#precedingHeader(header.type, header.size);
+    switch (header.type) {
+      case TYPE.gnuVolumeLabel:
+        if (header.size > 0) throw ambiguous('a volume label with data');
+        this.#preceding.take(); // they were about the label
+        return undefined;
+      case TYPE.gnuMultiVolume:
+        throw unsupported(
+          'the tar archive is one volume of several: it begins with the rest of a file',
+          'pack the tarball without --multi-volume',
+        );
+      default:
+        return this.#member(block, header);
     }
   }
 
-  *#member(block: Uint8Array, header: TarHeader): Wanting<void> {
+  #precedingHeader(type: PrecedingType, size: number): Wanting<void> | undefined {
+    const body = this.#preceding.roomFor(type, size);
+    let filled = 0;
+    const fill = (bytes: Uint8Array) => {
+      body.set(bytes, filled);
+      filled += bytes.length;
+    };
+    this.#ahead = paddedSize(size) - size;
+    return this.#taking(
+      size,
+      fill,
+      () => this.#preceding.add(type, body, this.#end.lastMember),
+      () => this.#end.endsEarly(this.#input),
+    );
+  }
+
+  #member(block: Uint8Array, header: TarHeader): Wanting<void> | undefined {
     const preceding = this.#preceding.take();
     const size = preceding.pax.size ?? header.size;
-    if (isSparse(header.type, preceding.pax)) {
-      yield* this.#sparseFile(block, preceding, size);
-      return;
-    }
+    if (isSparse(header.type, preceding.pax)) return this.#sparseFile(block, preceding, size);
     const member = memberOf(header, preceding, this.#options.warn);
     this.#warnOfNfs4Acl(preceding, member.path);
-    if (member.type === 'file') {
-      this.#begin(member);
-      yield* this.#data(size, [{ offset: 0, length: size }]);
-      return;
-    }
+    if (member.type === 'file') return this.#file(member, size);
     this.#announce(member);
-    if (header.type === TYPE.gnuDirectoryDump) yield* this.#skip(paddedSize(size));
+    if (header.type === TYPE.gnuDirectoryDump) this.#ahead = paddedSize(size);
     else this.#claim(size);
+    return undefined;
+  }
+
+  #file(member: TarMember & { readonly type: 'file' }, size: number): Wanting<void> | undefined {
+    this.#begin(member);
+    this.#ahead = paddedSize(size) - size;
+    let position = 0;
+    const use = (bytes: Uint8Array) => {
+      this.#handler.fileData(bytes, position);
+      position += bytes.length;
+    };
+    return this.#taking(
+      size,
+      use,
+      () => this.#handler.fileEnd(),
+      (missing) => this.#end.endsWithinFile(this.#input, missing),
+    );
+  }
+
+  /**
+   * Hands the next `count` bytes to `use`, and ends with `then`; with the error `cut` when they do not exist. Returns what is
+   * left to do, when they are not all here.
+   */
+  #taking(
+    count: number,
+    use: (bytes: Uint8Array) => void,
+    then: () => void,
+    cut: (missing: number) => Error,
+  ): Wanting<void> | undefined {
+    const left = this.#input.takeHere(count, use);
+    if (left > 0) return this.#takingLater(left, use, then, cut);
+    then();
+    return undefined;
+  }
+
+  *#takingLater(
+    count: number,
+    use: (bytes: Uint8Array) => void,
+    then: () => void,
+    cut: (missing: number) => Error,
+  ): Wanting<void> {
+    const missing = yield* this.#input.take(count, use);
+    if (missing > 0) throw cut(missing);
+    then();
   }
 
   *#sparseFile(headerBlock: Uint8Array, preceding: Preceding, size: number): Wanting<void> {
@@ -141,8 +200,23 @@ export class TarReader {
     const member = sparseFileOf(header, preceding, layout);
     this.#warnOfNfs4Acl(preceding, member.path);
     this.#begin(member);
-    yield* this.#data(dataSize, map.stretches());
+    yield* this.#sparseData(map, dataSize);
+    this.#handler.fileEnd();
+    this.#ahead = paddedSize(dataSize) - dataSize;
     this.#options.kept.release(cost);
+  }
+
+  *#sparseData(map: SparseMap, size: number): Wanting<void> {
+    let left = size;
+    for (const { offset, length } of map.stretches()) {
+      let position = offset;
+      const missing = yield* this.#input.take(length, (bytes) => {
+        this.#handler.fileData(bytes, position);
+        position += bytes.length;
+      });
+      left -= length - missing;
+      if (missing > 0) throw this.#end.endsWithinFile(this.#input, left);
+    }
   }
 
   #begin(file: TarMember & { readonly type: 'file' }): void {
@@ -162,25 +236,6 @@ export class TarReader {
     this.#handler.member(member);
   }
 
-  /** The data of a file: `size` bytes of the archive, which belong to these stretches of the file. */
-  *#data(
-    size: number,
-    stretches: Iterable<{ readonly offset: number; readonly length: number }>,
-  ): Wanting<void> {
-    let left = size;
-    for (const { offset, length } of stretches) {
-      let position = offset;
-      const missing = yield* this.#input.take(length, (bytes) => {
-        this.#handler.fileData(bytes, position);
-        position += bytes.length;
-      });
-      left -= length - missing;
-      if (missing > 0) throw this.#end.endsWithinFile(this.#input, left);
-    }
-    this.#handler.fileEnd();
-    yield* this.#skip(paddedSize(size) - size);
-  }
-
   /**
    * A size in the header of what has no data: writers disagree, and readers with them, whether it means anything (hard links
    * have data in some PAX archives, and the size of their target in others; to directories it may be a limit). The next block
@@ -190,21 +245,6 @@ export class TarReader {
     this.#claimedUntil = this.#input.position + paddedSize(size);
   }
 
-  *#fill(body: Buffer): Wanting<void> {
-    let filled = 0;
-    const missing = yield* this.#input.take(body.length, (bytes) => {
-      body.set(bytes, filled);
-      filled += bytes.length;
-    });
-    if (missing > 0) throw this.#end.endsEarly(this.#input);
-    yield* this.#skip(paddedSize(body.length) - body.length);
-  }
-
-  *#skip(count: number): Wanting<void> {
-    if (count === 0) return;
-    if ((yield* this.#input.skip(count)) > 0) throw this.#end.endsEarly(this.#input);
-  }
-
   /** Once: what one file cannot have, thousands will not have either. */
   #warnOfNfs4Acl({ pax }: Preceding, path: Uint8Array): void {
     if (!pax.hasNfs4Acl || this.#hasWarnedOfNfs4Acl) return;
@@ -212,6 +252,8 @@ export class TarReader {
     this.#options.warn(`${printableName(path)}, and maybe more, has an NFSv4 ACL: unpacked without`);
   }
 }
+
+function passOver(): void {}
 
 function paddedSize(size: number): number {
   return Math.ceil(size / BLOCK_SIZE) * BLOCK_SIZE;
