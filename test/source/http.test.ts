@@ -202,6 +202,21 @@ describe('what the server answers instead of the file', () => {
     }
   });
 
+  test('why there is no small file is told', async () => {
+    for (const [status, why] of [
+      [404, 'not found'],
+      [403, 'forbidden (403)'],
+    ] as const) {
+      await using server = startWebServer(directory.path, () => new Response('no', { status }));
+      const options = { ca: [], login: undefined, signal: NO_SIGNAL };
+      const told: string[] = [];
+      await fetchSmallFile(`${server.url}/SHA256SUMS`, 100, options, {
+        absent: (why) => void told.push(why),
+      });
+      expect(told).toEqual([why]);
+    }
+  });
+
   test('a small file that is not small is refused', async () => {
     await using server = startWebServer(directory.path, () => new Response('x'.repeat(200_000)));
     const options = { ca: [], login: undefined, signal: NO_SIGNAL };
