@@ -151,8 +151,8 @@ describe('success ends with 0', () => {
   /** What was made has to go before it can be made again. */
   const clear = () => run(['rm', '-rf', target.file('image.raw'), target.file('tree')]);
   const PULLS = [
-    { what: 'a raw image', name: 'image.raw.xz', made: 'image.raw' },
-    { what: 'a tarball', name: 'tree.tar.gz', made: 'tree' },
+    { what: 'a raw image', name: 'image.raw.xz', made: 'image.raw', format: 'raw' },
+    { what: 'a tarball', name: 'tree.tar.gz', made: 'tree', format: 'tar' },
   ];
 
   test.each(PULLS)('--quiet: pulling $what prints its path, and not a word more', async ({ name, made }) => {
@@ -165,7 +165,7 @@ describe('success ends with 0', () => {
     });
   });
 
-  test.each(PULLS)('--json: pulling $what prints one document', async ({ name, made }) => {
+  test.each(PULLS)('--json: pulling $what prints one document', async ({ name, made, format }) => {
     clear();
     const { status, stdout } = await rdpull(pull('--json', `${server.url}/${name}`));
     expect(status).toBe(0);
@@ -177,6 +177,7 @@ describe('success ends with 0', () => {
       decoded: expect.any(Number),
       entries: expect.any(Number),
       compression: name.endsWith('xz') ? 'xz' : 'gzip',
+      format,
       sha256: run(['sha256sum', served.file(name)])
         .toString()
         .slice(0, 64),
