@@ -139,7 +139,7 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
   },
   'stream-trailing-data': {
     cause: 'Something else follows the end of the compressed stream or the tarball.',
-    remedy: 'Upload the file again; pack several archives as one.',
+    remedy: 'Upload the file again, as it was made; cut off what somebody has appended to it.',
   },
   'stream-unsupported': {
     cause: 'The file, or what it holds, is of a kind that rdpull does not read.',

@@ -60,6 +60,6 @@ export function trailingData(message: string): RdpullError {
   return new RdpullError(
     'stream-trailing-data',
     message,
-    'upload the tarball again; if it is several archives in one file, pack them as one',
+    'upload the tarball again; other archives and zeros may follow an archive, and nothing else',
   );
 }
