@@ -94,7 +94,9 @@ test('a signal while a server keeps silent ends the pull at once', async () => {
 test('a signal while gigabytes of zeros are decoded ends the pull at once', async () => {
   using target = new TemporaryDirectory();
   const zeros = work.file('zeros.raw.zst');
-  run(['sh', '-c', 'head -c 32G /dev/zero | zstd -q -1 -T0 >"$1"', 'sh', zeros]);
+  const frame = work.file('frame.zst');
+  run(['sh', '-c', 'head -c 1G /dev/zero | zstd -q -1 >"$1"', 'sh', frame]);
+  run(['sh', '-c', 'for _ in $(seq 32); do cat "$1"; done >"$2"', 'sh', frame, zeros]);
   const child = startRdpull([
     'pull',
     '--verify=no',
