@@ -7,6 +7,16 @@ import { CHECKOUT } from './scratch.ts';
 /** The port of `mkosi serve`. */
 export const MKOSI_PORT = 8081;
 
+/** @throws Error when somebody else serves there already, whom a machine would boot from */
+export async function requireUnusedPort(): Promise<void> {
+  if ((await head('')) !== undefined) throw new Error(`somebody serves on port ${MKOSI_PORT} already`);
+}
+
+/** undefined when nobody answers. */
+async function head(name: string): Promise<Response | undefined> {
+  return await fetch(`http://127.0.0.1:${MKOSI_PORT}/${name}`, { method: 'HEAD' }).catch(() => undefined);
+}
+
 /** scripts/mkosi at work, as somebody calls it in the checkout. What it says goes to a file. */
 export class Mkosi implements AsyncDisposable {
   readonly #process;
@@ -26,10 +36,7 @@ export class Mkosi implements AsyncDisposable {
   async serving(name: string): Promise<void> {
     for (;;) {
       if (this.#ended) throw new Error(`scripts/mkosi ended with status ${this.#process.exitCode}`);
-      const answer = await fetch(`http://127.0.0.1:${MKOSI_PORT}/${name}`, { method: 'HEAD' }).catch(
-        () => undefined,
-      );
-      if (answer?.ok === true) return;
+      if ((await head(name))?.ok === true) return;
       await Bun.sleep(500);
     }
   }
