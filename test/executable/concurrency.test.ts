@@ -28,6 +28,10 @@ beforeAll(async () => {
   servers.set('quick', await startSlowServer(noise, QUICK));
   servers.set('slow', await startSlowServer(Buffer.from(noise).reverse(), SLOW));
   servers.set('tree', await startSlowServer(run(['zstd', '-q'], { input: archive }), QUICK));
+  servers.set(
+    'other',
+    await startSlowServer(run(['zstd', '-q'], { input: Buffer.from(noise).reverse() }), QUICK),
+  );
   run(['truncate', '-s', '8M', image]);
   run(['sgdisk', '-n', '1:0:+1M', '-n', '2:0:0', image]);
 });
@@ -95,9 +99,7 @@ describe('pulls at the same time', () => {
 
   test('8 of one name: one wins, the others get a clear error, nothing is mixed', async () => {
     const outcomes = await Promise.all(
-      Array.from({ length: 8 }, (_, number) =>
-        rdpull(number === 0 ? pull('tree', 'x.raw', '--type=raw') : pull('quick', 'x.raw')),
-      ),
+      Array.from({ length: 8 }, (_, number) => rdpull(pull(number === 0 ? 'other' : 'quick', 'x.raw'))),
     );
     const failed = outcomes.filter(({ status }) => status !== 0);
     expect(failed.length).toBe(7);
@@ -106,9 +108,8 @@ describe('pulls at the same time', () => {
       expect(stderr).toMatch(/is pulling .*x\.raw at this moment|x\.raw exists already/);
     }
     expect(place.names()).toEqual(['x.raw']);
-    const archive = run(['tar', '-cC', work.file('tree'), '.']);
     const got = fs.readFileSync(place.file('x.raw'));
-    expect(got.equals(noise) || got.equals(archive)).toBe(true);
+    expect(got.equals(noise) || got.equals(Buffer.from(noise).reverse())).toBe(true);
   }, 60_000);
 
   test('what is made in another PID namespace, or under a PID that is used again, stays', async () => {

@@ -25,8 +25,11 @@ function pull(): string[] {
   return ['pull', '--verify=no', `--image-root=${directory}`, `${slow.url}/image.raw`];
 }
 
-/** Fails at once, behind a warning. */
-const FAILING = ['pull', '--verify=no', '--patience=0', 'http://127.0.0.1:1/image.raw'];
+/** Fails at once, behind a warning; into a directory of its own, where no other is at work. */
+function failing(): string[] {
+  const directory = target.file(randomUUID());
+  return ['pull', '--verify=no', '--patience=0', `--image-root=${directory}`, 'http://127.0.0.1:1/image.raw'];
+}
 
 const ESCAPE = '\x1b';
 const RED = '\x1b[31m';
@@ -60,7 +63,7 @@ const drawn = (screen: string): string[] =>
 
 describe.concurrent('on a terminal', () => {
   test('warnings are yellow and errors red', async () => {
-    const { status, screen } = await onTerminal(FAILING);
+    const { status, screen } = await onTerminal(failing());
     expect(screen).toStartWith(`rdpull: ${YELLOW}warning:${ESCAPE}[0m verify=no over plain http`);
     expect(screen).toContain(
       `\nrdpull: ${RED}error:${ESCAPE}[0m http://127.0.0.1:1/image.raw: the connection was refused\n`,
@@ -69,10 +72,10 @@ describe.concurrent('on a terminal', () => {
   });
 
   test('NO_COLOR takes the colours away, an empty one does not', async () => {
-    const { screen } = await onTerminal(FAILING, { env: { NO_COLOR: '1' } });
+    const { screen } = await onTerminal(failing(), { env: { NO_COLOR: '1' } });
     expect(screen).toContain('rdpull: error: http://127.0.0.1:1/image.raw: the connection was refused\n');
     expect(screen).not.toContain(ESCAPE);
-    expect((await onTerminal(FAILING, { env: { NO_COLOR: '' } })).screen).toContain(RED);
+    expect((await onTerminal(failing(), { env: { NO_COLOR: '' } })).screen).toContain(RED);
   });
 
   test.each([
@@ -115,13 +118,13 @@ describe.concurrent('on a terminal', () => {
     const { screen } = await onTerminal(pull(), { env: { TERM: 'dumb' } });
     expect(screen).not.toContain(ESCAPE);
     expect(screen.split('\n').filter((line) => PROGRESS_LINE.test(line)).length).toBeGreaterThanOrEqual(2);
-    expect((await onTerminal(FAILING, { env: { TERM: 'dumb' } })).screen).not.toContain(ESCAPE);
+    expect((await onTerminal(failing(), { env: { TERM: 'dumb' } })).screen).not.toContain(ESCAPE);
   });
 });
 
 describe.concurrent('without a terminal', () => {
   test('there are no escape codes, whatever TERM says', async () => {
-    const { stdout, stderr } = await rdpull(FAILING, { env: { TERM: 'xterm', COLORTERM: 'truecolor' } });
+    const { stdout, stderr } = await rdpull(failing(), { env: { TERM: 'xterm', COLORTERM: 'truecolor' } });
     expect(stdout + stderr).not.toContain(ESCAPE);
   });
 
@@ -172,7 +175,7 @@ describe.concurrent('to the journal, where its socket is missing', () => {
   });
 
   test('errors have theirs', async () => {
-    const { stderr } = await toJournal([...FAILING, '--quiet']);
+    const { stderr } = await toJournal([...failing(), '--quiet']);
     expect(stderr.split('\n')).toEqual([
       '<3>error: http://127.0.0.1:1/image.raw: the connection was refused',
       expect.stringMatching(/^<3>try: /),
@@ -181,7 +184,7 @@ describe.concurrent('to the journal, where its socket is missing', () => {
   });
 
   test('a JOURNAL_STREAM that was inherited and names another stream changes nothing', async () => {
-    const { stderr } = await rdpull(FAILING, { env: { JOURNAL_STREAM: '9:12345' } });
-    expect(stderr).toBe((await rdpull(FAILING)).stderr);
+    const { stderr } = await rdpull(failing(), { env: { JOURNAL_STREAM: '9:12345' } });
+    expect(stderr).toBe((await rdpull(failing())).stderr);
   });
 });
