@@ -5,7 +5,7 @@
 # The variables without an assignment here (initdir, moddir, reproducible, systemdsystemunitdir, systemdutildir) are dracut's:
 # shellcheck disable=SC2154
 
-# On demand only: an initrd that is 47 MB larger should be somebody's wish.
+# On demand only: an initrd that is 40 MB larger should be somebody's wish.
 check() {
     require_binaries rdpull || return 1
     return 255

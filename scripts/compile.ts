@@ -1,9 +1,9 @@
-/** Compiles src/ into dist/rdpull, and makes the executable safe against its environment and against strip. */
+/** Compiles src/ into dist/rdpull. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
-import { blankRuntimeNames } from './runtime-names.ts';
+import { finishExecutable } from './finish-executable.ts';
 
 const OUTPUT = 'dist/rdpull';
 const GENERATOR = 'src/commands/generate.ts';
@@ -127,8 +127,7 @@ await Bun.build({
     autoloadPackageJson: false,
   },
 });
-blankRuntimeNames(OUTPUT);
-cutSectionHeaders(OUTPUT);
+finishExecutable(OUTPUT);
 
 /**
  * When this is built, in seconds since 1970: $SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),
@@ -142,28 +141,4 @@ function buildTime(): number {
   }
   const { status, stdout } = spawnSync('git', ['log', '-1', '--format=%ct'], { encoding: 'utf8' });
   return status === 0 ? Number(stdout) : Math.floor(Date.now() / 1000);
-}
-
-/**
- * Removes the section headers of an ELF executable. strip(1), which dracut, dpkg and rpm run over what they install,
- * would take the program that Bun appended for rubbish and leave a plain `bun`; without section headers it refuses
- * to touch the file. The kernel and the dynamic loader need only the program headers (elf(5)).
- */
-function cutSectionHeaders(path: string): void {
-  const file = fs.readFileSync(path);
-  // Elf64_Ehdr and Elf64_Phdr, elf.h
-  const e_phoff = Number(file.readBigUInt64LE(32));
-  const e_phentsize = file.readUInt16LE(54);
-  const e_phnum = file.readUInt16LE(56);
-  let end = e_phoff + e_phentsize * e_phnum;
-  for (let index = 0; index < e_phnum; index++) {
-    const header = e_phoff + e_phentsize * index;
-    const p_offset = Number(file.readBigUInt64LE(header + 8));
-    const p_filesz = Number(file.readBigUInt64LE(header + 32));
-    end = Math.max(end, p_offset + p_filesz);
-  }
-  file.writeBigUInt64LE(0n, 40); // e_shoff
-  file.writeUInt32LE(0, 60); // e_shnum, e_shstrndx
-  fs.writeFileSync(path, file.subarray(0, end));
-  fs.chmodSync(path, 0o755);
 }

@@ -19,6 +19,7 @@ test('mkosi finds the initrd with rdpull, and the image', () => {
   expect(images[0]).toMatchObject({
     PostInstallationScripts: ['/checkout/mkosi/mkosi.initrd.conf/mkosi.postinst'],
     BuildSources: [{ Source: '/checkout' }],
+    CompressLevel: 19,
   });
 });
 
