@@ -37,7 +37,7 @@ available() {
 
 # Whatever the machine that builds the initrd uses: the image decides.
 installkernel() {
-    hostonly='' instmods loop overlay efivarfs erofs squashfs ext4 btrfs xfs vfat
+    hostonly='' instmods loop fuse overlay efivarfs erofs squashfs ext4 btrfs xfs vfat
     # What these ask for at run time: checksums, and the character sets of vfat.
     hostonly='' instmods crc32c crc32 =fs/nls
 }

@@ -98,7 +98,7 @@ const requestsOnly: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts'],
+  entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts', 'src/on-demand/fuse/fuse-worker.ts'],
   target: 'bun',
   minify: true,
   bytecode: true,
@@ -106,7 +106,7 @@ await Bun.build({
   splitting: true,
   plugins: [generatorInOneFile, packagesAsSources, requestsOnly],
   format: 'esm',
-  // Flat, because the main program finds the worker beside itself.
+  // Flat, because the main program finds the workers beside itself.
   naming: { entry: '[name].[ext]' },
   // A clock that says an earlier time is wrong: src/build-time.ts.
   define: {

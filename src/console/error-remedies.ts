@@ -278,6 +278,14 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'What was to be detached is not attached to a loop device.',
     remedy: 'See what is: losetup -l.',
   },
+  'fuse-missing': {
+    cause: 'The kernel has no FUSE, by which an image is attached that is not all there (on-demand).',
+    remedy: 'Run modprobe fuse; an initrd has to hold the module; or pull without on-demand.',
+  },
+  'fuse-failed': {
+    cause: 'The kernel has refused a FUSE file system, or what answers its reads has failed.',
+    remedy: 'Look at the kernel log (dmesg), or pull without on-demand.',
+  },
   'image-unrecognised': {
     cause:
       'The image is empty, packed, damaged, or holds no partition table, file system or root partition that rdpull knows.',

@@ -94,6 +94,8 @@ export const ERROR_CODES = {
   'loop-missing': 'device',
   'loop-failed': 'device',
   'loop-not-attached': 'device',
+  'fuse-missing': 'device',
+  'fuse-failed': 'device',
   'image-unrecognised': 'device',
   'mount-failed': 'device',
 

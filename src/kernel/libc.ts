@@ -22,8 +22,13 @@ const errnoLocation = libc({ __errno_location: { args: [], returns: 'ptr' } })._
  */
 export function checked(syscall: string, result: number | bigint): number {
   if (result >= 0) return Number(result);
+  throw new SystemCallError(syscall, errno());
+}
+
+/** What errno says, in this thread. Must directly follow the call that failed. For calls whose failures are too many to be thrown. */
+export function errno(): number {
   if (errnoLocation === null) throw new Error('__errno_location() returned NULL');
-  throw new SystemCallError(syscall, read.i32(errnoLocation, 0));
+  return read.i32(errnoLocation, 0);
 }
 
 /** Repeats an interrupted call (EINTR), as every slow system call must be. */

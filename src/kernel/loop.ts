@@ -8,6 +8,7 @@ import { checked, libc, retryInterrupted } from './libc.ts';
 const LOOP_CLR_FD = 0x4c01n;
 const LOOP_SET_STATUS64 = 0x4c04n;
 const LOOP_GET_STATUS64 = 0x4c05n;
+const LOOP_CHANGE_FD = 0x4c06n;
 const LOOP_CONFIGURE = 0x4c0an;
 const LOOP_CTL_REMOVE = 0x4c81n;
 const LOOP_CTL_GET_FREE = 0x4c82n;
@@ -107,6 +108,17 @@ export function loopSetStatus(loopFd: number, settings: LoopSettings): void {
   const info = new Uint8Array(INFO.size);
   writeSettings(info, settings);
   retryInterrupted(() => checked('ioctl(LOOP_SET_STATUS64)', ioctlPointer(loopFd, LOOP_SET_STATUS64, info)));
+}
+
+/**
+ * Puts the file `backingFd` in place of the one that is bound: reads that were begun end with the old one, all others go to the new
+ * one. Settings, name and offset stay. The kernel forgets the hand-made partitions of which nobody has one open, when the device
+ * is opened the next time; and a file system that is mounted from the whole device may take it for a loss of its disk (ext4 does).
+ *
+ * @throws SystemCallError `EINVAL` when the device is not read-only, or the files differ in size; `ENXIO` when nothing is bound
+ */
+export function loopChangeFile(loopFd: number, backingFd: number): void {
+  retryInterrupted(() => checked('ioctl(LOOP_CHANGE_FD)', ioctl(loopFd, LOOP_CHANGE_FD, BigInt(backingFd))));
 }
 
 /**
