@@ -16,6 +16,8 @@ interface Place {
 
 /** Attempts at several places, mirrors of one another, until one succeeds or the patience is over. */
 export interface Attempts<P extends Place> {
+  /** Where the next attempt is made. */
+  readonly place: P | undefined;
   /**
    * Does `action` at the present place, and after a failure at the next one.
    *
@@ -30,6 +32,8 @@ export interface Attempts<P extends Place> {
   failed(error: unknown): Promise<void>;
   /** Something was gained: the patience begins anew. */
   progressed(): void;
+  /** What had come from the present place is of no use: the next one is asked, where there is another. */
+  turn(): void;
 }
 
 /** How far the work is, for messages. */
@@ -42,6 +46,14 @@ export interface Advance {
 
 const NOTHING_YET: Advance = { next: 'trying again', got: '' };
 
+export interface AttemptOptions {
+  /** Its `milliseconds` may change meanwhile: they are looked at when something has failed. */
+  readonly patience?: Patience;
+  readonly signal: AbortSignal;
+  /** Whether a failure may be otherwise in a moment; without it, {@link isPassing}. */
+  readonly passes?: (error: RdpullError) => boolean;
+}
+
 /**
  * The next place is tried at once; the pauses come when all have failed, and grow. A place that had worked gets a second
  * chance before the others. One that answers what will not pass (404, say) is not asked again.
@@ -50,10 +62,9 @@ const NOTHING_YET: Advance = { next: 'trying again', got: '' };
  */
 export function createAttempts<P extends Place>(
   places: readonly P[],
-  { patience, signal }: { readonly patience?: Patience; readonly signal: AbortSignal },
+  { patience, signal, passes = isPassing }: AttemptOptions,
   advance: () => Advance = () => NOTHING_YET,
 ): Attempts<P> {
-  const { milliseconds = 0, notify } = patience ?? {};
   /** The last failure of each place. */
   const causes = new Map<P, RdpullError>();
   const refused = new Set<P>();
@@ -99,15 +110,19 @@ export function createAttempts<P extends Place>(
     if (!isOthersFailure(error) || place === undefined) throw error;
     tries++;
     causes.set(place, error);
-    if (!isPassing(error)) refused.add(place);
+    if (passes(error)) refused.delete(place);
+    else refused.add(place);
     const now = performance.now();
+    const { milliseconds = 0, notify } = patience ?? {};
     const remaining = gained + milliseconds - now;
     const asked = error instanceof HttpStatusError ? error.retryAfter : undefined;
     if (asked !== undefined) notBefore.set(place, now + asked);
 
     const chosen = choose(place, remaining > 0, now);
-    // Where one server has another file that could be had whole, the others are not waited for until the end.
-    const isHopeless = chosen?.atOnce === false && pause === LONGEST_PAUSE && changed() !== undefined;
+    // Where one server has another file that could be had whole, the others are not waited for until the end, where there is one.
+    const hasEnd = milliseconds !== Number.POSITIVE_INFINITY;
+    const isHopeless =
+      hasEnd && chosen?.atOnce === false && pause === LONGEST_PAUSE && changed() !== undefined;
     if (chosen === undefined || isHopeless) throw failure(error);
     const { next, atOnce } = chosen;
     let wait = 0;
@@ -138,7 +153,7 @@ export function createAttempts<P extends Place>(
     const spent = performance.now() - gained;
     const details = [
       ...(got === '' ? [] : [`${got} had arrived`]),
-      ...(tries > causes.size && isPassing(last)
+      ...(tries > causes.size && passes(last)
         ? [`gave up after ${tries} attempts in ${duration(spent)} without progress`]
         : []),
     ];
@@ -155,6 +170,9 @@ export function createAttempts<P extends Place>(
   }
 
   return {
+    get place() {
+      return place;
+    },
     async make(action) {
       for (;;) {
         signal.throwIfAborted();
@@ -167,8 +185,12 @@ export function createAttempts<P extends Place>(
       }
     },
     failed,
+    turn() {
+      place = placesLeft()[0] ?? place;
+    },
     progressed() {
       gained = performance.now();
+      if (place !== undefined) refused.delete(place);
       if (hasGained) return;
       hasGained = true;
       pause = FIRST_PAUSE;

@@ -4,16 +4,21 @@ import { shownUrl } from '../console/shown-url.ts';
 import { createCollector } from './collector.ts';
 import { HttpStatusError } from './http-status.ts';
 import { openSourceOnce } from './open-source.ts';
-import type { Location, RangeRequest, Source, SourceOptions } from './source.ts';
+import {
+  type Joining,
+  type KnownFile,
+  otherIdentity,
+  otherLength,
+  partRequest,
+  reasonToJoin,
+} from './same-file.ts';
+import type { Location, Source, SourceOptions } from './source.ts';
 
 /** How often a comparison is reported, in ms. */
 const REPORT_INTERVAL = 10_000;
 
 /** The file whose first bytes were received. */
-export interface Begun {
-  readonly location: Location;
-  /** What the server said of it. */
-  readonly source: Pick<Source, 'size' | 'lastModified' | 'validator' | 'entityTag'>;
+export interface Begun extends KnownFile {
   /** How many bytes of it there are, at least 1. */
   readonly received: number;
   /** SHA-256 of these bytes, in lower-case hexadecimal. */
@@ -29,12 +34,6 @@ export interface ContinueOptions extends SourceOptions {
   readonly repeated: (bytes: number) => void;
   readonly notify: (text: string, pause: number) => void;
 }
-
-/**
- * `compared`: only of one server, where a strong validator says that they are of one file; everything else is compared.
- * `validated`: of two servers, too. `promised`: a digest is expected of the whole, which would tell in the end.
- */
-export type Joining = 'compared' | 'validated' | 'promised';
 
 /** The rest of a file. */
 export interface Continued {
@@ -60,7 +59,9 @@ export async function continueSource(
 ): Promise<Continued> {
   const { url } = location;
   const asked = { ...options, ...location };
-  const wanted = options.withoutRanges.has(location) ? undefined : rangeRequest(location, begun, options);
+  const wanted = options.withoutRanges.has(location)
+    ? undefined
+    : partRequest(location, begun, options.joining, { from: begun.received });
   let source: Source | undefined;
   try {
     source = await openSourceOnce(url, asked, wanted);
@@ -88,79 +89,24 @@ export async function continueSource(
   }
 }
 
-/** What to ask for; undefined: the whole, because nothing could tell that a part belongs to this file. */
-function rangeRequest(
-  location: Location,
-  { location: first, source: { validator, entityTag }, received: from }: Begun,
-  { joining }: ContinueOptions,
-): RangeRequest | undefined {
-  if (location === first) {
-    return validator !== undefined || joining === 'promised' ? { from, validator } : undefined;
-  }
-  if (joining === 'promised') return { from };
-  // A date is only a validator to the server that gave it (RFC 9110, section 13.1.5).
-  return joining === 'validated' && entityTag !== undefined ? { from, validator: entityTag } : undefined;
-}
-
-/** Why the part that `source` holds may be joined to what there is; undefined when it may not. */
-function reasonToJoin(
-  location: Location,
-  source: Source,
-  { location: first, source: before }: Begun,
-  joining: Joining,
-): 'validator' | 'promise' | undefined {
-  // Nobody knows where such a part ends.
-  if (source.size === undefined && before.size === undefined) return undefined;
-  if (location !== first) {
-    if (source.entityTag !== undefined && source.entityTag === before.entityTag) return 'validator';
-    return joining === 'promised' && source.size !== undefined && source.size === before.size
-      ? 'promise'
-      : undefined;
-  }
-  // The same validator, or none: a server that was asked with If-Range has sent a part only if it still holds.
-  const tagHolds = source.entityTag === undefined || source.entityTag === before.entityTag;
-  const dateHolds = sameDate(source, before) !== false;
-  if (before.validator !== undefined) {
-    return tagHolds && (before.entityTag !== undefined || dateHolds) ? 'validator' : undefined;
-  }
-  return joining === 'promised' && dateHolds ? 'promise' : undefined;
-}
-
 /** Whether a failure says that this server sends no parts, or sends them wrongly. */
-function showsNoRanges(error: unknown): boolean {
+export function showsNoRanges(error: unknown): boolean {
   if (error instanceof HttpStatusError) return error.status === 416;
   return error instanceof RdpullError && error.code === 'http-range';
 }
 
-function requireSameLength(
-  url: string,
-  { size }: { readonly size: number | undefined },
-  { source: before, received }: Begun,
-): void {
-  if (size === undefined) return;
-  if (before.size !== undefined && size !== before.size) {
-    throw changed(url, `it has ${size} bytes now, and had ${before.size}`);
+function requireSameLength(url: string, answer: { readonly size: number | undefined }, begun: Begun): void {
+  const how = otherLength(answer, begun);
+  if (how !== undefined) throw changed(url, how);
+  if (answer.size !== undefined && answer.size < begun.received) {
+    throw changed(url, `it has ${answer.size} bytes now, and ${begun.received} had arrived`);
   }
-  if (size < received) throw changed(url, `it has ${size} bytes now, and ${received} had arrived`);
 }
 
 /** Refuses what the server itself calls another file, before any of it is compared. */
-function requireUnchanged(url: string, source: Source, { source: before }: Begun): void {
-  const sameBytes = source.size !== undefined && sameDate(source, before) === true;
-  if (source.entityTag !== undefined && before.entityTag !== undefined) {
-    if (source.entityTag === before.entityTag || sameBytes) return;
-    throw changed(url, 'it has another ETag now');
-  }
-  if (sameDate(source, before) === false) throw changed(url, 'it has another date now');
-}
-
-/** undefined when one of the dates is unknown. */
-function sameDate(
-  one: Pick<Source, 'lastModified'>,
-  other: Pick<Source, 'lastModified'>,
-): boolean | undefined {
-  if (one.lastModified === undefined || other.lastModified === undefined) return undefined;
-  return one.lastModified.getTime() === other.lastModified.getTime();
+function requireUnchanged(url: string, source: Source, begun: Begun): void {
+  const how = otherIdentity(source, begun);
+  if (how !== undefined) throw changed(url, how);
 }
 
 function changed(url: string, how: string): RdpullError {

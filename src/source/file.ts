@@ -64,6 +64,7 @@ export function openFileSource(url: string, wanted?: RangeRequest): Source {
     lastModified: stat.mtime,
     validator: undefined,
     entityTag: undefined,
+    codings: [],
     acceptsRanges: true,
     range,
     body: chunksOf(fd, path, range),

@@ -83,13 +83,15 @@ async function ask(
       if (!isPassing(error)) await discard(answer);
       throw error;
     }
-    const uncoded = await bodyAsServed(shown, answer, [start.pathname, url.pathname], options, part);
+    const codings = foreignCodings(header('content-encoding'), [start.pathname, url.pathname]);
+    const uncoded = await bodyAsServed(shown, answer, codings, options, part);
     const source: Source = {
       url: url.href,
       size: part === undefined ? contentLength : part.size,
       lastModified: date(header('last-modified')),
       validator: strongValidator(header),
       entityTag: strongEntityTag(header('etag')),
+      codings,
       acceptsRanges: part !== undefined || header('accept-ranges')?.toLowerCase() === 'bytes',
       range: part?.range,
       body: uncoded,
@@ -110,12 +112,11 @@ async function ask(
  */
 async function bodyAsServed(
   shown: string,
-  { header, body }: Exchange,
-  pathnames: readonly string[],
+  { body }: Exchange,
+  codings: readonly string[],
   { isPromised, headOnly }: SourceOptions,
   part: { readonly range: ByteRange } | undefined,
 ): Promise<AsyncIterable<Uint8Array>> {
-  const codings = foreignCodings(header('content-encoding'), pathnames);
   if (codings.length === 0 || isPromised === true || headOnly === true) return body;
   // In the middle of a file nothing tells it, and its start has been looked at.
   if (part !== undefined && part.range.from > 0) return body;

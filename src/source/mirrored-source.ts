@@ -2,9 +2,10 @@ import { size as shownSize } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { type Advance, createAttempts } from './attempts.ts';
-import { type Begun, continueSource, type Joining } from './continued-source.ts';
+import { type Begun, continueSource } from './continued-source.ts';
 import { openSourceOnce } from './open-source.ts';
 import { isOthersFailure } from './passing.ts';
+import type { Joining } from './same-file.ts';
 import type { Location, Source, SourceOptions } from './source.ts';
 
 /** A file that several servers may send, each a part of it. */

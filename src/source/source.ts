@@ -85,6 +85,8 @@ export interface Source {
   readonly validator: string | undefined;
   /** The strong entity tag alone (RFC 9110, section 8.8.3): what servers can agree upon. */
   readonly entityTag: string | undefined;
+  /** What the server says to have put around the file, though its name does not (`Content-Encoding`), to be told where it matters. */
+  readonly codings: readonly string[];
   /** Whether the server says or shows that it can send parts of the file. */
   readonly acceptsRanges: boolean;
   /** The part of the file that `body` holds; undefined: it holds the whole, whatever was asked for. */
