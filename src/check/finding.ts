@@ -46,7 +46,8 @@ export function createFindings(): Findings {
     warn(stage, text, hint) {
       all.push({ stage, state: 'warning', text, hint, error: undefined });
     },
-    fail(stage, error) {
+    fail(stage, cause) {
+      const error = RdpullError.from(cause);
       // What a server says to one request it says to the next, too.
       if (all.some((each) => each.error?.message === error.message)) return;
       all.push({ stage, state: 'failure', text: error.message, hint: error.hint, error });

@@ -64,10 +64,8 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       import('../check/report.ts'),
       import('../check/boot-memory.ts'),
     ]);
-    const { detail } = reporter;
-    const warnings: string[] = [];
-    const warn = (text: string) => void warnings.push(text);
-    const access = { ca, proxy, signal, warn, login: undefined };
+    const { warn, detail } = reporter;
+    const access = { ca, proxy, signal, login: undefined };
     const url = givenUrl ?? (await ownBootUrl());
     const result = await checkBoot({
       subject,
@@ -81,6 +79,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
           ...access,
           ca: authorities,
           identity,
+          warn,
           detail,
           bootUrl: url,
           placeholders: new Map([...known, ...placeholders]),
@@ -88,7 +87,6 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       identify: (text) => withIdentity(text, identity, warn),
       detail,
     });
-    for (const text of warnings) reporter.warn(text);
     reporter.result(reportLines(result), reportJson(result));
     const failure = result.findings.find(({ error }) => error !== undefined)?.error;
     if (failure !== undefined) exitLike(failure);

@@ -24,7 +24,7 @@ import { serverAccess } from './server-access.ts';
 /** A pull on its way: what was asked for, how servers are asked, and who hears of it. */
 interface Pull {
   readonly plan: PullPlan;
-  readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'warn' | 'proxy'>;
+  readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'proxy'>;
   readonly display: Display;
   readonly recorder: Recorder;
 }
@@ -52,7 +52,12 @@ export async function pullImage(
   using pools = new Pools();
   const access = accessWithin(plan, display, { ...servers, signal, pools });
   const pull: Pull = { plan, access, display, recorder };
-  const locations = await findLocations(plan.request, { ...access, identity, detail: reporter.detail });
+  const locations = await findLocations(plan.request, {
+    ...access,
+    identity,
+    warn: reporter.warn,
+    detail: reporter.detail,
+  });
   const [first] = locations;
   if (first === undefined) return skipped(pull);
 
@@ -91,12 +96,11 @@ async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
 /** How servers are asked: for how long, and who hears when one fails. */
 function accessWithin(
   { patience, limits }: PullPlan,
-  { reporter, notify }: Display,
+  { notify }: Display,
   servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal' | 'pools'>,
 ): Pull['access'] {
   return {
     ...servers,
-    warn: reporter.warn,
     silence: silenceWithin(patience),
     patience: { milliseconds: patience, notify },
     redirects: limits.redirects,
@@ -137,7 +141,7 @@ async function keepImage(pull: Pull, target: string): Promise<string> {
   const { reporter } = pull.display;
   // A pull that was killed when its image had just got its name has left the rest behind.
   const { removeStaleStaging } = await import('../transfer/staging-directory.ts');
-  removeStaleStaging(path.dirname(target), pull.access.warn);
+  removeStaleStaging(path.dirname(target), reporter.warn);
   const kept = `${printable(target)} exists already and is kept`;
   reporter.info(kept, { event: 'image-kept', target: printable(target) });
   const exposed = await expose(pull, target);
@@ -180,7 +184,10 @@ function tellPulled({ display, recorder }: Pull, result: TransferResult, millise
 
 /** Attaches or mounts the image, if that was asked for. */
 async function expose({ plan, access, display }: Pull, target: string): Promise<Exposed> {
-  const exposed = await exposeImage(target, plan.exposure, access);
+  const exposed = await exposeImage(target, plan.exposure, {
+    warn: display.reporter.warn,
+    signal: access.signal,
+  });
   tellExposed(display.reporter, target, exposed);
   return exposed;
 }

@@ -39,7 +39,7 @@ of that, and says each step: what was found, which line, which key, and what is 
     const { promised, sha256, bytes } = await checkFile(
       location.url,
       { verify: mode, ...trust },
-      { ...location, ca, proxy, warn: reporter.warn, signal },
+      { ...location, ca, proxy, signal },
       reporter.info,
     );
     const shown = isUrl(line.operand) ? shownUrl(location.url) : path.resolve(line.operand);

@@ -21,7 +21,7 @@ export function proxyToAsk(url: URL, { proxy }: Pick<SourceOptions, 'proxy'>): H
   return proxy === undefined || url.protocol !== 'http:' ? undefined : proxyFor(url, proxy);
 }
 
-type Reach = Pick<SourceOptions, 'ca' | 'clientCertificate' | 'proxy' | 'zone' | 'signal' | 'warn'>;
+type Reach = Pick<SourceOptions, 'ca' | 'clientCertificate' | 'proxy' | 'zone' | 'signal'>;
 
 /**
  * Opens a connection to the server of a URL: through a proxy if the rules name one, and for https with a TLS library

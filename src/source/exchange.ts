@@ -30,7 +30,7 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** What a request is sent with. */
 export type ExchangeOptions = Pick<
   SourceOptions,
-  'ca' | 'clientCertificate' | 'headOnly' | 'pools' | 'proxy' | 'zone' | 'signal' | 'silence' | 'warn'
+  'ca' | 'clientCertificate' | 'headOnly' | 'pools' | 'proxy' | 'zone' | 'signal' | 'silence'
 >;
 
 /** The answer to one request. */

@@ -37,8 +37,6 @@ export interface SourceOptions extends ServerIdentity {
   readonly ca: readonly string[];
   /** Which proxy to ask; absent: none. */
   readonly proxy?: ProxyRules;
-  /** Takes a line about what was passed over, but should be put right. */
-  readonly warn?: (text: string) => void;
   /** How long to try to reach the server; without it, once. */
   readonly patience?: Patience;
   /** Ask whether the file is there, and for nothing of it: the body is empty (RFC 9110, section 9.3.2). */

@@ -58,7 +58,7 @@ beforeAll(async () => {
     fs.renameSync(`${qcow2}.${process.pid}`, qcow2);
   }
   server = await startNginx(CACHE);
-}, 300_000);
+}, 600_000);
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   target[Symbol.dispose]();
