@@ -38,7 +38,7 @@ export interface PinOptions extends SourceOptions {
 
 /**
  * One file on one server, or on several that have the very same, of which any parts are read for as long as it is needed. What
- * they send is always of the file that it was opened as, as far as servers can tell.
+ * they send is always of the file that it was opened as, as far as servers can tell. Whoever reads when it is disposed of is told so.
  */
 export interface PinnedSource extends Disposable {
   /** Where it was found, after redirects. */
@@ -90,9 +90,15 @@ export async function openPinnedSource(
   locations: readonly Location[],
   options: PinOptions,
 ): Promise<PinResult> {
-  const { patience, signal } = options;
+  const { patience } = options;
+  const ending = new AbortController();
+  const signal = AbortSignal.any([options.signal, ending.signal]);
   const ownPools = options.pools === undefined ? new Pools() : undefined;
-  const access: SourceOptions = { ...options, ...(ownPools !== undefined && { pools: ownPools }) };
+  const access: SourceOptions = { ...options, signal, ...(ownPools !== undefined && { pools: ownPools }) };
+  const end = () => {
+    ending.abort(new Error('nobody reads on'));
+    ownPools?.[Symbol.dispose]();
+  };
   const attemptsAt = (places: readonly Location[]) =>
     createAttempts(
       places,
@@ -105,12 +111,12 @@ export async function openPinnedSource(
       const mirrors = usableMirrors(found, locations, options);
       const attempts = attemptsAt([found.location, ...mirrors]);
       attempts.progressed();
-      return { kind: 'pinned', source: pinned(found, attempts, access, mirrors.length + 1, ownPools) };
+      return { kind: 'pinned', source: pinned(found, attempts, access, mirrors.length + 1, end) };
     }
-    ownPools?.[Symbol.dispose]();
+    end();
     return found;
   } catch (error) {
-    ownPools?.[Symbol.dispose]();
+    end();
     throw error;
   }
 }
@@ -193,7 +199,7 @@ function pinned(
   attempts: Attempts<Location>,
   options: SourceOptions,
   locations: number,
-  pools: Pools | undefined,
+  end: () => void,
 ): PinnedSource {
   const { signal, isPromised } = options;
   const joining: Joining = isPromised === true ? 'promised' : 'alike';
@@ -331,7 +337,7 @@ function pinned(
     get fetched() {
       return fetched;
     },
-    [Symbol.dispose]: () => pools?.[Symbol.dispose](),
+    [Symbol.dispose]: end,
   };
 }
 

@@ -1,0 +1,110 @@
+import os from 'node:os';
+import type { Encoding } from '../../../blocks/block-map.ts';
+import { RdpullError } from '../../../console/rdpull-error.ts';
+import type { FromWorker, PlaceOptions, ToWorker } from './messages.ts';
+
+/** Threads that decode, at most: each takes memory, and what is fetched waits for the network more often than for them. */
+const WORKERS = Math.min(2, os.availableParallelism());
+
+/** Blocks that one of them has before it at once, so that it does not wait for the next. */
+const AHEAD = 2;
+
+/** A block whose bytes are here. */
+export interface PlaceJob {
+  readonly slot: number;
+  readonly stored: number;
+  readonly encoding: Encoding;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** Decodes blocks into the cache, in worker threads. */
+export interface BlockPlacer extends AsyncDisposable {
+  /**
+   * @param isUrgent before those that are not
+   * @throws RdpullError stream-corrupt, of the storage family
+   */
+  place(job: PlaceJob, isUrgent: boolean): Promise<void>;
+}
+
+interface Waiting {
+  readonly job: PlaceJob;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly jobs: Map<number, Waiting>;
+  readonly closed: PromiseWithResolvers<void>;
+}
+
+/** The first thread comes up at once, and another one when there is more to do than that has time for. */
+export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
+  const urgent: Waiting[] = [];
+  const others: Waiting[] = [];
+  const threads: Thread[] = [startThread()];
+  let count = 0;
+
+  function startThread(): Thread {
+    const worker = new Worker(new URL('./block-worker.ts', import.meta.url).href);
+    const thread: Thread = { worker, jobs: new Map(), closed: Promise.withResolvers() };
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => receive(thread, data);
+    worker.onerror = ({ error, message }) => {
+      for (const { reject } of thread.jobs.values()) reject(RdpullError.from(error ?? new Error(message)));
+      thread.jobs.clear();
+      thread.closed.resolve();
+    };
+    send(thread, { kind: 'start', ...options });
+    return thread;
+  }
+
+  function receive(thread: Thread, message: FromWorker): void {
+    if (message.kind === 'closed') {
+      thread.closed.resolve();
+      return;
+    }
+    const waiting = thread.jobs.get(message.job);
+    thread.jobs.delete(message.job);
+    give();
+    if (message.kind === 'placed') waiting?.resolve();
+    else waiting?.reject(RdpullError.fromRecord(message.error));
+  }
+
+  function give(): void {
+    for (;;) {
+      const free = threads
+        .toSorted((one, other) => one.jobs.size - other.jobs.size)
+        .find(({ jobs }) => jobs.size < AHEAD);
+      const waiting = free === undefined ? undefined : (urgent.shift() ?? others.shift());
+      if (free === undefined || waiting === undefined) break;
+      const job = count++;
+      free.jobs.set(job, waiting);
+      send(free, { kind: 'place', job, ...waiting.job });
+    }
+    if (urgent.length + others.length > 0 && threads.length < WORKERS) {
+      threads.push(startThread());
+      give();
+    }
+  }
+
+  return {
+    place(job, isUrgent) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      (isUrgent ? urgent : others).push({ job, resolve, reject });
+      give();
+      return promise;
+    },
+    async [Symbol.asyncDispose]() {
+      const gone = new Error('nobody needs it any more');
+      for (const { reject } of [...urgent.splice(0), ...others.splice(0)]) reject(gone);
+      for (const thread of threads) send(thread, { kind: 'close' });
+      await Promise.all(threads.map(({ closed }) => closed.promise));
+      for (const { worker } of threads) worker.terminate();
+    },
+  };
+}
+
+function send({ worker }: Thread, message: ToWorker): void {
+  worker.postMessage(message);
+}

@@ -1,0 +1,122 @@
+import fs from 'node:fs';
+import { type BlockDecoder, openBlockDecoder } from '../../../blocks/block-decoder.ts';
+import { silenceLibraries } from '../../../console/library-output.ts';
+import { RdpullError } from '../../../console/rdpull-error.ts';
+import { punchHole } from '../../../kernel/punch-hole.ts';
+import { reserveRoom } from '../../../kernel/reserve-room.ts';
+import { SharedMapping } from '../../../kernel/shared-mapping.ts';
+import { dataIn } from '../../../transfer/sink/data-in.ts';
+import { storageError } from '../../../transfer/sink/storage-error.ts';
+import { PAGE_BYTES } from '../../cache/present-pages.ts';
+import type { FromWorker, PlaceOptions, ToWorker } from './messages.ts';
+
+/** The worker thread that makes the bytes of blocks, and puts them where they belong in the cache. */
+declare const self: Worker;
+
+silenceLibraries();
+
+/**
+ * What a block may be long that is decoded beside the cache and written to it, in bytes. One that is longer is decoded in the cache
+ * itself, which takes its room, zeros or not, until they are given back.
+ */
+const BESIDE_BYTES = 2 * 1024 * 1024;
+
+interface Place extends PlaceOptions {
+  readonly decoder: BlockDecoder;
+  output: Buffer;
+  mapping: SharedMapping | undefined;
+  /** Bytes of the image that were written here. */
+  written: number;
+}
+
+let place: Place | undefined;
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  switch (data.kind) {
+    case 'start':
+      place = {
+        ...data,
+        decoder: openBlockDecoder(),
+        output: Buffer.alloc(0),
+        mapping: undefined,
+        written: 0,
+      };
+      break;
+    case 'place':
+      try {
+        if (place === undefined) throw new Error('the worker was not started');
+        put(place, data);
+        send({ kind: 'placed', job: data.job });
+      } catch (error) {
+        send({ kind: 'failed', job: data.job, error: RdpullError.from(error).toRecord() });
+      }
+      break;
+    case 'close':
+      place?.decoder[Symbol.dispose]();
+      place?.mapping?.[Symbol.dispose]();
+      place = undefined;
+      send({ kind: 'closed' });
+      break;
+  }
+};
+
+function put(
+  to: Place,
+  { slot, stored, encoding, start, length }: Extract<ToWorker, { kind: 'place' }>,
+): void {
+  const memory = to.slots[slot];
+  if (memory === undefined) throw new Error(`there is no slot ${slot}`);
+  const input = new Uint8Array(memory, 0, stored);
+  if (encoding.kind === 'plain') {
+    if (stored !== length) throw new Error(`${stored} bytes cannot be ${length}`);
+    written(to, () => write(to.fd, input, start));
+    to.written += length;
+    return;
+  }
+  const isInPlace = length > BESIDE_BYTES && written(to, () => reserveRoom(to.fd, start, length));
+  if (isInPlace) {
+    to.mapping ??= SharedMapping.open(to.fd, to.size, 'write');
+    const output = to.mapping.view(start, length);
+    to.decoder.decode(input, encoding, output);
+    giveBackZeros(to.fd, output, start);
+    to.written += length;
+    return;
+  }
+  if (to.output.length < length) to.output = Buffer.alloc(length);
+  const output = to.output.subarray(0, length);
+  to.decoder.decode(input, encoding, output);
+  written(to, () => write(to.fd, output, start));
+  to.written += length;
+}
+
+/** What is zeros stays a hole. */
+function write(fd: number, bytes: Uint8Array, offset: number): void {
+  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (const { start, end } of dataIn(chunk, offset)) {
+    for (let at = start; at < end; ) at += fs.writeSync(fd, chunk, at, end - at, offset + at);
+  }
+}
+
+function giveBackZeros(fd: number, bytes: Uint8Array, offset: number): void {
+  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  let zeros = 0;
+  for (const { start, end } of [...dataIn(chunk, offset), { start: chunk.length, end: chunk.length }]) {
+    const from = Math.ceil((offset + zeros) / PAGE_BYTES) * PAGE_BYTES;
+    const to = Math.floor((offset + start) / PAGE_BYTES) * PAGE_BYTES;
+    if (to > from) punchHole(fd, from, to - from);
+    zeros = end;
+  }
+}
+
+/** @throws RdpullError of the storage family */
+function written<T>({ path, written: before }: Place, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw storageError(path, before, error);
+  }
+}
+
+function send(message: FromWorker): void {
+  postMessage(message);
+}

@@ -1,0 +1,34 @@
+import type { Encoding } from '../../../blocks/block-map.ts';
+import type { ErrorRecord } from '../../../console/rdpull-error.ts';
+
+/** Where blocks are put. */
+export interface PlaceOptions {
+  /** The file of the cache: its descriptor, its path for messages, and the bytes of the image. */
+  readonly fd: number;
+  readonly path: string;
+  readonly size: number;
+  /** What is stored of a block lies in one of these. */
+  readonly slots: readonly SharedArrayBuffer[];
+}
+
+/** From the main thread to the worker. */
+export type ToWorker =
+  | ({ readonly kind: 'start' } & PlaceOptions)
+  | {
+      readonly kind: 'place';
+      readonly job: number;
+      readonly slot: number;
+      /** Bytes in the slot. */
+      readonly stored: number;
+      readonly encoding: Encoding;
+      /** Bytes of the image. */
+      readonly start: number;
+      readonly length: number;
+    }
+  | { readonly kind: 'close' };
+
+/** From the worker to the main thread. */
+export type FromWorker =
+  | { readonly kind: 'placed'; readonly job: number }
+  | { readonly kind: 'failed'; readonly job: number; readonly error: ErrorRecord }
+  | { readonly kind: 'closed' };

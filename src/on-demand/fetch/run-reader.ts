@@ -1,0 +1,110 @@
+import type { FetchedBlock, FetchRun } from './fetch-run.ts';
+import type { FillPace } from './fill-pace.ts';
+import type { PinnedSource } from './pinned-source.ts';
+import type { Precedence } from './precedence.ts';
+import type { Slots } from './slots.ts';
+
+export interface RunReader {
+  readonly source: PinnedSource;
+  readonly slots: Slots;
+  readonly precedence: Precedence;
+  readonly pace: FillPace;
+  readonly signal: AbortSignal;
+  /** All that is stored of a block is in a slot, which is the taker's now. */
+  readonly complete: (block: FetchedBlock, slot: number) => void;
+  /** Bytes that belong to no block. */
+  readonly between: (offset: number, bytes: Uint8Array) => void;
+}
+
+/**
+ * Reads the bytes of a run, and hands on each block as soon as it is there.
+ *
+ * @throws RdpullError when they cannot be had: of those blocks that were not handed on
+ */
+export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
+  const { source, slots, precedence, pace, signal } = reader;
+  const blocks = run.blocks[Symbol.iterator]();
+  let block: FetchedBlock | undefined = blocks.next().value;
+  let slot: number | undefined;
+  let at = run.from;
+  /** Of the network: bytes behind the first that came, and the time that they took, in ms. */
+  let measured = 0;
+  let spent = 0;
+
+  async function takeSlot(): Promise<number> {
+    const free = slots.take(run);
+    if (typeof free === 'number') return free;
+    // Who waits for memory holds nobody up.
+    precedence.leave(run);
+    const given = await free;
+    precedence.enter(run);
+    return given;
+  }
+
+  /** Of the present block, what is in the slot. */
+  const filled = (slotNumber: number, length: number) =>
+    new Uint8Array(memoryOf(slots, slotNumber), 0, length);
+
+  /** Takes what it can of `chunk`, which begins at `at`, for the present block, or for what lies before it. */
+  async function take(chunk: Uint8Array): Promise<number> {
+    if (block === undefined || at < block.offset) {
+      const length = Math.min(chunk.length, (block?.offset ?? run.to) - at);
+      reader.between(at, chunk.subarray(0, length));
+      return length;
+    }
+    slot ??= await takeSlot();
+    const { offset, stored } = block;
+    const part = chunk.subarray(0, offset + stored - at);
+    new Uint8Array(memoryOf(slots, slot)).set(part, at - offset);
+    return part.length;
+  }
+
+  /** The present block is complete: it is handed on, with what the next one shares with it kept. */
+  async function finish(complete: FetchedBlock, from: number): Promise<void> {
+    block = blocks.next().value;
+    slot = undefined;
+    const shared =
+      block !== undefined && block.offset < at
+        ? filled(from, complete.stored).slice(block.offset - complete.offset)
+        : undefined;
+    reader.complete(complete, from);
+    if (shared === undefined) return;
+    slot = await takeSlot();
+    new Uint8Array(memoryOf(slots, slot)).set(shared);
+  }
+
+  precedence.enter(run);
+  try {
+    const parts = source.parts(run.from, run.to - run.from);
+    let isFirst = true;
+    for (;;) {
+      const begun = performance.now();
+      const { done, value } = await parts.next();
+      if (done === true) break;
+      if (!isFirst) {
+        measured += value.length;
+        spent += performance.now() - begun;
+      }
+      isFirst = false;
+      for (let taken = 0; taken < value.length; ) {
+        const count = await take(value.subarray(taken));
+        taken += count;
+        at += count;
+        if (block !== undefined && slot !== undefined && at === block.offset + block.stored)
+          await finish(block, slot);
+      }
+      await precedence.turn(run);
+      signal.throwIfAborted();
+    }
+    pace.measured(measured, spent);
+  } finally {
+    if (slot !== undefined) slots.give(slot);
+    precedence.leave(run);
+  }
+}
+
+export function memoryOf({ memory }: Slots, slot: number): SharedArrayBuffer {
+  const found = memory[slot];
+  if (found === undefined) throw new Error(`there is no slot ${slot}`);
+  return found;
+}

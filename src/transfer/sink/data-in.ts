@@ -1,0 +1,25 @@
+/** The unit of a hole: the block size of every file system and the page of tmpfs. */
+const BLOCK_BYTES = 4096;
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
+
+/** The parts of `chunk` between its blocks of zeros. The blocks are those of the file, in which it begins at `offset`. */
+export function* dataIn(
+  chunk: Buffer,
+  offset: number,
+): Generator<{ readonly start: number; readonly end: number }> {
+  let start = 0;
+  for (let at = 0; at < chunk.length; ) {
+    const end = Math.min(at + BLOCK_BYTES - ((offset + at) % BLOCK_BYTES), chunk.length);
+    if (isZero(chunk, at, end)) {
+      if (start < at) yield { start, end: at };
+      start = end;
+    }
+    at = end;
+  }
+  if (start < chunk.length) yield { start, end: chunk.length };
+}
+
+function isZero(chunk: Buffer, start: number, end: number): boolean {
+  if (chunk[start] !== 0 || chunk[end - 1] !== 0) return false;
+  return chunk.compare(ZEROS, 0, end - start, start, end) === 0;
+}
