@@ -5,6 +5,9 @@ import { malformedUki } from './malformed-uki.ts';
  * buffer-format.rst. Any number of them, with zeros in between.
  */
 
+/** The first byte of every archive, a digit; the kernel takes it only at a multiple of four. */
+export const CPIO_START = 0x30;
+
 /** c_magic and thirteen fields of eight hexadecimal digits. */
 const HEADER_BYTES = 110;
 const MAGICS: readonly string[] = ['070701', '070702'];
@@ -65,7 +68,7 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
   let filled = 0;
   /** Bytes that are passed over: padding, content that nobody wants. */
   let skipped = 0;
-  let member: { readonly size: number; readonly found: Omit<CpioMember, 'path'> } | undefined;
+  let member: Omit<CpioMember, 'path'> | undefined;
   let state: 'between' | 'header' | 'name' | 'content' = 'between';
   /** Inode numbers are those of one archive. */
   let archive = 0;
@@ -78,47 +81,21 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
   }
 
   function headerRead(): void {
-    const text = new TextDecoder('latin1').decode(collected);
-    if (!MAGICS.includes(text.slice(0, 6)))
-      throw malformedUki('its initrd holds no archive where one should begin');
-    if (!/^[0-9a-fA-F]+$/.test(text)) throw malformedUki('a header in the archive of its initrd is damaged');
-    const field = (number: number) => Number.parseInt(text.slice(6 + 8 * number, 14 + 8 * number), 16);
-    const nameSize = field(FIELD.nameSize);
-    if (nameSize === 0 || nameSize > NAME_MAX) {
-      throw malformedUki(`a name in the archive of its initrd has ${nameSize} bytes`);
-    }
-    const size = field(FIELD.fileSize);
-    member = {
-      size,
-      found: {
-        kind: kindOf(field(FIELD.mode)),
-        size,
-        names: field(FIELD.links),
-        inode: [archive, field(FIELD.deviceMajor), field(FIELD.deviceMinor), field(FIELD.inode)].join(':'),
-      },
-    };
+    const { nameSize, ...header } = parseHeader(collected);
+    member = { ...header, inode: `${archive}:${header.inode}` };
     collect(nameSize, 'name');
   }
 
   function nameRead(): void {
     if (member === undefined) throw new Error('a name without a header');
-    const { size, found } = member;
-    // What is behind a NUL is not seen by the kernel.
-    const [name = ''] = new TextDecoder().decode(collected.subarray(0, -1)).split('\0', 1);
-    const padding = padded(HEADER_BYTES + collected.length) - HEADER_BYTES - collected.length;
-    skipped = padding;
-    if (name === TRAILER) {
-      archive++;
-      skipped += padded(size);
+    const name = parseName(collected);
+    skipped = padded(HEADER_BYTES + collected.length) - HEADER_BYTES - collected.length;
+    if (name === TRAILER) archive++;
+    else deliver = visit({ path: name.replace(/^(?:\.?\/)+/, ''), ...member });
+    if (deliver !== undefined) collect(member.size, 'content');
+    else {
+      skipped += padded(member.size);
       state = 'between';
-      return;
-    }
-    deliver = visit({ path: name.replace(/^(?:\.?\/)+/, ''), ...found });
-    if (deliver === undefined) {
-      skipped += padded(size);
-      state = 'between';
-    } else {
-      collect(size, 'content');
     }
   }
 
@@ -136,27 +113,25 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
     },
     write(chunk) {
       let position = 0;
+      /** Goes on behind so many bytes. */
+      const advance = (bytes: number) => {
+        position += bytes;
+        offset += bytes;
+      };
       for (;;) {
         const passed = Math.min(skipped, chunk.length - position);
         skipped -= passed;
-        position += passed;
-        offset += passed;
+        advance(passed);
         if (skipped > 0) return position;
         if (state === 'between') {
-          while (position < chunk.length && chunk[position] === 0) {
-            position++;
-            offset++;
-          }
-          if (position === chunk.length) return position;
-          // The kernel, too, takes only a digit at a multiple of four for the start of an archive.
-          if (chunk[position] !== 0x30 || offset % 4 !== 0) return position;
+          advance(zerosAt(chunk, position));
+          if (chunk[position] !== CPIO_START || offset % 4 !== 0) return position;
           collect(HEADER_BYTES, 'header');
         }
         const taken = Math.min(collected.length - filled, chunk.length - position);
         collected.set(chunk.subarray(position, position + taken), filled);
         filled += taken;
-        position += taken;
-        offset += taken;
+        advance(taken);
         if (filled < collected.length) return position;
         if (state === 'header') headerRead();
         else if (state === 'name') nameRead();
@@ -164,6 +139,42 @@ export function createCpioReader(visit: CpioVisitor): CpioReader {
       }
     },
   };
+}
+
+/**
+ * What a header says of its member, and how long the name behind it is.
+ *
+ * @throws RdpullError uki-malformed
+ */
+function parseHeader(header: Uint8Array): Omit<CpioMember, 'path'> & { readonly nameSize: number } {
+  const text = new TextDecoder('latin1').decode(header);
+  if (!MAGICS.includes(text.slice(0, 6)))
+    throw malformedUki('its initrd holds no archive where one should begin');
+  if (!/^[0-9a-fA-F]+$/.test(text)) throw malformedUki('a header in the archive of its initrd is damaged');
+  const field = (number: number) => Number.parseInt(text.slice(6 + 8 * number, 14 + 8 * number), 16);
+  const nameSize = field(FIELD.nameSize);
+  if (nameSize === 0 || nameSize > NAME_MAX) {
+    throw malformedUki(`a name in the archive of its initrd has ${nameSize} bytes`);
+  }
+  return {
+    kind: kindOf(field(FIELD.mode)),
+    size: field(FIELD.fileSize),
+    names: field(FIELD.links),
+    inode: [field(FIELD.deviceMajor), field(FIELD.deviceMinor), field(FIELD.inode)].join(':'),
+    nameSize,
+  };
+}
+
+/** What is behind a NUL is not seen by the kernel. */
+function parseName(bytes: Uint8Array): string {
+  const [name = ''] = new TextDecoder().decode(bytes.subarray(0, -1)).split('\0', 1);
+  return name;
+}
+
+function zerosAt(chunk: Uint8Array, from: number): number {
+  let end = from;
+  while (chunk[end] === 0) end++;
+  return end - from;
 }
 
 function kindOf(mode: number): CpioMember['kind'] {

@@ -4,7 +4,8 @@ import { openGzipCodec } from '../decode/gzip.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
 import { openXzCodec } from '../decode/xz.ts';
 import { openZstdCodec } from '../decode/zstd.ts';
-import { type CpioReader, type CpioVisitor, createCpioReader } from './cpio-archive.ts';
+import { CPIO_START, type CpioVisitor, createCpioReader } from './cpio-archive.ts';
+import { type InitrdPart, openPackedPart, openPlainPart } from './initrd-part.ts';
 import { malformedUki } from './malformed-uki.ts';
 
 const MIB = 1024 * 1024;
@@ -44,12 +45,6 @@ export interface InitrdArchives {
   readonly opaque: string | undefined;
 }
 
-/** One part of an initrd: archives as they are, or compressed together. */
-interface Part {
-  readonly reader: CpioReader;
-  readonly codec: MemberCodec | undefined;
-}
-
 /**
  * Reads all archives of an initrd, each of them plain or compressed, one after the other as the kernel does it
  * (init/initramfs.c). Memory: one buffer, that of the decompressor, and what `visit` keeps.
@@ -62,115 +57,112 @@ export async function readInitrd(
   visit: CpioVisitor,
   turn: () => Promise<void>,
 ): Promise<InitrdArchives> {
-  const output = new Uint8Array(OUTPUT_BYTES);
-  const packed: string[] = [];
-  let served = 0;
-  let unpacked = 0;
-  let part: Part | undefined;
-  let pending: Uint8Array = new Uint8Array(0);
-
-  function begin(input: Uint8Array): Part | string {
-    const [first] = input;
-    const reader = createCpioReader(visit);
-    if (first === 0x30) {
-      packed.push('none');
-      return { reader, codec: undefined };
-    }
-    const format = FORMATS.find(({ magic }) => magic.every((byte, index) => input[index] === byte));
-    if (format === undefined)
-      throw malformedUki('its initrd is neither an archive nor compressed as the kernel knows it');
-    packed.push(format.name);
-    if (format.open === undefined) return format.name;
-    const codec = format.open();
-    codec.begin();
-    return { reader, codec };
-  }
-
-  /** Returns how much of the input the part took; it is over when that is not all. */
-  function feed(
-    { reader, codec }: Part,
-    input: Uint8Array,
-    last: boolean,
-  ): { taken: number; ended: boolean } {
-    if (codec === undefined) {
-      const taken = reader.write(input);
-      count(taken);
-      if (last && !reader.isBetween) throw malformedUki('its initrd ends in the middle of an archive');
-      return { taken, ended: taken < input.length };
-    }
-    let taken = 0;
-    for (;;) {
-      const { consumed, produced, ended } = codec.step(input.subarray(taken), output, last);
-      taken += consumed;
-      count(produced);
-      if (reader.write(output.subarray(0, produced)) < produced) {
-        throw malformedUki('in its initrd, something that is no archive is behind an archive');
-      }
-      if (ended) {
-        if (!reader.isBetween) throw malformedUki('an archive in its initrd is not complete');
-        return { taken, ended: true };
-      }
-      if (taken === input.length && produced < OUTPUT_BYTES) {
-        if (last && consumed === 0 && produced === 0)
-          throw malformedUki(`the ${codec.format} stream of its initrd ends too early`);
-        if (!last) return { taken, ended: false };
-      } else if (consumed === 0 && produced === 0) {
-        throw malformedUki(`the ${codec.format} stream of its initrd is damaged`);
-      }
-    }
-  }
-
-  function count(bytes: number): void {
-    unpacked += bytes;
-    if (unpacked > UNPACKED_MAX)
-      throw malformedUki(`its initrd is more than ${UNPACKED_MAX / MIB} MiB after decompression`);
-    if (unpacked > RATIO_FLOOR && unpacked > served * RATIO_MAX)
-      throw malformedUki(`its initrd is more than ${RATIO_MAX} times larger after decompression`);
-  }
-
-  /** @returns the compression that nothing here reads */
-  function take(chunk: Uint8Array): string | undefined {
-    served += chunk.length;
-    let input = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    pending = new Uint8Array(0);
-    while (input.length > 0) {
-      if (part === undefined) {
-        const start = input.findIndex((byte) => byte !== 0);
-        input = start < 0 ? input.subarray(input.length) : input.subarray(start);
-        if (input.length < MAGIC_BYTES) {
-          pending = new Uint8Array(input);
-          return undefined;
-        }
-        const begun = begin(input);
-        if (typeof begun === 'string') return begun;
-        part = begun;
-      }
-      const { taken, ended } = feed(part, input, false);
-      input = input.subarray(taken);
-      if (ended) end();
-    }
-    return undefined;
-  }
-
-  function end(): void {
-    part?.codec?.close();
-    part = undefined;
-  }
-
+  using parts = openParts(visit);
   try {
     for (const chunk of body) {
-      const opaque = take(chunk);
-      if (opaque !== undefined) return { unpacked, packed, opaque };
+      parts.write(chunk);
+      if (parts.archives().opaque !== undefined) return parts.archives();
       await turn();
     }
-    if (pending.length > 0) throw malformedUki('its initrd has a part that is too short to be one');
-    if (part !== undefined) feed(part, new Uint8Array(0), true);
-    return { unpacked, packed, opaque: undefined };
+    parts.finish();
+    return parts.archives();
   } catch (error) {
     // A decoder knows what is wrong with the stream, but not whose stream it is.
     if (!(error instanceof RdpullError) || error.code === 'uki-malformed') throw error;
     throw malformedUki(`its initrd: ${error.message}`);
-  } finally {
-    end();
   }
+}
+
+/** The parts of an initrd, one behind the other, with zeros in between. */
+interface Parts extends Disposable {
+  /** Takes the next bytes, unless there is something before them that nothing here reads. */
+  write(chunk: Uint8Array): void;
+  /** There are no more. */
+  finish(): void;
+  /** What there was until now. */
+  archives(): InitrdArchives;
+}
+
+function openParts(visit: CpioVisitor): Parts {
+  const packed: string[] = [];
+  const growth = boundGrowth();
+  const output = new Uint8Array(OUTPUT_BYTES);
+  let opaque: string | undefined;
+  let part: InitrdPart | undefined;
+  /** What is too short to tell how it is packed. */
+  let pending: Uint8Array = new Uint8Array(0);
+
+  function begin(input: Uint8Array): void {
+    const reader = createCpioReader(visit);
+    const format = formatOf(input);
+    packed.push(format?.name ?? 'none');
+    if (format === undefined) part = openPlainPart(reader, growth.unpack);
+    else if (format.open === undefined) opaque = format.name;
+    else part = openPackedPart(reader, format.open(), output, growth.unpack);
+  }
+
+  function close(): void {
+    part?.close();
+    part = undefined;
+  }
+
+  return {
+    write(chunk) {
+      growth.serve(chunk.length);
+      let input = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+      pending = new Uint8Array(0);
+      while (opaque === undefined && input.length > 0) {
+        if (part !== undefined) {
+          const { taken, ended } = part.feed(input, false);
+          input = input.subarray(taken);
+          if (ended) close();
+          continue;
+        }
+        input = withoutZeros(input);
+        if (input.length >= MAGIC_BYTES) begin(input);
+        else {
+          pending = new Uint8Array(input);
+          return;
+        }
+      }
+    },
+    finish() {
+      if (pending.length > 0) throw malformedUki('its initrd has a part that is too short to be one');
+      part?.feed(new Uint8Array(0), true);
+    },
+    archives: () => ({ unpacked: growth.unpacked(), packed, opaque }),
+    [Symbol.dispose]: close,
+  };
+}
+
+/** @returns undefined for archives as they are */
+function formatOf(input: Uint8Array): (typeof FORMATS)[number] | undefined {
+  if (input[0] === CPIO_START) return undefined;
+  const format = FORMATS.find(({ magic }) => magic.every((byte, index) => input[index] === byte));
+  if (format !== undefined) return format;
+  throw malformedUki('its initrd is neither an archive nor compressed as the kernel knows it');
+}
+
+function withoutZeros(input: Uint8Array): Uint8Array {
+  const start = input.findIndex((byte) => byte !== 0);
+  return input.subarray(start < 0 ? input.length : start);
+}
+
+/** Counts the bytes before and after decompression, and throws uki-malformed when the latter are too many. */
+function boundGrowth() {
+  let served = 0;
+  let unpacked = 0;
+  return {
+    serve(bytes: number): void {
+      served += bytes;
+    },
+    unpack(bytes: number): void {
+      unpacked += bytes;
+      if (unpacked > UNPACKED_MAX)
+        throw malformedUki(`its initrd is more than ${UNPACKED_MAX / MIB} MiB after decompression`);
+      if (unpacked > RATIO_FLOOR && unpacked > served * RATIO_MAX)
+        throw malformedUki(`its initrd is more than ${RATIO_MAX} times larger after decompression`);
+    },
+    unpacked: () => unpacked,
+  };
 }
