@@ -9,7 +9,7 @@ import { imageTypeOf } from '../request/image-name.ts';
 import { splitWords } from '../request/kernel-command-line.ts';
 import { lastComponent } from '../request/url.ts';
 import { malformedUki } from '../uki/malformed-uki.ts';
-import { openUki } from '../uki/uki.ts';
+import { openUki, type Uki } from '../uki/uki.ts';
 import type { Findings } from './finding.ts';
 import { type InitrdContent, readInitrdContent } from './initrd-content.ts';
 import { asksForPull, type Subject } from './subject.ts';
@@ -94,63 +94,74 @@ function expressionFor(url: string): string {
 
 async function readUki(file: string, findings: Findings): Promise<Boot> {
   using uki = openUki(file);
-  const whole = uki.text('.cmdline') ?? '';
-  const commandLine = Buffer.from(whole).subarray(0, COMMAND_LINE_MAX).toString();
+  const commandLine = uki.text('.cmdline') ?? '';
+  const kept = Buffer.from(commandLine).subarray(0, COMMAND_LINE_MAX).toString();
+  const release = requireKernel(uki, file);
+  sayUki(uki, file, release, findings);
+  requirePull(kept, file);
+  sayCommandLine(kept, Buffer.byteLength(commandLine), findings);
+  const { size, architecture } = uki;
+  const initrd = await readUkiInitrd(uki, findings);
+  return {
+    commandLine: kept,
+    credential: undefined,
+    uki: { file, size, release, architecture, initrd },
+  };
+}
+
+/**
+ * @returns the release of its kernel, if it says that
+ * @throws RdpullError uki-malformed
+ */
+function requireKernel(uki: Uki, file: string): string | undefined {
   const release = uki.text('.uname');
   if (release !== undefined && release.length > RELEASE_MAX) {
     throw malformedUki(
       `its section .uname has ${release.length} characters, and no kernel is called like that`,
     );
   }
-  if (uki.chunks('.linux') === undefined) {
-    throw new RdpullError(
-      'uki-malformed',
-      `${printable(file)} is an EFI program, but no UKI: it has no section .linux`,
-      'name the UKI itself, as ukify or mkosi has made it',
-    );
-  }
-  const kernel = release === undefined ? '' : `, Linux ${printable(release)}`;
-  findings.ok('uki', `${printable(path.basename(file))}${kernel}`);
-  if (uki.profiles > 1) {
-    findings.warn(
-      'uki',
-      `it has ${uki.profiles} profiles: the first one is checked, which is booted when nobody chooses`,
-    );
-  }
-  if (!asksForPull(commandLine)) {
-    throw new RdpullError(
-      'bad-argument',
-      commandLine === ''
-        ? `${printable(file)} has no command line`
-        : `the command line of ${printable(file)} asks for no pull: ${shownLine(commandLine)}`,
-      'build it with --cmdline "rd.systemd.pull=raw,machine,bootorigin::"',
-    );
-  }
-  findings.ok('command line', shownLine(commandLine));
-  if (Buffer.byteLength(whole) > COMMAND_LINE_MAX) {
-    findings.warn(
-      'command line',
-      `it is ${Buffer.byteLength(whole)} bytes long, and the kernel keeps ${COMMAND_LINE_MAX}`,
-      'shorten it: what is behind is cut off',
-    );
-  }
-  return {
-    commandLine,
-    credential: undefined,
-    uki: {
-      file,
-      size: uki.size,
-      release,
-      architecture: uki.architecture,
-      initrd: await readUkiInitrd(uki, findings),
-    },
-  };
+  if (uki.chunks('.linux') !== undefined) return release;
+  throw new RdpullError(
+    'uki-malformed',
+    `${printable(file)} is an EFI program, but no UKI: it has no section .linux`,
+    'name the UKI itself, as ukify or mkosi has made it',
+  );
 }
 
-async function readUkiInitrd(
-  uki: ReturnType<typeof openUki>,
-  findings: Findings,
-): Promise<InitrdContent | undefined> {
+function sayUki({ profiles }: Uki, file: string, release: string | undefined, findings: Findings): void {
+  const kernel = release === undefined ? '' : `, Linux ${printable(release)}`;
+  findings.ok('uki', `${printable(path.basename(file))}${kernel}`);
+  if (profiles < 2) return;
+  findings.warn(
+    'uki',
+    `it has ${profiles} profiles: the first one is checked, which is booted when nobody chooses`,
+  );
+}
+
+/** @throws RdpullError bad-argument */
+function requirePull(commandLine: string, file: string): void {
+  if (asksForPull(commandLine)) return;
+  throw new RdpullError(
+    'bad-argument',
+    commandLine === ''
+      ? `${printable(file)} has no command line`
+      : `the command line of ${printable(file)} asks for no pull: ${shownLine(commandLine)}`,
+    'build it with --cmdline "rd.systemd.pull=raw,machine,bootorigin::"',
+  );
+}
+
+/** @param bytes how long it is in the UKI */
+function sayCommandLine(kept: string, bytes: number, findings: Findings): void {
+  findings.ok('command line', shownLine(kept));
+  if (bytes <= COMMAND_LINE_MAX) return;
+  findings.warn(
+    'command line',
+    `it is ${bytes} bytes long, and the kernel keeps ${COMMAND_LINE_MAX}`,
+    'shorten it: what is behind is cut off',
+  );
+}
+
+async function readUkiInitrd(uki: Uki, findings: Findings): Promise<InitrdContent | undefined> {
   const section = uki.chunks('.initrd');
   if (section === undefined) {
     findings.fail(

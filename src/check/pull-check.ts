@@ -10,6 +10,7 @@ import type { PullRequest } from '../request/pull-request.ts';
 import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
+import type { ExpectedSize } from '../transfer/expected-size.ts';
 import { findPromise, type Promised } from '../transfer/promise.ts';
 import { inspectFileSystem } from '../transfer/room/file-system.ts';
 import { describeSigner } from '../verify/signer.ts';
@@ -51,14 +52,48 @@ export async function checkPull(
   check: BootCheck,
   { uki }: Boot,
   pull: PlannedPull,
-  { root, ...trust }: Trust,
+  trust: Trust,
   others: number,
   findings: Findings,
 ): Promise<CheckedPull> {
-  const { request, object, unit, isRoot } = pull;
+  const { request } = pull;
   const access: SourceOptions = { ...check.access, ca: trust.ca };
-  const { signal } = access;
-  const begun: CheckedPull = {
+  const step: Step = { check, uki, pull, trust, access, findings };
+  const begun = nothingKnown(pull);
+  if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
+  const locations = await locate(step);
+  if (locations === undefined) return begun;
+  const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };
+  if (!(await isAnybodyTrusted(step, locations))) return resolved;
+
+  const promised = await findVoucher(step, locations);
+  const offered = await findOffer(step, locations, promised !== undefined);
+  if (offered === undefined) return { ...resolved, promised: promised ?? null };
+  const { size, expected, fileSystem } = offered;
+  if (fileSystem !== undefined && uki?.initrd !== undefined) {
+    checkFileSystem(findings, uki.initrd, fileSystem, uki.release);
+  }
+  checkRoom(step, expected, others);
+  return {
+    ...resolved,
+    promised: promised ?? null,
+    size: size ?? null,
+    uncompressed: expected.uncompressed || null,
+  };
+}
+
+/** What all steps of a check look at. */
+interface Step {
+  readonly check: BootCheck;
+  readonly uki: BootedUki | undefined;
+  readonly pull: PlannedPull;
+  readonly trust: Trust;
+  readonly access: SourceOptions;
+  readonly findings: Findings;
+}
+
+function nothingKnown({ request, object, unit, isRoot }: PlannedPull): CheckedPull {
+  return {
     unit,
     target: object.path,
     isRoot,
@@ -70,68 +105,90 @@ export async function checkPull(
     uncompressed: null,
     promised: null,
   };
-  if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
-  sayPlaceholders(request, uki, findings);
-  const locations = await found(findings, 'url', signal, () => check.locate(request, access, knownOf(uki)));
-  const [first] = locations ?? [];
-  if (locations === undefined || first === undefined) return begun;
-  findings.ok('url', locations.map(({ url }) => shownUrl(url)).join(', '));
-  const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };
+}
 
+/** Where the image lies; undefined when nobody knows. */
+async function locate({
+  check,
+  uki,
+  pull: { request },
+  access,
+  findings,
+}: Step): Promise<readonly Location[] | undefined> {
+  sayPlaceholders(request, uki, findings);
+  const locations = await found(findings, 'url', access.signal, () =>
+    check.locate(request, access, knownOf(uki)),
+  );
+  if (locations === undefined || locations.length === 0) return undefined;
+  findings.ok('url', locations.map(({ url }) => shownUrl(url)).join(', '));
+  return locations;
+}
+
+/** Whether somebody is left who can be asked: a server without TLS, or one whose certificate holds. */
+async function isAnybodyTrusted(
+  { access, findings }: Step,
+  locations: readonly Location[],
+): Promise<boolean> {
   const asked = locations.filter((location) => location.url.startsWith('https:'));
-  const trusted = await foundAtOne(findings, 'tls', signal, asked, (location) =>
+  const trusted = await foundAtOne(findings, 'tls', access.signal, asked, (location) =>
     checkCertificate(findings, location, access),
   );
-  // Nobody is left who could be asked.
-  if (trusted.length === 0 && asked.length === locations.length) return resolved;
-  const demand = await found(findings, 'checksum', signal, () =>
+  return trusted.length > 0 || asked.length < locations.length;
+}
+
+/** What vouches for the image. */
+async function findVoucher(
+  { check, pull: { request }, trust: { root, keyrings, certificates }, access, findings }: Step,
+  locations: readonly Location[],
+): Promise<Promised | undefined> {
+  const demand = await found(findings, 'checksum', access.signal, () =>
     findPromise(
       locations,
-      {
-        verify: request.verify,
-        keyrings: trust.keyrings,
-        certificates: trust.certificates,
-        ...(root !== undefined && { root }),
-      },
+      { verify: request.verify, keyrings, certificates, ...(root !== undefined && { root }) },
       access,
       (text) => check.detail(root === undefined ? text : text.replaceAll(root, '')),
     ),
   );
-  if (demand !== undefined) sayPromise(request, demand.promised, locations, root !== undefined, findings);
-  if (demand?.promised !== undefined && request.type === 'raw')
+  if (demand === undefined) return undefined;
+  sayPromise(request, demand.promised, locations, root !== undefined, findings);
+  const [first] = locations;
+  if (first !== undefined && demand.promised !== undefined && request.type === 'raw') {
     saySideFiles(first.url, demand.digestOf, findings);
-  let result: CheckedPull = { ...resolved, promised: demand?.promised ?? null };
-  const [offered] = await foundAtOne(findings, 'server', signal, locations, (location) =>
-    checkImage(
-      findings,
-      location,
-      { ...access, isPromised: demand?.promised !== undefined },
-      {
-        type: request.type,
-        isRoot,
-        blockdev: request.blockdev,
-        architecture: uki?.architecture ?? process.arch,
-      },
-    ),
+  }
+  return demand.promised;
+}
+
+/** What the first server that has the image says of it. */
+async function findOffer(
+  { uki, pull: { request, isRoot }, access, findings }: Step,
+  locations: readonly Location[],
+  isPromised: boolean,
+) {
+  const use = {
+    type: request.type,
+    isRoot,
+    blockdev: request.blockdev,
+    architecture: uki?.architecture ?? process.arch,
+  };
+  const [offered] = await foundAtOne(findings, 'server', access.signal, locations, (location) =>
+    checkImage(findings, location, { ...access, isPromised }, use),
   );
-  if (offered === undefined) return result;
-  const { expected, fileSystem } = offered;
-  if (fileSystem !== undefined && uki?.initrd !== undefined) {
-    checkFileSystem(findings, uki.initrd, fileSystem, uki.release);
-  }
-  result = { ...result, size: offered.size ?? null, uncompressed: expected.uncompressed || null };
-  const { overcommit } = request;
-  const tree = request.type === 'tar';
-  if (object.path.startsWith('/run/')) {
-    const { ram, isOwnRam: isOwn } = check;
-    checkMemory(findings, { ram, isOwn, initrd: uki?.initrd?.unpacked, others }, expected, {
-      tree,
-      overcommit,
-    });
-  } else {
+  return offered;
+}
+
+/** Whether there is room for the image where it will lie. */
+function checkRoom(
+  { check: { ram, isOwnRam: isOwn }, uki, pull: { request, object }, findings }: Step,
+  expected: ExpectedSize,
+  others: number,
+): void {
+  if (!object.path.startsWith('/run/')) {
     checkDisk(object.directory, expected.occupied, findings);
+    return;
   }
-  return result;
+  const machine = { ram, isOwn, initrd: uki?.initrd?.unpacked, others };
+  const { type, overcommit } = request;
+  checkMemory(findings, machine, expected, { tree: type === 'tar', overcommit });
 }
 
 /** What a UKI says of the machine that boots it. */

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import type { PrivateKey } from 'openpgp';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
@@ -21,41 +22,10 @@ export interface ListSigner {
  * @throws RdpullError credential-unusable
  */
 export async function readListSigner(file: string, passphraseFile: string | undefined): Promise<ListSigner> {
-  const passphrase =
-    passphraseFile === undefined
-      ? undefined
-      : read(passphraseFile, shownUrl(`--passphrase=${passphraseFile}`))
-          .toString()
-          .split(/\r?\n/)[0];
+  const passphrase = passphraseFile === undefined ? undefined : readPassphrase(passphraseFile);
   const content = read(file, printable(file));
-  const openpgp = await import('openpgp');
   try {
-    // A packet begins with its highest bit set (RFC 9580, section 4.2), armor with a letter or a dash.
-    const keys =
-      (content[0] ?? 0) & 0x80
-        ? await openpgp.readPrivateKeys({ binaryKeys: content })
-        : await openpgp.readPrivateKeys({ armoredKeys: content.toString() });
-    const [key] = keys;
-    if (key === undefined) throw new Error('there is no secret key in it');
-    const signingKeys =
-      passphrase === undefined
-        ? keys
-        : await Promise.all(keys.map((privateKey) => openpgp.decryptKey({ privateKey, passphrase })));
-    const signer: ListSigner = {
-      name: key.getUserIDs()[0] ?? 'a key without a name',
-      fingerprint: key.getFingerprint().toUpperCase(),
-      async sign(text) {
-        const message = await openpgp.createMessage({ binary: Buffer.from(text) });
-        return openpgp.sign({
-          message,
-          signingKeys,
-          detached: true,
-          format: 'binary',
-          // As with gpg and with rdpull itself, a key without flags may do what its algorithm can.
-          config: { allowMissingKeyFlags: true },
-        });
-      },
-    };
+    const signer = signerWith(await readSigningKeys(content, passphrase));
     await signer.sign('');
     return signer;
   } catch (error) {
@@ -68,6 +38,48 @@ export async function readListSigner(file: string, passphraseFile: string | unde
       { cause: error },
     );
   }
+}
+
+function readPassphrase(file: string): string | undefined {
+  return read(file, shownUrl(`--passphrase=${file}`))
+    .toString()
+    .split(/\r?\n/)[0];
+}
+
+/** At least one key. Throws what OpenPGP.js throws. */
+async function readSigningKeys(
+  content: Buffer,
+  passphrase: string | undefined,
+): Promise<readonly [PrivateKey, ...PrivateKey[]]> {
+  const { decryptKey, readPrivateKeys } = await import('openpgp');
+  // A packet begins with its highest bit set (RFC 9580, section 4.2), armor with a letter or a dash.
+  const isBinary = ((content[0] ?? 0) & 0x80) !== 0;
+  const [first, ...others] = await (isBinary
+    ? readPrivateKeys({ binaryKeys: content })
+    : readPrivateKeys({ armoredKeys: content.toString() }));
+  if (first === undefined) throw new Error('there is no secret key in it');
+  if (passphrase === undefined) return [first, ...others];
+  const open = (privateKey: PrivateKey) => decryptKey({ privateKey, passphrase });
+  return [await open(first), ...(await Promise.all(others.map(open)))];
+}
+
+function signerWith(keys: readonly [PrivateKey, ...PrivateKey[]]): ListSigner {
+  const [key] = keys;
+  return {
+    name: key.getUserIDs()[0] ?? 'a key without a name',
+    fingerprint: key.getFingerprint().toUpperCase(),
+    async sign(text) {
+      const { createMessage, sign } = await import('openpgp');
+      return sign({
+        message: await createMessage({ binary: Buffer.from(text) }),
+        signingKeys: [...keys],
+        detached: true,
+        format: 'binary',
+        // As with gpg and with rdpull itself, a key without flags may do what its algorithm can.
+        config: { allowMissingKeyFlags: true },
+      });
+    },
+  };
 }
 
 function read(file: string, shown: string): Buffer {
