@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import path from 'node:path';
 import { rdpull } from '../fixtures/executable.ts';
 import { MachineConsoles } from '../fixtures/machine-consoles.ts';
 import { run } from '../fixtures/run.ts';
@@ -64,6 +65,21 @@ describe('what is in use is not replaced, and nothing is asked for:', () => {
     expect(mounted()).toBe('ID=live\n');
     run(['umount', mnt]);
     expect((await rdpull(args)).status).toBe(0);
+  });
+
+  test('an image whose device another device is made of', async () => {
+    expect((await rdpull(pull('disk.raw', '--force', '--blockdev'))).status).toBe(0);
+    const [device = ''] = devices();
+    // As the kernel shows what device mapper, RAID or bcache has on it; not every kernel that runs this has one of them.
+    const script = 'mount -t tmpfs tmpfs "$0" && mkdir "$0/dm-7" && exec "$@"';
+    const holders = `/sys/block/${path.basename(device)}/holders`;
+    const wrapper = ['unshare', '-m', 'sh', '-c', script, holders];
+    asked.splice(0);
+    expect((await rdpull(pull('disk.raw', '--force', '--blockdev'), { wrapper })).stderr).toBe(
+      `rdpull: error: ${image} cannot be replaced: it is attached to ${device}, which dm-7 uses\n` +
+        `rdpull: try: remove that first (lsblk ${device} shows it), then: rdpull detach ${device}\n`,
+    );
+    expect(asked).toEqual([]);
   });
 
   test('an image that is attached', async () => {

@@ -318,6 +318,24 @@ describe('does not accept a key', () => {
     expect(error.message).toContain('was revoked on 2099-01-01T');
   });
 
+  test('that its fingerprint in a signature names, where the key ID beside it is that of a good key', async () => {
+    const revoked = gpg.generateKey('Revoked, under a name of another', { at: MADE });
+    const signature = gpg.sign(DATA, { by: revoked, armor: false, at: SIGNED });
+    gpg.revoke(revoked, { reason: 2, at: new Date('2025-02-03T00:00:00Z') });
+    // Issuer Key ID, which gpg writes among what is not signed: anybody can change it (RFC 9580, section 5.2.3.12).
+    const keyId = (fingerprint: string) => Buffer.from(fingerprint.slice(-16), 'hex');
+    const at = signature.lastIndexOf(keyId(revoked));
+    expect(at).toBeGreaterThan(signature.indexOf(keyId(revoked)));
+    keyId(alice).copy(signature, at);
+    const keys = [gpg.exportKeys([alice]), gpg.exportKeys([revoked])];
+    for (const order of [keys, keys.toReversed()]) {
+      const { code, message } = await refusal({ signature, keys: order });
+      expect(code).toBe('signature-bad');
+      expect(message).toContain(revoked);
+      expect(message).not.toContain(alice);
+    }
+  });
+
   test('whose signing subkey was revoked', async () => {
     const primary = gpg.generateKey('Two subkeys', { usage: 'cert', at: MADE });
     const lost = gpg.addSubkey(primary, { at: MADE });
