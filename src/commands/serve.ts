@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
@@ -60,7 +59,9 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
     await using server = await startServer(site, place);
     await tellServing(site, server, reporter);
     lookAtFiles(site);
-    if (!signal.aborted) await once(signal, 'abort');
+    if (!signal.aborted) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    }
   },
 };
 

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { warnOfClock } from './clock.ts';
@@ -50,7 +49,7 @@ of that, and says each step: what was found, which line, which key, and what is 
 
 /** @throws RdpullError bad-url */
 function operandUrl(operand: string): string {
-  if (!isUrl(operand)) return pathToFileURL(path.resolve(operand)).href;
+  if (!isUrl(operand)) return Bun.pathToFileURL(path.resolve(operand)).href;
   requireUrl(operand);
   return operand;
 }

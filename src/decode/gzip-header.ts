@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import { streamCorrupt } from './member-decoder.ts';
 
 /** RFC 1952, section 2.3 */
@@ -48,7 +47,7 @@ function behindString(start: Uint8Array, at: number | undefined): number | undef
 function behindChecksum(start: Uint8Array, at: number | undefined): number | undefined {
   if (at === undefined || at + 2 > start.length) return undefined;
   const stored = (start[at] ?? 0) + (start[at + 1] ?? 0) * 256;
-  if (stored !== (crc32(start.subarray(0, at)) & 0xffff)) {
+  if (stored !== (Bun.hash.crc32(start.subarray(0, at)) & 0xffff)) {
     throw streamCorrupt('gzip', 'the checksum of a member header does not match');
   }
   return at + 2;

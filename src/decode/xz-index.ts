@@ -1,5 +1,3 @@
-import { crc32 } from 'node:zlib';
-
 /** Reads `length` bytes at `offset` of a file; undefined when they cannot be had. */
 export type ReadAt = (offset: number, length: number) => Promise<Uint8Array | undefined>;
 
@@ -152,7 +150,7 @@ function readerFromTheEnd(start: Uint8Array, readAt: ReadAt, most: number): Read
 function indexLength(footer: Uint8Array): number | undefined {
   const view = new DataView(footer.buffer, footer.byteOffset, footer.length);
   if (!FOOTER_MAGIC.every((byte, at) => footer[10 + at] === byte)) return undefined;
-  if (view.getUint32(0, true) !== crc32(footer.subarray(4, 10))) return undefined;
+  if (view.getUint32(0, true) !== Bun.hash.crc32(footer.subarray(4, 10))) return undefined;
   return (view.getUint32(4, true) + 1) * 4;
 }
 
@@ -163,7 +161,7 @@ function beginsStream(header: Uint8Array, footer: Uint8Array): boolean {
     HEADER_MAGIC.every((byte, at) => header[at] === byte) &&
     header[6] === footer[8] &&
     header[7] === footer[9] &&
-    view.getUint32(8, true) === crc32(header.subarray(6, 8))
+    view.getUint32(8, true) === Bun.hash.crc32(header.subarray(6, 8))
   );
 }
 
@@ -173,7 +171,7 @@ function parseIndex(
 ): { readonly blocks: number; readonly uncompressed: number } | undefined {
   const end = index.length - 4;
   const view = new DataView(index.buffer, index.byteOffset, index.length);
-  if (end < 4 || index[0] !== 0 || view.getUint32(end, true) !== crc32(index.subarray(0, end))) {
+  if (end < 4 || index[0] !== 0 || view.getUint32(end, true) !== Bun.hash.crc32(index.subarray(0, end))) {
     return undefined;
   }
   let blocks = 0;

@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import type { ImageBytes } from './image-bytes.ts';
 import { isProtectiveMasterBootRecord } from './master-boot-record.ts';
 import { damagedTable, type Partition, type PartitionTable, usablePartitions } from './partition-table.ts';
@@ -119,7 +118,7 @@ function readGpt(image: ImageBytes, { sectorSize, lba }: HeaderPlace): Gpt | str
     return `the GPT's entries are said to be at byte ${start} of ${image.size}`;
   }
   const entries = image.read(Number(start), count * entrySize);
-  if (crc32(entries) !== header.readUInt32LE(HEADER.partitionEntryArrayCrc32)) {
+  if (Bun.hash.crc32(entries) !== header.readUInt32LE(HEADER.partitionEntryArrayCrc32)) {
     return 'the checksum of the GPT entries is wrong';
   }
   return { sectorSize, header, entries };
@@ -135,7 +134,7 @@ function headerDefect(header: Buffer, image: ImageBytes, sectorSize: number): st
   }
   const checkedPart = Buffer.from(header.subarray(0, headerSize));
   checkedPart.writeUInt32LE(0, HEADER.headerCrc32);
-  if (crc32(checkedPart) !== header.readUInt32LE(HEADER.headerCrc32)) {
+  if (Bun.hash.crc32(checkedPart) !== header.readUInt32LE(HEADER.headerCrc32)) {
     return 'the checksum of the GPT header is wrong';
   }
   const { firstUsable, lastUsable } = usableArea(header);

@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
@@ -17,7 +16,7 @@ const TURN = 50;
  */
 export function pathOfFileUrl(url: string): string {
   try {
-    return fileURLToPath(url);
+    return Bun.fileURLToPath(url);
   } catch (error) {
     throw new RdpullError(
       'bad-url',

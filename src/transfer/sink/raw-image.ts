@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { promisify } from 'node:util';
 import type { Sink } from '../../decode/sink.ts';
 import { dataIn } from './data-in.ts';
 import { storageError } from './storage-error.ts';
@@ -7,11 +6,15 @@ import { storageError } from './storage-error.ts';
 /** How many new bytes there are when they are sent on to the disk, whose cache takes its time, too. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
 
-/** In the threads of the runtime's pool, so that the caller may decode meanwhile. */
-const writeAt = promisify(fs.write);
-const truncate = promisify(fs.ftruncate);
-const syncData = promisify(fs.fdatasync);
-const sync = promisify(fs.fsync);
+/*
+ * In the threads of the runtime's pool, so that the caller may decode meanwhile. Not by promisify(), for which each worker would
+ * load node:util.
+ */
+const writeAt = (fd: number, bytes: Uint8Array, from: number, length: number, position: number) =>
+  promised<number>((done) => fs.write(fd, bytes, from, length, position, done));
+const truncate = (fd: number, length: number) => promised((done) => fs.ftruncate(fd, length, done));
+const syncData = (fd: number) => promised((done) => fs.fdatasync(fd, done));
+const sync = (fd: number) => promised((done) => fs.fsync(fd, done));
 
 /** Takes the image in its order; the whole of it need not be written. */
 export interface RawImageSink extends Sink {
@@ -43,7 +46,7 @@ export function openRawImageSink(path: string): RawImageSink {
   async function writeChunk(chunk: Buffer, offset: number): Promise<void> {
     for (const { start, end } of dataIn(chunk, offset)) {
       for (let at = start; at < end; ) {
-        at += (await writeAt(fd, chunk, at, end - at, offset + at)).bytesWritten;
+        at += await writeAt(fd, chunk, at, end - at, offset + at);
       }
     }
     written = offset + chunk.length;
@@ -95,4 +98,11 @@ function openNew(path: string): number {
   } catch (error) {
     throw storageError(path, 0, error);
   }
+}
+function promised<T = void>(
+  call: (done: (error: NodeJS.ErrnoException | null, result: T) => void) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, result) => (error === null ? resolve(result) : reject(error)));
+  });
 }
