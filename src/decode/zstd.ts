@@ -8,6 +8,8 @@ import { type MemberCodec, type Step, streamCorrupt } from './member-decoder.ts'
 /** zstd.h: `ZSTD_d_windowLogMax`, and the window it allows: 128 MiB, as `zstd --long=27` needs. */
 const ZSTD_d_windowLogMax = 100;
 const WINDOW_LOG_MAX = 27;
+/** `ZSTD_ResetDirective`, zstd.h */
+const ZSTD_reset_session_only = 1;
 
 /** zstd_errors.h */
 const ZSTD_error_frameParameter_windowTooLarge = 16;
@@ -21,6 +23,7 @@ export function openZstdCodec(): MemberCodec {
     ZSTD_createDCtx: { args: [], returns: 'ptr' },
     ZSTD_freeDCtx: { args: ['ptr'], returns: 'u64' },
     ZSTD_DCtx_setParameter: { args: ['ptr', 'i32', 'i32'], returns: 'u64' },
+    ZSTD_DCtx_reset: { args: ['ptr', 'i32'], returns: 'u64' },
     ZSTD_decompressStream: { args: ['ptr', 'ptr', 'ptr'], returns: 'u64' },
     ZSTD_isError: { args: ['u64'], returns: 'u32' },
     ZSTD_getErrorCode: { args: ['u64'], returns: 'i32' },
@@ -60,7 +63,8 @@ export function openZstdCodec(): MemberCodec {
     // A frame, or a skippable frame: RFC 8878, section 3.1.
     magicBytes: 1,
     begins: ([first = 0]) => first === 0x28 || (first & 0xf0) === 0x50,
-    begin: () => undefined,
+    // Of a frame that did not hold, or was not read to its end, nothing is left.
+    begin: () => check(library.ZSTD_DCtx_reset(context, ZSTD_reset_session_only)),
     step,
     close: () => void library.ZSTD_freeDCtx(context),
   };

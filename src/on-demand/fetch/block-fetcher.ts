@@ -275,13 +275,15 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
       const next = found.start + found.length;
       const [first] = taken;
       const last = taken.at(-1);
-      if (found.content.kind === 'zeros' || covered.has(found.start, found.length)) {
+      if (found.content.kind === 'zeros') {
         fetchOf(found, RANK.fill);
         passed(found, next);
         continue;
       }
-      if (coming.has(found.start)) {
-        leftToOthers.push(found.start);
+      if (covered.has(found.start, found.length) || coming.has(found.start)) {
+        // A request ends before what needs none.
+        if (first !== undefined) break;
+        if (coming.has(found.start)) leftToOthers.push(found.start);
         passed(found, next);
         continue;
       }

@@ -48,7 +48,10 @@ export function takeRun(queue: FetchedBlock[], most: number, needsAll: boolean):
   const blocks = [first];
   let last = first;
   for (;;) {
-    const index = queue.findIndex((block) => follows(last, block, needsAll));
+    // Side by side in the image, too: else what lies between them in the file may be a block that is here already.
+    const index = queue.findIndex(
+      (block) => block.start === last.start + last.length && follows(last, block, needsAll),
+    );
     const next = queue[index];
     if (next === undefined || next.offset + next.stored - first.offset > most) break;
     queue.splice(index, 1);
@@ -58,7 +61,7 @@ export function takeRun(queue: FetchedBlock[], most: number, needsAll: boolean):
   return runOf(blocks, first.offset);
 }
 
-/** Whether a block can be fetched with the one before it. */
+/** Whether a block can be fetched with the one before it, if there is no other between them. */
 export function follows(last: FetchedBlock, { offset, stored }: FetchedBlock, needsAll: boolean): boolean {
   const end = last.offset + last.stored;
   const gap = needsAll ? NEEDED_GAP : GAP;

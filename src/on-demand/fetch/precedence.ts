@@ -16,7 +16,9 @@ export interface Precedence {
   leave(reading: Ranked): void;
   /** It has become more urgent. */
   raise(reading: Ranked, rank: Rank): void;
-  /** Waits until nothing more urgent is read. */
+  /** Whether something more urgent is read. */
+  isHeldUp(reading: Ranked): boolean;
+  /** Waits until it is not. */
   turn(reading: Ranked): Promise<void>;
 }
 
@@ -24,7 +26,10 @@ export function createPrecedence(): Precedence {
   const readings = new Set<Ranked>();
   const waiting = new Set<() => void>();
 
-  const isHeldUp = ({ rank }: Ranked) => [...readings].some((each) => each.rank < rank);
+  function isHeldUp({ rank }: Ranked): boolean {
+    for (const reading of readings) if (reading.rank < rank) return true;
+    return false;
+  }
 
   function wake(): void {
     for (const resolve of waiting) resolve();
@@ -40,6 +45,7 @@ export function createPrecedence(): Precedence {
       reading.rank = rank;
       wake();
     },
+    isHeldUp,
     async turn(reading) {
       while (isHeldUp(reading)) {
         const { promise, resolve } = Promise.withResolvers<void>();

@@ -27,9 +27,9 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
   let block: FetchedBlock | undefined = blocks.next().value;
   let slot: number | undefined;
   let at = run.from;
-  /** Of the network: bytes behind the first that came, and the time that they took, in ms. */
-  let measured = 0;
-  let spent = 0;
+  /** When its first bytes came, how many they were, and whether it was held up since: what comes then says nothing of the network. */
+  let begun: { readonly at: number; readonly time: number } | undefined;
+  let wasHeldUp = false;
 
   async function takeSlot(): Promise<number> {
     const free = slots.take(run);
@@ -75,28 +75,22 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
 
   precedence.enter(run);
   try {
-    const parts = source.parts(run.from, run.to - run.from);
-    let isFirst = true;
-    for (;;) {
-      const begun = performance.now();
-      const { done, value } = await parts.next();
-      if (done === true) break;
-      if (!isFirst) {
-        measured += value.length;
-        spent += performance.now() - begun;
-      }
-      isFirst = false;
-      for (let taken = 0; taken < value.length; ) {
-        const count = await take(value.subarray(taken));
+    for await (const chunk of source.parts(run.from, run.to - run.from)) {
+      begun ??= { at: at + chunk.length, time: performance.now() };
+      for (let taken = 0; taken < chunk.length; ) {
+        const count = await take(chunk.subarray(taken));
         taken += count;
         at += count;
         if (block !== undefined && slot !== undefined && at === block.offset + block.stored)
           await finish(block, slot);
       }
-      await precedence.turn(run);
+      if (precedence.isHeldUp(run)) {
+        wasHeldUp = true;
+        await precedence.turn(run);
+      }
       signal.throwIfAborted();
     }
-    pace.measured(measured, spent);
+    if (begun !== undefined && !wasHeldUp) pace.measured(at - begun.at, performance.now() - begun.time);
   } finally {
     if (slot !== undefined) slots.give(slot);
     precedence.leave(run);

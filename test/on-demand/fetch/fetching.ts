@@ -11,8 +11,8 @@ export interface FetchingOptions {
   readonly fillRate?: number;
   readonly digest?: boolean;
   readonly isPromised?: boolean;
-  /** A directory for the cache; without it, one in the system's. */
-  readonly directory?: string;
+  /** How long a server may stay silent, in ms. */
+  readonly silence?: number;
 }
 
 /** A file on servers, and the cache that it is fetched into. */
@@ -39,7 +39,15 @@ export class Fetching implements AsyncDisposable {
     const signal = new AbortController().signal;
     const result = await openPinnedSource(
       urls.map((url) => ({ url, login: undefined })),
-      { ca: [], login: undefined, signal, patience, isPromised, warn: say },
+      {
+        ca: [],
+        login: undefined,
+        signal,
+        patience,
+        isPromised,
+        warn: say,
+        ...(options.silence !== undefined && { silence: options.silence }),
+      },
     );
     if (result.kind === 'whole') throw new Error(`it ${result.reason}`);
     const { source } = result;
