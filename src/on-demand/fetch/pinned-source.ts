@@ -3,6 +3,7 @@ import { size as shownSize } from '../../console/quantity.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { type Attempts, createAttempts } from '../../source/attempts.ts';
+import { createCollector } from '../../source/collector.ts';
 import { showsNoRanges } from '../../source/continued-source.ts';
 import { HttpStatusError } from '../../source/http-status.ts';
 import { openSourceOnce } from '../../source/open-source.ts';
@@ -206,6 +207,7 @@ function pinned(
   const known = createKnownParts(found.start);
   /** Where redirects had led to. They are followed again when something fails there: such URLs may be good for a time only. */
   const resolved = new Map([[found.location, found.source.url]]);
+  const collector = createCollector();
   let requests = 1;
   let fetched = found.start.length;
   /** What has come since something failed last, in bytes. */
@@ -284,6 +286,7 @@ function pinned(
           at += chunk.length;
           fetched += chunk.length;
           progress += chunk.length;
+          collector.received(chunk.length);
           attempts.progressed();
           yield chunk;
         }

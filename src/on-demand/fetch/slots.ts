@@ -1,5 +1,5 @@
 /** Memory for what is stored of blocks, in bytes, where they are small; two of the largest, where those are not too large. */
-const MEMORY = 12 * 1024 * 1024;
+const MEMORY = 6 * 1024 * 1024;
 const MOST_SLOTS = 24;
 /** Above this, in bytes, there is one. */
 const ALONE = 16 * 1024 * 1024;
