@@ -98,7 +98,12 @@ const requestsOnly: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: ['src/main.ts', 'src/transfer/pipeline/worker.ts', 'src/on-demand/fuse/fuse-worker.ts'],
+  entrypoints: [
+    'src/main.ts',
+    'src/transfer/pipeline/worker.ts',
+    'src/on-demand/fuse/fuse-worker.ts',
+    'src/on-demand/fetch/placing/block-worker.ts',
+  ],
   target: 'bun',
   minify: true,
   bytecode: true,
