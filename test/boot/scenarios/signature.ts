@@ -49,6 +49,9 @@ const DECEITS: readonly Deceit[] = [
   },
 ];
 
+const EMERGENCY = /Entering emergency mode|You are in emergency mode/;
+const BOOTED_OR_DEAD = /rdpull-lab: booted|Kernel panic/;
+
 /** The key is in the initrd, as it would be in a UKI. */
 export const scenarios: readonly Scenario[] = [
   {
@@ -61,6 +64,21 @@ export const scenarios: readonly Scenario[] = [
       expectConsole(guest, /rdpull: .* written in .*sign/);
     },
   },
+  {
+    name: 'signature-with-login',
+    title:
+      'verify=signature, and a login in the URL: the unit, which alone knows it, is started again from the emergency shell',
+    async run(lab) {
+      using site = await signedSite(lab);
+      const sums = `${lab.served}/SHA256SUMS`;
+      fs.renameSync(sums, lab.file('SHA256SUMS'));
+      const guest = await boot(lab, site, 'lab:s3cr3t@');
+      await guest.waitFor(EMERGENCY, BOOTED_OR_DEAD);
+      lab.report(guest);
+      fs.renameSync(lab.file('SHA256SUMS'), sums);
+      await restartInEmergency(guest, site.tree);
+    },
+  },
   ...DECEITS.map(
     ({ spoil, said, ...about }): Scenario => ({
       ...about,
@@ -69,10 +87,7 @@ export const scenarios: readonly Scenario[] = [
         fs.cpSync(lab.served, lab.file('honest'), { recursive: true });
         await spoil(lab.served, site.gpg);
         const guest = await boot(lab, site);
-        await guest.waitFor(
-          /Entering emergency mode|You are in emergency mode/,
-          /rdpull-lab: booted|Kernel panic/,
-        );
+        await guest.waitFor(EMERGENCY, BOOTED_OR_DEAD);
         expectConsole(guest, said);
         lab.report(guest);
         await pullInEmergency(lab, guest, site.tree);
@@ -81,13 +96,25 @@ export const scenarios: readonly Scenario[] = [
   ),
 ];
 
-async function boot(lab: Lab, { keyring }: SignedSite): Promise<Guest> {
+async function boot(lab: Lab, { keyring }: SignedSite, login = ''): Promise<Guest> {
   const server = await lab.serve();
+  const url = server.url('root.raw.xz').replace('://', `://${login}`);
   return await directBoot(lab, {
     files: { 'etc/systemd/import-pubring.pgp': { content: keyring } },
     // So that nobody has to know a password in the emergency shell.
-    commandLine: `rd.systemd.pull=raw,machine,blockdev:root:${server.url('root.raw.xz')} SYSTEMD_SULOGIN_FORCE=1`,
+    commandLine: `rd.systemd.pull=raw,machine,blockdev:root:${url} SYSTEMD_SULOGIN_FORCE=1`,
   });
+}
+
+/** What the console has shown is pasted; the boot goes on from there, as the shell's own words say. */
+async function restartInEmergency(guest: Guest, tree: RootTree): Promise<void> {
+  const shell = await emergencyShell(guest);
+  await shell('! rdpull status', 'status-was-shown');
+  const [, retry = ''] = /^retry: (systemctl restart .*)$/m.exec(guest.text) ?? [];
+  await shell(retry, 'pulled-by-the-unit');
+  guest.type('systemctl --no-block default');
+  await guest.waitFor(/rdpull-lab: end/, /Kernel panic/);
+  expectConsole(guest, new RegExp(`proof ${tree.sha256} `));
 }
 
 /** The server has what it should have again; the command that the console has shown is pasted, and the boot goes on. */
