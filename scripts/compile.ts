@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
 import { finishExecutable } from './finish-executable.ts';
+import { requireAllLeftOut, undiciRequestsOnly } from './undici-requests-only.ts';
 
 const OUTPUT = 'dist/rdpull';
 const GENERATOR = 'src/commands/generate.ts';
@@ -71,32 +72,6 @@ export const { ${exported.join(', ')} } = ${name};`,
   },
 };
 
-/**
- * Modules that undici loads, and of which a plain request over a connection of ours uses nothing, or one thing, which stands in
- * their place: a tenth of the start. Without its diagnostics, no variable makes it write to the console.
- */
-const LEFT_OUT: Readonly<Record<string, string>> = {
-  './client-h2.js': 'module.exports = {};',
-  '../core/diagnostics.js': 'exports.channels = new Proxy({}, { get: () => ({ hasSubscribers: false }) });',
-  './diagnostics.js': 'exports.channels = new Proxy({}, { get: () => ({ hasSubscribers: false }) });',
-  'node:http': 'exports.maxHeaderSize = 16384; exports.IncomingMessage = class {};',
-};
-
-const requestsOnly: BunPlugin = {
-  name: 'requests-only',
-  setup(build) {
-    build.onResolve({ filter: /^(?:node:|\.)/ }, ({ path: wanted, importer }) =>
-      importer.includes('/undici-real/lib/') && wanted in LEFT_OUT
-        ? { path: wanted, namespace: 'left-out' }
-        : undefined,
-    );
-    build.onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path: wanted }) => ({
-      contents: LEFT_OUT[wanted] ?? '',
-      loader: 'js',
-    }));
-  },
-};
-
 await Bun.build({
   entrypoints: [
     'src/main.ts',
@@ -109,7 +84,7 @@ await Bun.build({
   bytecode: true,
   // What is imported lazily is not even read at the start.
   splitting: true,
-  plugins: [generatorInOneFile, packagesAsSources, requestsOnly],
+  plugins: [generatorInOneFile, packagesAsSources, undiciRequestsOnly],
   format: 'esm',
   // Flat, because the main program finds the workers beside itself.
   naming: { entry: '[name].[ext]' },
@@ -132,6 +107,7 @@ await Bun.build({
     autoloadPackageJson: false,
   },
 });
+requireAllLeftOut();
 finishExecutable(OUTPUT);
 
 /**
