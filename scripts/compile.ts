@@ -76,8 +76,9 @@ await Bun.build({
   entrypoints: [
     'src/main.ts',
     'src/transfer/pipeline/worker.ts',
-    'src/on-demand/fuse/fuse-worker.ts',
     'src/on-demand/fetch/placing/block-worker.ts',
+    'src/on-demand/fuse/fuse-worker.ts',
+    'src/on-demand/device/device-worker.ts',
   ],
   target: 'bun',
   minify: true,

@@ -108,21 +108,56 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
     if (rest !== 0) {
       warn?.(`${imagePath} does not end with a whole sector: its last ${rest} bytes are not on the device`);
     }
-    const flags =
-      (image.readOnly ? LO_FLAGS_READ_ONLY : 0) |
-      ((request.directIo ?? directIoWanted(process.env)) ? LO_FLAGS_DIRECT_IO : 0);
-    const device = await bindFreeDevice(image.fd, layout.sectorSize, flags, loopRef, request.signal);
+    return await bindLoopDevice({
+      path: imagePath,
+      fd: image.fd,
+      layout,
+      readOnly: image.readOnly,
+      directIo: request.directIo ?? directIoWanted(process.env),
+      scansPartitions: true,
+      loopRef,
+      ...(request.signal !== undefined && { signal: request.signal }),
+    });
+  } finally {
+    fs.closeSync(image.fd);
+  }
+}
+
+/** An open file, and the device that is made of it. */
+export interface LoopBindRequest {
+  /** What the file is called, for messages. */
+  readonly path: string;
+  readonly fd: number;
+  readonly layout: ImageLayout;
+  readonly readOnly: boolean;
+  readonly directIo: boolean;
+  /**
+   * Whether the kernel is to look for partitions by itself as well, when the device is opened for the first time and whenever it
+   * seems to have changed.
+   */
+  readonly scansPartitions: boolean;
+  /** Of {@link loopRefBytes}. */
+  readonly loopRef: Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Binds an open file to a free loop device, as {@link attachLoopDevice} does. Reads nothing of it, unless `scansPartitions`.
+ *
+ * @throws RdpullError `not-root`, `loop-missing`, `loop-failed`; after any of them no device and no partition remains
+ */
+export async function bindLoopDevice(request: LoopBindRequest): Promise<AttachedLoopDevice> {
+  try {
+    const device = await bindFreeDevice(request);
     try {
-      return setUp(device, layout);
+      return setUp(device, request.layout, request.scansPartitions);
     } finally {
-      // After a failure AUTOCLEAR is still set: this is what takes the device back, its partitions with it.
+      // After a failure AUTOCLEAR is still set: this is what takes the device back.
       fs.closeSync(device.lockFd);
       fs.closeSync(device.fd);
     }
   } catch (error) {
-    throw attachError(error, imagePath);
-  } finally {
-    fs.closeSync(image.fd);
+    throw attachError(error, request.path);
   }
 }
 
@@ -151,19 +186,10 @@ export function loopRefBytes(loopRef: string, warn: LoopAttachRequest['warn']): 
   return bytes.subarray(0, LO_NAME_SIZE - 1);
 }
 
-async function bindFreeDevice(
-  imageFd: number,
-  sectorSize: number,
-  flags: number,
-  loopRef: Buffer,
-  signal: AbortSignal | undefined,
-): Promise<HeldDevice> {
+async function bindFreeDevice(request: LoopBindRequest): Promise<HeldDevice> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await withLoopControl(
-        (controlFd) => bindOnce(controlFd, imageFd, sectorSize, flags, loopRef),
-        signal,
-      );
+      return await withLoopControl((controlFd) => bindOnce(controlFd, request), request.signal);
     } catch (error) {
       if (!isSystemError(error, ...TRANSIENT)) throw error;
       if (attempt === ATTEMPTS) {
@@ -176,17 +202,14 @@ async function bindFreeDevice(
       }
     }
     await Bun.sleep(Math.random() * PAUSE_MAX);
-    signal?.throwIfAborted();
+    request.signal?.throwIfAborted();
   }
 }
 
 /** Nothing in here waits: the caller holds the lock that all who make loop devices queue for. */
 function bindOnce(
   controlFd: number,
-  imageFd: number,
-  sectorSize: number,
-  flags: number,
-  loopRef: Buffer,
+  { fd: imageFd, layout, readOnly, directIo, loopRef }: LoopBindRequest,
 ): HeldDevice {
   const number = loopControlGetFree(controlFd);
   const path = loopDevicePath(number);
@@ -203,10 +226,10 @@ function bindOnce(
       throw new SystemCallError(`ioctl(${path}, BLKPG_DEL_PARTITION)`, constants.errno.EBUSY);
     }
     // No PARTSCAN yet: the kernel would scan now and again on udev's open, and partitions would come, go and come.
-    loopConfigure(fd, imageFd, sectorSize, {
+    loopConfigure(fd, imageFd, layout.sectorSize, {
       offset: 0n,
       sizeLimit: 0n,
-      flags: flags | LO_FLAGS_AUTOCLEAR,
+      flags: (readOnly ? LO_FLAGS_READ_ONLY : 0) | (directIo ? LO_FLAGS_DIRECT_IO : 0) | LO_FLAGS_AUTOCLEAR,
       fileName: loopRef,
     });
     return { number, path, fd, lockFd };
@@ -227,12 +250,14 @@ function isBound(fd: number): boolean {
   }
 }
 
-function setUp(device: HeldDevice, layout: ImageLayout): AttachedLoopDevice {
+function setUp(device: HeldDevice, layout: ImageLayout, scansPartitions: boolean): AttachedLoopDevice {
   // The first open after LOOP_CONFIGURE uses up the kernel's "media changed"; the scan that PARTSCAN starts is then
   // the only one (systemd issue 41425).
   fs.closeSync(fs.openSync(device.path, fs.constants.O_RDONLY | DEVICE_FLAGS));
-  const configured = loopGetStatus(device.fd);
-  loopSetStatus(device.fd, { ...configured, flags: configured.flags | LO_FLAGS_PARTSCAN });
+  if (scansPartitions) {
+    const configured = loopGetStatus(device.fd);
+    loopSetStatus(device.fd, { ...configured, flags: configured.flags | LO_FLAGS_PARTSCAN });
+  }
 
   const sectorSize = loopSectorSize(device.number);
   if (sectorSize !== layout.sectorSize) {
@@ -264,9 +289,18 @@ function setUp(device: HeldDevice, layout: ImageLayout): AttachedLoopDevice {
       ...(layout.kind === 'file-system' && { fileSystem: layout.type }),
       partitions,
     };
+  } catch (error) {
+    for (const pin of pins.splice(0)) fs.closeSync(pin);
+    // What is unbound without having been scanned keeps the partitions that were made by hand.
+    if (!scansPartitions) deletePartitions(device);
+    throw error;
   } finally {
     for (const pin of pins) fs.closeSync(pin);
   }
+}
+
+function deletePartitions(device: HeldDevice): void {
+  for (const { number } of loopPartitions(device.number)) deleteBlockPartition(device.fd, number);
 }
 
 /** Makes a partition, unless the kernel was faster. */

@@ -20,6 +20,11 @@ export function loopDevicePath(number: number): string {
   return `/dev/loop${number}`;
 }
 
+/** The reverse of {@link loopDevicePath}. */
+export function loopNumber(device: string): number {
+  return Number(/^\/dev\/loop(\d+)$/.exec(device)?.[1]);
+}
+
 /** The numbers of all loop devices, bound or not, in ascending order. */
 export function loopNumbers(): number[] {
   return fs
@@ -86,16 +91,27 @@ export function loopPartitions(number: number): KernelPartition[] {
 
 /** What is stacked on the device or on one of its partitions: `dm-0 (root)` for a device-mapper device of that name. */
 export function loopHolders(number: number): string[] {
-  const nodes = [
-    directory(number),
-    ...loopPartitions(number).map(({ path }) => `${directory(number)}/${path.slice(5)}`),
+  return [
+    ...loopDiskHolders(number),
+    ...loopPartitions(number).flatMap(({ path }) => holdersOf(`${directory(number)}/${path.slice(5)}`)),
   ];
-  return nodes
-    .flatMap((node) => list(`${node}/holders`))
-    .map((holder) => {
-      const name = readAttribute(`/sys/block/${holder}/dm/name`);
-      return name === undefined ? holder : `${holder} (${name})`;
-    });
+}
+
+/** What is stacked on the device itself. */
+export function loopDiskHolders(number: number): string[] {
+  return holdersOf(directory(number));
+}
+
+function holdersOf(node: string): string[] {
+  return list(`${node}/holders`).map((holder) => {
+    const name = readAttribute(`/sys/block/${holder}/dm/name`);
+    return name === undefined ? holder : `${holder} (${name})`;
+  });
+}
+
+/** Has udev look at a partition (again): uevent of Documentation/ABI/testing/sysfs-uevent. */
+export function announceLoopPartition(number: number, partition: number): void {
+  fs.writeFileSync(`${directory(number)}/loop${number}p${partition}/uevent`, 'change');
 }
 
 function directory(number: number): string {

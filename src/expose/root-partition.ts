@@ -28,7 +28,8 @@ export function rootDevice(
   { device, kind, partitions }: Pick<AttachedLoopDevice, 'device' | 'kind' | 'partitions'>,
   architecture: NodeJS.Architecture = process.arch,
 ): string {
-  if (kind === 'file-system') return device;
+  // A partition that begins where the device does holds all of it: it is there to be mounted in its place.
+  if (kind === 'file-system') return partitions.find(({ start }) => start === 0)?.path ?? device;
 
   const filled = partitions.filter(({ name, noAuto }) => name !== EMPTY && noAuto !== true);
   const [first, ...others] = filled.filter(({ type }) => type === ROOT_TYPES[architecture]);
