@@ -13,12 +13,25 @@ const SYSTEM_BUNDLES = [
 ];
 
 /**
+ * What was read, once for all: a process that goes through switch-root trusts whom the initrd trusts, and never waits for a file
+ * of the image that it is fetching.
+ */
+const known = new Map<string, string[]>();
+
+/**
  * The certificates that https servers are checked against, as PEM: the files given with `--ca=`, else the file that
  * `$SSL_CERT_FILE` names, else the system's bundle.
  *
  * @throws RdpullError ca-unusable when there is none, or one cannot be used
  */
 export function certificateAuthorities(files: readonly string[]): string[] {
+  const key = JSON.stringify([files, process.env['SSL_CERT_FILE']]);
+  const bundles = known.get(key) ?? readAuthorities(files);
+  known.set(key, bundles);
+  return bundles;
+}
+
+function readAuthorities(files: readonly string[]): string[] {
   if (files.length > 0) return files.map(readBundle);
   const fromEnvironment = process.env['SSL_CERT_FILE'];
   if (fromEnvironment) return [readBundle(fromEnvironment)];
