@@ -132,7 +132,8 @@ ${[...values]
 }
 
 function spelling({ name, value }: CompletedCommand['options'][number]): string {
-  return value === undefined ? `--${name}` : `--${name}=`;
+  // One that may stand alone takes no word behind it.
+  return value === undefined || value.isOptional ? `--${name}` : `--${name}=`;
 }
 
 function offer(completes: Completion): string {

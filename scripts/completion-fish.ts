@@ -73,7 +73,9 @@ ${completed.map(commandLines).join('\n')}`;
 }
 
 function valueCase({ name, options }: CompletedCommand): string {
-  const names = options.filter(({ value }) => value !== undefined).map((option) => `--${option.name}`);
+  const names = options
+    .filter(({ value }) => value !== undefined && !value.isOptional)
+    .map((option) => `--${option.name}`);
   return names.length === 0 ? '' : `        case ${name}\n            printf '%s\\n' ${names.join(' ')}\n`;
 }
 
@@ -84,8 +86,9 @@ function commandLines({ name, options, operand, operands }: CompletedCommand): s
 }
 
 function optionLine(command: string, { name, value, isRepeatable, description }: CompletedOption): string {
-  const takes = value === undefined ? '' : ` --require-parameter ${offer(value.completes) || '--no-files'}`;
-  const once = isRepeatable ? '' : ` ${name}${value === undefined ? '' : ' value'}`;
+  const parameter = value?.isOptional === true ? '' : ' --require-parameter';
+  const takes = value === undefined ? '' : `${parameter} ${offer(value.completes) || '--no-files'}`;
+  const once = isRepeatable ? '' : ` ${name}${value === undefined || value.isOptional ? '' : ' value'}`;
   const asked = `__rdpull_option ${command === '' ? '""' : command}${once}`;
   return line(asked, `--long-option ${name}${takes}`.trimEnd(), description);
 }

@@ -5,7 +5,9 @@ import { COMMANDS, GENERATE } from '../src/commands/run-command-line.ts';
 /** An option as the scripts of the shells know it. */
 export interface CompletedOption {
   readonly name: string;
-  readonly value: { readonly name: string; readonly completes: Completion } | undefined;
+  readonly value:
+    | { readonly name: string; readonly completes: Completion; readonly isOptional: boolean }
+    | undefined;
   readonly isRepeatable: boolean;
   readonly description: string;
 }
@@ -58,10 +60,20 @@ function completedSummary({ name, operand, completes, summary }: CommandSummary)
   };
 }
 
-function completedOption({ name, value, completes, repeatable, help }: OptionSpec): CompletedOption {
+function completedOption({
+  name,
+  value,
+  completes,
+  valueIsOptional,
+  repeatable,
+  help,
+}: OptionSpec): CompletedOption {
   return {
     name,
-    value: value === undefined ? undefined : { name: value, completes: completes ?? byName(value) },
+    value:
+      value === undefined
+        ? undefined
+        : { name: value, completes: completes ?? byName(value), isOptional: valueIsOptional === true },
     isRepeatable: repeatable === true,
     description: shortened(help),
   };

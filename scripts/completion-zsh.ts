@@ -66,7 +66,10 @@ function optionSpec({ name, value, isRepeatable, description }: CompletedOption)
   const before = name === 'help' || name === 'version' ? '(- : *)' : isRepeatable ? '*' : '';
   const shown = `[${description.replaceAll(/[\\[\]]/g, '\\$&')}]`;
   if (value === undefined) return quoted(`${before}--${name}${shown}`);
-  return quoted(`${before}--${name}=${shown}:${withoutColons(value.name)}:${action(value.completes)}`);
+  const [joined, colons] = value.isOptional ? ['=-', '::'] : ['=', ':'];
+  return quoted(
+    `${before}--${name}${joined}${shown}${colons}${withoutColons(value.name)}:${action(value.completes)}`,
+  );
 }
 
 function action(completes: Completion): string {

@@ -6,13 +6,13 @@ import { nearest } from '../request/nearest.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import type { PullRequest } from '../request/pull-request.ts';
+import { parseSize } from '../request/size-text.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { warnOfClock } from './clock.ts';
 import type { Command, CommandLine } from './command.ts';
 import { requestForUrl } from './pull-arguments.ts';
 import { findLocations, withIdentity } from './pull-url.ts';
 import { requireServers, SERVER_OPTIONS, serverAccess } from './server-access.ts';
-import { parseSize } from './size-argument.ts';
 import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 
 export const check: Command = {

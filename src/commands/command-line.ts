@@ -21,7 +21,10 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
   const specs = new Map([...command.options, ...COMMON_OPTIONS].map((spec) => [spec.name, spec]));
   const values = new Map<string, string[]>();
   const operands: string[] = [];
-  for (const word of wordsOf(args, (name) => specs.get(name)?.value !== undefined)) {
+  // What may stand alone has its value joined to it.
+  const takesWord = (spec: OptionSpec | undefined) =>
+    spec?.value !== undefined && spec.valueIsOptional !== true;
+  for (const word of wordsOf(args, (name) => takesWord(specs.get(name)))) {
     if (word.kind === 'operand') {
       operands.push(word.text);
       continue;
@@ -83,6 +86,7 @@ function* wordsOf(args: readonly string[], takesValue: (name: string) => boolean
 
 /** What an option was given; of a switch, nothing. */
 function optionValue({ name }: Command, spec: OptionSpec, given: string | undefined): string {
+  if (spec.valueIsOptional === true && given === undefined) return '';
   const isMissing = spec.mayBeEmpty === true ? given === undefined : !given;
   if (spec.value !== undefined && isMissing) {
     const message = `--${spec.name} needs a value: --${spec.name}=${spec.value}`;

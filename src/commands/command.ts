@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly value?: string;
   /** Where the name of the value does not say it: FILE and DIR do. */
   readonly completes?: Completion;
+  /** Whether it may stand alone as well; a value must then be joined to it with `=`. */
+  readonly valueIsOptional?: boolean;
   readonly repeatable?: boolean;
   /** Whether `--NAME=` with nothing behind it says something. */
   readonly mayBeEmpty?: boolean;
@@ -61,6 +63,8 @@ export interface CommandContext {
   readonly reporter: Reporter;
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Until it is disposed of, `mayEnd` is asked whether such a signal is to end the command, and says no where it must not. */
+  guardInterruption(mayEnd: (signal: string) => boolean): Disposable;
   /** The command has done its work and said everything, and its exit status is to be that of this error. */
   exitLike(found: RdpullError): void;
 }

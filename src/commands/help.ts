@@ -46,8 +46,9 @@ function shownOperand({ operand, operandIsOptional }: CommandSummary): string {
   return operandIsOptional === true ? `[${operand}]` : operand;
 }
 
-function optionRow({ name, value, repeatable, help }: OptionSpec): string {
-  const spelling = value === undefined ? `--${name}` : `--${name}=${value}`;
+function optionRow({ name, value, valueIsOptional, repeatable, help }: OptionSpec): string {
+  const spelling =
+    value === undefined ? `--${name}` : valueIsOptional ? `--${name}[=${value}]` : `--${name}=${value}`;
   return row(spelling, repeatable === true ? `${help} (repeatable)` : help);
 }
 

@@ -2,10 +2,10 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { ImageType } from '../request/image-class.ts';
 import { nearest } from '../request/nearest.ts';
+import { parseSize, shortestSize } from '../request/size-text.ts';
 import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from '../transfer/limits.ts';
 import { TAR_LIMITS } from '../transfer/sink/tar/tar-limits.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
-import { parseSize, shortestSize } from './size-argument.ts';
 
 const NAMES = Object.keys(LIMITS).filter(isLimitName);
 

@@ -1,8 +1,8 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { parseSize, shortestSize } from '../request/size-text.ts';
 import { DEFAULT_MEMORY, LEAST_MEMORY } from '../transfer/pipeline/memory.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
-import { parseSize, shortestSize } from './size-argument.ts';
 
 export const MEMORY_OPTION: OptionSpec = {
   name: 'memory',

@@ -6,6 +6,14 @@ import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass } from '../request/image-cl
 import { imageNameDefect, imageTypeOf } from '../request/image-name.ts';
 import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
+import {
+  FILL_VALUES,
+  ON_DEMAND_WORDS,
+  type OnDemand,
+  onDemandDefect,
+  parseFill,
+  parseOnDemand,
+} from '../request/on-demand.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import type { PullRequest, Remote } from '../request/pull-request.ts';
@@ -20,7 +28,7 @@ import type { CommandLine } from './command.ts';
  */
 export function pullRequest(line: CommandLine, warn: (text: string) => void): PullRequest {
   const asked = isUrl(line.operand) ? requestForUrl(line.operand) : parsePullExpression(line.operand, warn);
-  const request: PullRequest = {
+  const wanted: PullRequest = {
     ...asked,
     type: choice(line, 'type', IMAGE_TYPES) ?? asked.type,
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
@@ -30,7 +38,9 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
     overcommit: line.has('overcommit') || asked.overcommit,
+    onDemand: onDemand(line, asked.onDemand),
   };
+  const request = withDevice(wanted, line.has('on-demand'), warn);
   if (request.blockdev && line.has('bind')) {
     throw new RdpullError(
       'bad-option',
@@ -53,6 +63,51 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     );
   }
   return request;
+}
+
+/** The value of `--on-demand` and that of `--fill=`, which goes with it; of an expression what they do not say. */
+function onDemand(line: CommandLine, asked: OnDemand | undefined): OnDemand | undefined {
+  const value = line.value('on-demand');
+  const wanted = value === undefined ? undefined : parseOnDemand(value === '' ? 'yes' : value);
+  if (value !== undefined && wanted === undefined) throw badValue('on-demand', value, ON_DEMAND_WORDS);
+  const isWanted = wanted === undefined ? asked !== undefined : wanted !== 'no';
+  const fillRate = fill(line);
+  if (!isWanted && fillRate !== undefined) {
+    throw new RdpullError(
+      'bad-option',
+      '--fill= says how fast the rest of an image is fetched that is read on demand',
+      'add --on-demand',
+    );
+  }
+  if (!isWanted) return undefined;
+  return {
+    isRequired: wanted === undefined ? asked?.isRequired === true : wanted === 'required',
+    fillRate: fillRate ?? asked?.fillRate ?? Number.POSITIVE_INFINITY,
+  };
+}
+
+function fill(line: CommandLine): number | undefined {
+  const value = line.value('fill');
+  if (value === undefined) return undefined;
+  const rate = parseFill(value);
+  if (rate !== undefined) return rate;
+  throw new RdpullError(
+    'bad-option',
+    `--fill=${printable(value)} is not valid`,
+    `valid are ${FILL_VALUES.replaceAll('fill=', '--fill=')}`,
+  );
+}
+
+/** What is read on demand is a device, and cannot be written to. What cannot be is downloaded whole, unless it is required. */
+function withDevice(request: PullRequest, isOption: boolean, warn: (text: string) => void): PullRequest {
+  if (request.onDemand === undefined) return request;
+  const defect = onDemandDefect(request.type, request.imageClass);
+  if (defect === undefined) return { ...request, blockdev: true, readOnly: true };
+  if (request.onDemand.isRequired) {
+    throw new RdpullError('bad-option', `on-demand=require cannot be: ${defect}`, 'leave it out');
+  }
+  warn(`${isOption ? '--on-demand' : 'on-demand'} is passed over: ${defect}`);
+  return { ...request, onDemand: undefined };
 }
 
 /** The directory of `--image-root=`, absolute. */
@@ -97,6 +152,7 @@ export function requestForUrl(url: string): PullRequest {
     readOnly: false,
     blockdev: false,
     overcommit: false,
+    onDemand: undefined,
     runtime: undefined,
   };
 }

@@ -1,5 +1,6 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES } from '../request/image-class.ts';
+import { ON_DEMAND_WORDS } from '../request/on-demand.ts';
 import type { Command } from './command.ts';
 import { LIMIT_OPTION } from './limit-arguments.ts';
 import { MEMORY_OPTION } from './memory-argument.ts';
@@ -62,6 +63,19 @@ here override what it says.`,
     },
     { name: 'read-only', help: 'write-protect the image, its loop device or its mount' },
     { name: 'blockdev', help: 'attach a raw image to a loop device, with its partitions' },
+    {
+      name: 'on-demand',
+      value: 'require',
+      completes: ON_DEMAND_WORDS,
+      valueIsOptional: true,
+      help: 'attach a disk image at once, read-only, and fetch what is read of it before the rest; where that cannot be, download it first, or with "require" fail (implies --blockdev and --read-only)',
+    },
+    {
+      name: 'fill',
+      value: 'RATE',
+      completes: ['no', 'yes'],
+      help: 'with --on-demand: how fast to fetch what nobody has read yet, in bytes a second, which may end in K, M or G; no: not at all (default: yes, as fast as it comes)',
+    },
     {
       name: 'bind',
       value: 'DIR',

@@ -5,6 +5,7 @@ import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './i
 import { deriveImageName, imageNameDefect } from './image-name.ts';
 import { isMirrorColon, mirrorDefect } from './mirror.ts';
 import { nearest } from './nearest.ts';
+import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
 import { isUrlText, urlDefect } from './url.ts';
@@ -19,6 +20,9 @@ export const PULL_OPTIONS: readonly string[] = [
   'verify=',
   'mirror=',
   'blockdev',
+  'on-demand',
+  'on-demand=require',
+  'fill=',
   'overcommit',
   'bootorigin',
   'runtime=',
@@ -32,8 +36,12 @@ interface Options {
   imageClass: ImageClass | undefined;
   verify: VerifyMode;
   mirrors: string[];
-  readOnly: boolean;
+  /** undefined where neither `ro` nor `rw` is said. */
+  readOnly: boolean | undefined;
   blockdev: boolean;
+  onDemand: 'no' | 'yes' | 'required';
+  /** Bytes a second; undefined where nothing is said. */
+  fillRate: number | undefined;
   overcommit: boolean;
   bootOrigin: boolean;
   runtime: boolean | undefined;
@@ -67,10 +75,11 @@ export function parsePullExpression(expression: string, warn: (message: string) 
 
   const fields = splitFields(expression, refusal);
   checkLocal(fields.local, refusal);
-  const options = parseOptions(fields.options, (what) => warn(discreet(`${subject}: ${what}`)), refusal);
+  const tell = (what: string) => warn(discreet(`${subject}: ${what}`));
+  const options = parseOptions(fields.options, tell, refusal);
   const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
 
-  const { imageClass, verify, mirrors, readOnly, blockdev, overcommit, runtime } = options;
+  const { imageClass, verify, mirrors, overcommit, runtime } = options;
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
     throw refusal(
@@ -80,14 +89,30 @@ export function parsePullExpression(expression: string, warn: (message: string) 
     );
   }
   const local = fields.local ?? deriveLocal(remote, type, refusal);
-  if (blockdev && type !== 'raw') {
+  if (options.blockdev && type !== 'raw') {
     throw refusal(
       'bad-expression',
       `asks for a block device made from a ${type} image, which has none`,
       'say raw instead, or leave out blockdev',
     );
   }
-  return { remote, mirrors, type, imageClass, local, verify, readOnly, blockdev, overcommit, runtime };
+  const onDemand = checkOnDemand(options, type, imageClass, tell, refusal);
+  const isOnDemand = onDemand !== undefined;
+  const blockdev = options.blockdev || isOnDemand;
+  const readOnly = (options.readOnly ?? false) || isOnDemand;
+  return {
+    remote,
+    mirrors,
+    type,
+    imageClass,
+    local,
+    verify,
+    readOnly,
+    blockdev,
+    overcommit,
+    onDemand,
+    runtime,
+  };
 }
 
 function splitFields(expression: string, refusal: Refusal): Fields {
@@ -212,14 +237,40 @@ function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
   );
 }
 
+/** What is not possible on demand is downloaded whole, unless it is required. */
+function checkOnDemand(
+  { onDemand, fillRate, readOnly }: Options,
+  type: ImageType,
+  imageClass: ImageClass,
+  warn: (what: string) => void,
+  refusal: Refusal,
+): OnDemand | undefined {
+  if (onDemand === 'no') {
+    if (fillRate !== undefined) warn('"fill=" is ignored: it says something only with on-demand');
+    return undefined;
+  }
+  const isRequired = onDemand === 'required';
+  const defect = onDemandDefect(type, imageClass);
+  if (defect !== undefined) {
+    if (isRequired)
+      throw refusal('bad-expression', `asks for on-demand=require, but ${defect}`, 'leave it out');
+    warn(`"on-demand" is ignored: ${defect}`);
+    return undefined;
+  }
+  if (readOnly === false) warn('"rw" is ignored: what is read on demand cannot be written to');
+  return { isRequired, fillRate: fillRate ?? Number.POSITIVE_INFINITY };
+}
+
 function parseOptions(words: readonly string[], warn: (what: string) => void, refusal: Refusal): Options {
   const options: Options = {
     type: undefined,
     imageClass: undefined,
     verify: { kind: 'signature' },
     mirrors: [],
-    readOnly: false,
+    readOnly: undefined,
     blockdev: false,
+    onDemand: 'no',
+    fillRate: undefined,
     overcommit: false,
     bootOrigin: false,
     runtime: undefined,
@@ -248,6 +299,23 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
       case 'blockdev':
         options.blockdev = true;
         break;
+      case 'on-demand':
+        options.onDemand = 'yes';
+        break;
+      case 'on-demand=': {
+        const wanted = parseOnDemand(value);
+        if (wanted === undefined) {
+          // Downloaded whole it is good as well.
+          warn(`${quotedUrl(word)} is ignored: write on-demand or on-demand=require`);
+        } else options.onDemand = wanted;
+        break;
+      }
+      case 'fill=': {
+        const rate = parseFill(value);
+        if (rate === undefined) warn(`${quotedUrl(word)} is ignored: write ${FILL_VALUES}`);
+        else options.fillRate = rate;
+        break;
+      }
       case 'overcommit':
         options.overcommit = true;
         break;

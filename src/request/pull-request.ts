@@ -1,5 +1,6 @@
 import { type ImageClass, type ImageType, imageDirectory, imagePath } from './image-class.ts';
 import { deriveImageName } from './image-name.ts';
+import type { OnDemand } from './on-demand.ts';
 import type { VerifyMode } from './verify-mode.ts';
 
 /** Where an image is to come from. Both texts may hold placeholders, which are replaced when it is pulled. */
@@ -23,6 +24,8 @@ export interface PullRequest {
   readonly blockdev: boolean;
   /** Begin even when the image seems to be too large for where it is to lie. */
   readonly overcommit: boolean;
+  /** Attach it before it is all there, read-only; undefined: download it first. Only for raw images of the class machine. */
+  readonly onDemand: OnDemand | undefined;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

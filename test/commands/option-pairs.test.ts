@@ -44,6 +44,8 @@ beforeAll(() => {
     patience: ['--patience=5'],
     limit: ['--type=tar', '--limit=entries=5'],
     memory: ['--memory=256M'],
+    'on-demand': ['--on-demand'],
+    fill: ['--on-demand', '--fill=no'],
     overcommit: ['--overcommit'],
     force: ['--force'],
     keep: ['--keep'],

@@ -6,6 +6,7 @@ import { pullRequest } from '../../src/commands/pull-arguments.ts';
 import { planPull } from '../../src/generator/planned-pull.ts';
 import { pullArguments } from '../../src/generator/pull-arguments.ts';
 import { imageNameDefect } from '../../src/request/image-name.ts';
+import { formatOnDemand } from '../../src/request/on-demand.ts';
 import { parsePullExpression } from '../../src/request/pull-expression.ts';
 import type { PullRequest } from '../../src/request/pull-request.ts';
 import { formatVerifyMode } from '../../src/request/verify-mode.ts';
@@ -89,6 +90,16 @@ const request: fc.Arbitrary<PullRequest> = fc.record({
   readOnly: fc.boolean(),
   blockdev: fc.boolean(),
   overcommit: fc.boolean(),
+  onDemand: fc.option(
+    fc.record({
+      isRequired: fc.boolean(),
+      fillRate: fc.oneof(
+        fc.constantFrom(0, Number.POSITIVE_INFINITY),
+        fc.integer({ min: 1024, max: 2 ** 40 }),
+      ),
+    }),
+    { nil: undefined },
+  ),
   runtime: fc.constantFrom(undefined, true, false),
 });
 
@@ -105,10 +116,17 @@ function formatted({
   readOnly,
   blockdev,
   overcommit,
+  onDemand,
   runtime,
 }: PullRequest): string {
   const options = [
-    ...[type, imageClass, readOnly ? 'ro' : 'rw', `verify=${formatVerifyMode(verify)}`],
+    ...[
+      type,
+      imageClass,
+      readOnly ? 'ro' : 'rw',
+      ...(onDemand === undefined ? [] : formatOnDemand(onDemand)),
+      `verify=${formatVerifyMode(verify)}`,
+    ],
     ...mirrors.map((mirror) => `mirror=${mirror.replaceAll(/[\\:]/g, '\\$&').replaceAll(',', '%2C')}`),
     ...(blockdev ? ['blockdev'] : []),
     ...(overcommit ? ['overcommit'] : []),
@@ -120,9 +138,12 @@ function formatted({
 
 test('what an expression says comes back', () => {
   always(request, (asked) => {
+    const isOnDemand = asked.onDemand !== undefined && asked.type === 'raw' && asked.imageClass === 'machine';
     const valid = {
       ...asked,
-      blockdev: asked.blockdev && asked.type === 'raw',
+      onDemand: isOnDemand ? asked.onDemand : undefined,
+      readOnly: asked.readOnly || isOnDemand,
+      blockdev: isOnDemand || (asked.blockdev && asked.type === 'raw'),
       mirrors: asked.mirrors.map((mirror) => mirror.replaceAll(',', '%2C')),
     };
     expect(parsePullExpression(formatted(valid), requirePrintable)).toEqual(valid);

@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, overcommit, bootorigin, runtime=';
+  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -23,6 +23,7 @@ const PLAIN: PullRequest = {
   readOnly: false,
   blockdev: false,
   overcommit: false,
+  onDemand: undefined,
   runtime: undefined,
 };
 
@@ -68,6 +69,87 @@ describe('a valid expression', () => {
     ['raw,machine,bootorigin::', { local: undefined, remote: { kind: 'bootorigin', name: undefined } }],
   ])('%s', (expression, expected) => {
     expect(parse(expression)).toEqual({ request: { ...PLAIN, ...expected }, warnings: [] });
+  });
+});
+
+describe('on-demand', () => {
+  const asSoonAsPossible = { isRequired: false, fillRate: Number.POSITIVE_INFINITY };
+  /** What is read on demand is a device, and cannot be written to. */
+  const onDemand = (how: object) => ({
+    ...PLAIN,
+    blockdev: true,
+    readOnly: true,
+    onDemand: { ...asSoonAsPossible, ...how },
+  });
+
+  test.each<[string, object]>([
+    ['on-demand', {}],
+    ['on-demand=yes', {}],
+    ['on-demand=require', { isRequired: true }],
+    ['on-demand=no,on-demand=require', { isRequired: true }],
+    ['on-demand,ro,blockdev', {}],
+    ['on-demand,fill=no', { fillRate: 0 }],
+    ['fill=512K,on-demand', { fillRate: 524_288 }],
+    ['on-demand,fill=no,fill=3m', { fillRate: 3 * 1024 * 1024 }],
+    ['on-demand,fill=1025', { fillRate: 1025 }],
+    ['on-demand,fill=no,fill=yes', {}],
+  ])('%s', (options, how) => {
+    expect(parse(`raw,machine,${options}:f:http://h/x`)).toEqual({ request: onDemand(how), warnings: [] });
+  });
+
+  test('on-demand=no leaves everything as it is', () => {
+    expect(parse('raw,machine,on-demand,on-demand=no:f:http://h/x')).toEqual({
+      request: PLAIN,
+      warnings: [],
+    });
+  });
+
+  test.each<[string, string, object]>([
+    [
+      'raw,machine,on-demand=requre:f:http://h/x',
+      '"on-demand=requre" is ignored: write on-demand or on-demand=require',
+      PLAIN,
+    ],
+    [
+      'raw,machine,ondemand:f:http://h/x',
+      'unknown option "ondemand" is ignored: did you mean "on-demand"?',
+      PLAIN,
+    ],
+    ['raw,machine,fill=no:f:http://h/x', '"fill=" is ignored: it says something only with on-demand', PLAIN],
+    [
+      'raw,machine,on-demand,fill=5:f:http://h/x',
+      '"fill=5" is ignored: write fill=no, fill=yes, or bytes a second from 1K on, with or without a suffix (K, M, G)',
+      onDemand({}),
+    ],
+    [
+      'raw,machine,on-demand,rw:f:http://h/x',
+      '"rw" is ignored: what is read on demand cannot be written to',
+      onDemand({}),
+    ],
+    [
+      'tar,machine,on-demand:f:http://h/x',
+      '"on-demand" is ignored: a tarball is unpacked as a whole',
+      { ...PLAIN, type: 'tar' },
+    ],
+    [
+      'raw,sysext,on-demand:f:http://h/x',
+      '"on-demand" is ignored: it is for images of the class machine, and not sysext',
+      { ...PLAIN, imageClass: 'sysext' },
+    ],
+  ])('%s: a warning, and the image is pulled', (expression, warning, request) => {
+    expect(parse(expression)).toEqual({
+      request: request as PullRequest,
+      warnings: [`pull expression "${expression}": ${warning}`],
+    });
+  });
+
+  test.each([
+    ['tar,machine,on-demand=require:f:http://h/x', 'a tarball is unpacked as a whole'],
+    ['raw,confext,on-demand=require:f:http://h/x', 'it is for images of the class machine, and not confext'],
+  ])('%s: what is required and cannot be is refused', (expression, why) => {
+    expect(refusal(() => parse(expression)).message).toBe(
+      `pull expression "${expression}" asks for on-demand=require, but ${why}`,
+    );
   });
 });
 

@@ -56,6 +56,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     readOnly: false,
     blockdev: false,
     overcommit: false,
+    onDemand: undefined,
     runtime: undefined,
   });
   if (request?.remote.kind !== 'url') throw new Error('no URL');
