@@ -1,3 +1,4 @@
+import { formatOnDemand } from '../request/on-demand.ts';
 import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
@@ -13,7 +14,7 @@ const PATIENCE = 300;
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
 export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
-  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit } = request;
+  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit, onDemand } = request;
   const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
@@ -24,6 +25,7 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
     if (readOnly) options.push('ro');
     if (blockdev) options.push('blockdev');
     if (overcommit) options.push('overcommit');
+    if (onDemand !== undefined) options.push(...formatOnDemand(onDemand));
     const local = object.local.replaceAll(/[\\:]/g, '\\$&');
     return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
   }
@@ -32,5 +34,6 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   if (readOnly) how.push('--read-only');
   if (blockdev) how.push('--blockdev');
   if (overcommit) how.push('--overcommit');
+  if (onDemand !== undefined) how.push(...formatOnDemand(onDemand).map((word) => `--${word}`));
   return ['pull', ...what, ...where, ...how, remote.url];
 }

@@ -34,12 +34,18 @@ const SWEPT = '/var/lib/machines';
  * Protect...=): what it mounts would stay in there. MemoryDenyWriteExecute= would end a JIT, RestrictSUIDSGID= a
  * tarball with sudo in it, ProtectClock= would close the loop devices.
  */
-const sandbox = (inInitrd: boolean): readonly (readonly [string, string])[] => [
+const sandbox = (inInitrd: boolean, staysOn: boolean): readonly (readonly [string, string])[] => [
   ['NoNewPrivileges', 'yes'],
   [
     'CapabilityBoundingSet',
-    // In an initrd, a clock that is known to be wrong is advanced (commands/clock.ts).
-    `${inInitrd ? '~' : '~CAP_SYS_TIME '}CAP_AUDIT_CONTROL CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT CAP_SYS_MODULE CAP_SYS_PTRACE CAP_SYS_RAWIO CAP_SYSLOG`,
+    `~${[
+      // In an initrd, a clock that is known to be wrong is advanced (commands/clock.ts).
+      ...(inInitrd ? [] : ['CAP_SYS_TIME']),
+      'CAP_AUDIT_CONTROL CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT CAP_SYS_MODULE',
+      // Who goes through switch-root looks where the root of PID 1 is (kernel/root-directory.ts).
+      ...(staysOn ? [] : ['CAP_SYS_PTRACE']),
+      'CAP_SYS_RAWIO CAP_SYSLOG',
+    ].join(' ')}`,
   ],
   // Netlink is how glibc learns which addresses the machine has.
   ['RestrictAddressFamilies', 'AF_UNIX AF_INET AF_INET6 AF_NETLINK'],
@@ -47,6 +53,20 @@ const sandbox = (inInitrd: boolean): readonly (readonly [string, string])[] => [
   ['LockPersonality', 'yes'],
   ['SystemCallArchitectures', 'native'],
 ];
+
+/**
+ * For a process that the root file system hangs on, from before the real root until the machine is off, or all of the image is
+ * there (https://systemd.io/ROOT_STORAGE_DAEMONS). No stop job, because nothing conflicts with it; isolating a target passes it by; the
+ * killing at switch-root and shutdown spares it for its name (and from systemd 255 on for the setting, which older ones
+ * ignore with a line in the journal); and who stops it all the same does not kill it.
+ */
+const STAYS_ON = {
+  unit: [['SurviveFinalKillSignal', 'yes']],
+  service: [
+    ['OOMScoreAdjust', '-1000'],
+    ['SendSIGKILL', 'no'],
+  ],
+} as const satisfies Record<string, readonly (readonly [string, string])[]>;
 
 /** What a unit depends on beside its pull. */
 export interface UnitSurroundings {
@@ -65,13 +85,14 @@ export function pullUnit(
 ): string {
   const { request, object, source } = pull;
   const { remote, imageClass, type, blockdev } = request;
+  const staysOn = request.onDemand !== undefined;
   const isLocal = remote.kind === 'url' && isFileUrl(remote.url);
   const file = isLocal ? filePath(remote.url) : undefined;
   const mounts = [...(isPersistent(object) ? [object.directory] : []), ...(file === undefined ? [] : [file])];
   const consumers = CONSUMERS[imageClass]?.[inInitrd ? 'initrd' : 'host'] ?? [];
   const endsTheBoot = successAction !== undefined && successAction !== 'none';
 
-  const unit: [string, string][] = [
+  const unit: (readonly [string, string])[] = [
     ['Description', escapeSpecifiers(`Pull of ${shownRemote(pull)} (${imageClass} image, ${type})`)],
     ['Documentation', 'man:rdpull(1)'],
     ['SourcePath', escapeSpecifiers(source.path)],
@@ -80,12 +101,13 @@ export function pullUnit(
   const wanted = [
     ...(isLocal ? [] : ['network-online.target']),
     ...(blockdev ? ['modprobe@loop.service'] : []),
+    ...(staysOn ? ['modprobe@fuse.service'] : []),
   ];
   if (wanted.length > 0) unit.push(['Wants', wanted.join(' ')]);
   const sweepers = object.directory === SWEPT ? ['systemd-tmpfiles-setup.service'] : [];
   unit.push(['After', [...wanted, 'imports-pre.target', ...sweepers].join(' ')]);
-  unit.push(['Before', ['imports.target', ...consumers, 'shutdown.target'].join(' ')]);
-  unit.push(['Conflicts', 'shutdown.target']);
+  unit.push(['Before', ['imports.target', ...consumers, ...(staysOn ? [] : ['shutdown.target'])].join(' ')]);
+  if (!staysOn) unit.push(['Conflicts', 'shutdown.target']);
   if (mounts.length > 0) unit.push(['RequiresMountsFor', mounts.map(quoteArgument).join(' ')]);
   // Without this, an action on success would also be taken at every later boot.
   if (pull.whenPresent === 'skip' && settingDefect(object.path) === undefined) {
@@ -93,14 +115,16 @@ export function pullUnit(
   }
   // The way to the real root isolates a target: what is attached or mounted must survive that.
   if (blockdev || pull.isRoot) unit.push(['IgnoreOnIsolate', 'yes']);
+  if (staysOn) unit.push(...STAYS_ON.unit);
   if (successAction !== undefined) unit.push(['SuccessAction', successAction]);
   if (failureAction !== undefined) unit.push(['FailureAction', failureAction]);
 
-  const service: (readonly [string, string])[] = [['Type', 'oneshot']];
+  // What is read on demand is ready long before its process is.
+  const service: (readonly [string, string])[] = [['Type', staysOn ? 'notify' : 'oneshot']];
   // An action on success is taken when the unit becomes inactive, which it must then do.
   if (!endsTheBoot) service.push(['RemainAfterExit', 'yes']);
   service.push(
-    ['ExecStart', [`:${executable}`, ...pullArguments(pull)].map(quoteArgument).join(' ')],
+    ['ExecStart', commandLine(executable, pullArguments(pull), staysOn)],
     ...(isLocal ? [] : serverCredentials(exists)),
     ['NotifyAccess', 'main'],
     // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
@@ -109,7 +133,8 @@ export function pullUnit(
     ['StandardOutput', 'journal'],
     ['StandardError', 'journal'],
     ['SyslogIdentifier', 'rdpull'],
-    ...sandbox(inInitrd),
+    ...(staysOn ? STAYS_ON.service : []),
+    ...sandbox(inInitrd, staysOn),
   );
   return unitText(
     [GENERATED],
@@ -118,6 +143,12 @@ export function pullUnit(
       { name: 'Service', settings: service },
     ],
   );
+}
+
+/** @param staysOn whether its name is to begin with the `@` that systemd's killing passes by */
+function commandLine(executable: string, args: readonly string[], staysOn: boolean): string {
+  const program = staysOn ? [`@:${executable}`, '@rdpull'] : [`:${executable}`];
+  return [...program, ...args].map(quoteArgument).join(' ');
 }
 
 /** What is pulled, without a login, in words. */

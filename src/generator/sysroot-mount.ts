@@ -22,7 +22,10 @@ export function sysrootMount(
   warn: (message: string) => void,
 ): string {
   const isTree = pull.request.type === 'tar';
-  const writable = parameters.writable ?? isTree;
+  const isOnDemand = pull.request.onDemand !== undefined;
+  if (isOnDemand && parameters.writable === true)
+    warn('rw is ignored: what is read on demand cannot be written to');
+  const writable = !isOnDemand && (parameters.writable ?? isTree);
   const options = [
     ...(isTree ? ['bind'] : []),
     writable ? 'rw' : 'ro',

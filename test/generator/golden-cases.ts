@@ -106,4 +106,15 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
       '/etc/credstore/rdpull.login',
     ],
   },
+  {
+    name: 'on-demand',
+    commandLine: 'quiet rw rd.systemd.pull=raw,machine,on-demand,bootorigin:root:',
+    inInitrd: true,
+  },
+  {
+    name: 'on-demand-loop-ref',
+    commandLine:
+      'rd.systemd.pull=raw,machine,on-demand=require,fill=2M,verify=no:root:http://h/a.raw.xz root=/dev/disk/by-loop-ref/root.raw-part2 rd.systemd.pull.failure_action=reboot',
+    inInitrd: true,
+  },
 ];

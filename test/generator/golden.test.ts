@@ -106,6 +106,11 @@ function network(): string {
   return directory.file('network');
 }
 
+/** What an older systemd does without: the name of the process, with its `@`, says the same (systemd 255 made the setting). */
+const IGNORED: Readonly<Record<string, RegExp>> = {
+  252: /Unknown key 'SurviveFinalKillSignal' in section \[Unit\], ignoring\.$/,
+};
+
 describe.each(['252', '257', '262'] as const)('systemd-analyze of systemd %s', (systemd) => {
   test.each(GOLDEN_CASES)('has nothing to say of $name', (each) => {
     const { root } = generateCase(each, RDPULL);
@@ -119,7 +124,8 @@ describe.each(['252', '257', '262'] as const)('systemd-analyze of systemd %s', (
     if (![early, normal].some((place) => fs.existsSync(path.join(place, 'sysroot.mount')))) {
       fs.rmSync(path.join(normal, 'initrd-usr-fs.target.requires'), { recursive: true, force: true });
     }
-    expect(verifyUnits(analyzer(systemd), root)).toEqual([]);
+    const said = verifyUnits(analyzer(systemd), root).filter((line) => !IGNORED[systemd]?.test(line));
+    expect(said).toEqual([]);
   });
 
   test('would notice a mistake in a unit, in a drop-in, and a cycle', () => {

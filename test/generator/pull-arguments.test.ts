@@ -77,6 +77,14 @@ describe('the arguments of a unit', () => {
       'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,overcommit:a:',
     ],
     [
+      'raw,machine,on-demand:a:http://h/a.raw',
+      'pull --type=raw --class=machine --local=a --boot-screen --image-root=/run/machines --patience=300 --verify=signature --read-only --blockdev --on-demand http://h/a.raw',
+    ],
+    [
+      'raw,machine,on-demand=require,fill=2048K,bootorigin:a:',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev,on-demand=require,fill=2M:a:',
+    ],
+    [
       'tar,machine,bootorigin',
       'pull --boot-screen --image-root=/run/machines --patience=300 tar,machine,bootorigin,verify=signature:bootorigin:',
     ],
