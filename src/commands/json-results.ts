@@ -32,6 +32,30 @@ export interface PulledJson extends ExposedJson {
   readonly milliseconds: number;
 }
 
+/** `pull --on-demand`: the first of two lines, when the image can be read. */
+export interface AttachedJson extends ExposedJson {
+  readonly event: 'attached';
+  readonly target: string;
+}
+
+/** What of an image was read before it was there. */
+export interface OnDemandFiguresJson {
+  /** Blocks that somebody has waited for, and bytes of the image. */
+  readonly blocks: number;
+  readonly bytes: number;
+  /** Blocks that the file has. */
+  readonly ofBlocks: number;
+  readonly requests: number;
+  readonly handedOver: boolean;
+}
+
+/** The second line, when all of it is there. */
+export interface OnDemandJson extends Omit<PulledJson, 'sha256'> {
+  readonly event: 'complete';
+  readonly sha256?: string;
+  readonly onDemand: OnDemandFiguresJson;
+}
+
 /** `pull --keep`, when the image was there already. */
 export interface KeptJson extends ExposedJson {
   readonly target: string;

@@ -9,10 +9,13 @@ import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import type { OnDemandObserver } from '../on-demand/on-demand-pull.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
 import type { Recorder } from '../record/recorder.ts';
 import { type LeftBehind, retryCommand } from '../status/retry-command.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
+import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
+import type { AttachedJson } from './json-results.ts';
 
 /** What a person and the service manager see of a pull. */
 export interface Display extends AsyncDisposable {
@@ -21,6 +24,7 @@ export interface Display extends AsyncDisposable {
   /** A server fails: `text` says what is done about it, after `pause` ms. */
   notify(text: string, pause: number): void;
   observe(target: string): TransferObserver;
+  observeOnDemand(target: string): OnDemandObserver;
   /** Removes what is left of the progress. */
   end(): void;
   /** The image is complete; what can fail now is what is done with it. */
@@ -87,6 +91,10 @@ function createDisplay(
       known = target;
       return observerOf(target, { reporter, service, recorder, screen: told, bar });
     },
+    observeOnDemand(target) {
+      known = target;
+      return onDemandObserverOf(target, { reporter, service, recorder, screen: told, bar });
+    },
     completed() {
       isComplete = true;
     },
@@ -110,7 +118,7 @@ function createDisplay(
 /** The progress on standard error, of one start of a transfer after the other. */
 interface Bar {
   start(subject: ProgressSubject): void;
-  update(received: number, decoded: number): void;
+  update(received: number, decoded: number, onDemand?: number): void;
   /** Removes what is left of it. */
   end(): void;
 }
@@ -121,7 +129,7 @@ function createBar({ options, progressOutput }: Reporter): Bar {
     start(subject) {
       if (!options.quiet) progress = createProgress(subject, progressOutput, barStyle(process.env));
     },
-    update: (received, decoded) => progress?.update(received, decoded),
+    update: (received, decoded, onDemand) => progress?.update(received, decoded, onDemand),
     end: () => progress?.end(),
   };
 }
@@ -169,6 +177,72 @@ function observerOf(
       }
       service.waiting(`${name}: ${text}, ${percent(converted, whole)} %`, 0);
       screen?.status(`${text}, ${percent(converted, whole)} %`);
+    },
+    warn: reporter.warn,
+    explain: reporter.detail,
+  };
+}
+
+/** Of an image that can be used before it is there. Where it is a root, its machine is up soon: the consoles are others' then. */
+function onDemandObserverOf(target: string, audience: Audience): OnDemandObserver {
+  const { reporter, service, recorder, screen, bar } = audience;
+  const name = printable(path.basename(target));
+  let whole = 0;
+  let isScreenOurs = true;
+  let shown = '';
+  return {
+    started({ url, size: total, imageSize }) {
+      whole = total;
+      observerOf(target, audience).started({ url, size: total, expected: imageSize });
+    },
+    attached(device, root) {
+      const exposed = { device, ...(root !== undefined && { root }) };
+      const usable = `${printable(target)} can be read at ${device.device}; the rest of it is fetched meanwhile`;
+      bar.end();
+      reporter.info(usable);
+      screen?.print(usable);
+      tellExposed(reporter, target, exposed);
+      recorder.attached(exposedPlaces(exposed));
+      const lines = exposedLines(exposed);
+      reporter.result(lines, { event: 'attached', target, ...exposedJson(exposed) } satisfies AttachedJson);
+      service.ready(`${name}: can be read at ${device.device}`);
+    },
+    progress({ fetched, present, bytesOnDemand, blocksOnDemand }, isMounted) {
+      const received = Math.min(fetched, whole);
+      isScreenOurs &&= !isMounted;
+      service.progress(received, present, bytesOnDemand);
+      recorder.progress(received, present, {
+        bytes: bytesOnDemand,
+        blocks: blocksOnDemand,
+        handedOver: false,
+      });
+      // Without a fill, nothing may change for days.
+      const news = `${received} ${bytesOnDemand}`;
+      if (news !== shown) bar.update(received, present, bytesOnDemand);
+      shown = news;
+      if (isScreenOurs) screen?.progress(received, present, bytesOnDemand);
+    },
+    waiting(text) {
+      bar.end();
+      reporter.info(text);
+      service.waiting(`${name}: ${text}`, 0);
+      recorder.waiting(text);
+    },
+    goesOn(text) {
+      bar.end();
+      reporter.warn(text);
+    },
+    broken(error) {
+      bar.end();
+      const { code, message, hint } = error;
+      reporter.warn(`${message}; what is there of the image can be read, and the rest cannot`, {
+        event: 'image-broken',
+        target: printable(target),
+        error: code,
+        hint,
+      });
+      service.failed(message);
+      recorder.waiting(message);
     },
     warn: reporter.warn,
     explain: reporter.detail,

@@ -4,6 +4,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
+import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { Pools } from '../source/pools.ts';
@@ -37,22 +38,23 @@ interface Pull {
  */
 export async function pullImage(
   line: CommandLine,
-  { signal }: CommandContext,
+  { signal, guardInterruption }: CommandContext,
   display: Display,
   recorder: Recorder,
 ): Promise<string> {
   const begun = performance.now();
   const { reporter } = display;
   const plan = planPull(line, reporter.warn);
+  const { request } = plan;
   recordPlan(recorder, plan);
   await requirePossible(plan);
   await advanceClock(reporter);
 
-  const { identity, ...servers } = await serverAccess(line, urlsOf(plan.request));
+  const { identity, ...servers } = await serverAccess(line, urlsOf(request));
   using pools = new Pools();
   const access = accessWithin(plan, display, { ...servers, signal, pools });
   const pull: Pull = { plan, access, display, recorder };
-  const locations = await findLocations(plan.request, {
+  const locations = await findLocations(request, {
     ...access,
     identity,
     warn: reporter.warn,
@@ -65,6 +67,13 @@ export async function pullImage(
   tellTarget(pull, locations, target);
   await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
   if (plan.existing === 'kept' && fs.existsSync(target)) return keepImage(pull, target);
+
+  const { onDemand } = request;
+  const shown =
+    onDemand === undefined
+      ? undefined
+      : await readOnDemand(pull, onDemand, locations, target, begun, guardInterruption);
+  if (shown !== undefined) return shown;
 
   const result = await download(pull, locations, target);
   const milliseconds = Math.round(performance.now() - begun);
@@ -149,6 +158,49 @@ async function keepImage(pull: Pull, target: string): Promise<string> {
   const json: KeptJson = { target, kept: true, ...exposedJson(exposed) };
   reporter.result([target, ...exposedLines(exposed)], json);
   return kept;
+}
+
+/**
+ * Shows the image before it is there, and stays until it is.
+ *
+ * @returns what became of it; undefined when it has to be downloaded whole
+ */
+async function readOnDemand(
+  { plan, access, display, recorder }: Pull,
+  onDemand: OnDemand,
+  locations: readonly Location[],
+  target: string,
+  begun: number,
+  guard: CommandContext['guardInterruption'],
+): Promise<string | undefined> {
+  const { reporter } = display;
+  const [{ pullOnDemand }, { onDemandImpossible }, told] = await Promise.all([
+    import('../on-demand/on-demand-pull.ts'),
+    import('../on-demand/plan-on-demand.ts'),
+    import('./pull-on-demand.ts'),
+  ]);
+  const wanted = await told.onDemandPull(plan, onDemand, locations, target);
+  const options = { ...access, login: undefined };
+  const result = await pullOnDemand(wanted, options, display.observeOnDemand(target), guard).finally(
+    display.end,
+  );
+  if (result.kind === 'whole') {
+    if (onDemand.isRequired) throw onDemandImpossible(result);
+    reporter.warn(told.downloadedWhole(result));
+    return undefined;
+  }
+  display.completed();
+  const milliseconds = Math.round(performance.now() - begun);
+  const summary = told.onDemandSummary(result, milliseconds);
+  reporter.info(summary, told.onDemandEvent(result, milliseconds));
+  const { figures, sha256 = '', device, root, handedOver } = result;
+  recorder.transferred({ ...result, received: figures.fetched, sha256 });
+  recorder.ended('done', {
+    ...exposedPlaces({ device, ...(root !== undefined && { root }) }),
+    onDemand: { bytes: figures.bytesOnDemand, blocks: figures.blocksOnDemand, handedOver },
+  });
+  reporter.result([target], told.onDemandJson(result, milliseconds));
+  return summary;
 }
 
 async function download(

@@ -81,7 +81,8 @@ async function run(command: Command, args: readonly string[], reporter: Reporter
     status = exitStatus;
   };
   try {
-    await command.run(line, { reporter, signal, exitLike }).finally(reporter.end);
+    const guardInterruption = (mayEnd: (signal: string) => boolean) => interruption.guard(mayEnd);
+    await command.run(line, { reporter, signal, guardInterruption, exitLike }).finally(reporter.end);
     return status;
   } catch (error) {
     const received = interruption.received;

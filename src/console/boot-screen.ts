@@ -36,7 +36,7 @@ export interface BootScreen {
   /** The bytes begin to arrive. */
   started(subject: ProgressSubject): void;
   /** Call it whenever bytes have arrived. */
-  progress(received: number, decoded: number): void;
+  progress(received: number, decoded: number, onDemand?: number): void;
   /** Says for a while what is going on. */
   status(text: string): void;
   /** A line that stays. */
@@ -90,11 +90,11 @@ export function createBootScreen(
       measuredAt = now();
       rateAt = createRateMeter(measuredAt);
     },
-    progress(received, decoded) {
+    progress(received, decoded, onDemand) {
       const at = now();
       if (subject === undefined || at - measuredAt < INTERVAL) return;
       measuredAt = at;
-      const state = { ...subject, received, decoded, rate: rateAt(at, received) };
+      const state = { ...subject, received, decoded, onDemand, rate: rateAt(at, received) };
       if (isAsked()) return;
       for (const each of consoles) each.show((columns) => screenLine(state, columns));
       plymouth?.show(screenLine(state, PLYMOUTH_COLUMNS));

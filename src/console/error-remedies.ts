@@ -296,6 +296,12 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The tree cannot be mounted or unmounted, or one of the two paths is no directory.',
     remedy: 'Make the directory (mkdir -p), and look at findmnt and the kernel log (dmesg).',
   },
+  'on-demand-impossible': {
+    cause:
+      'An image cannot be read before all of it is there, and on-demand=require demands it: nothing vouches for its blocks, its format has none, or its server sends no parts of files.',
+    remedy:
+      'Do what the message says (xz --block-size=1MiB, a verity image, another web server), or leave out =require.',
+  },
   'uki-malformed': {
     cause:
       'The UKI is truncated or damaged, or the file is no UKI with a kernel, an initrd and a command line.',

@@ -10,6 +10,7 @@ type Signal = (typeof SIGNALS)[number];
 export class Interruption implements Disposable {
   readonly #controller = new AbortController();
   #received: Signal | undefined;
+  #mayEnd: (signal: Signal) => boolean = () => true;
 
   constructor() {
     for (const signal of SIGNALS) process.on(signal, this.#receive);
@@ -22,6 +23,18 @@ export class Interruption implements Disposable {
   /** Which signal came; undefined when none did. */
   get received(): Signal | undefined {
     return this.#received;
+  }
+
+  /**
+   * Until it is disposed of, a signal for which `mayEnd` says no is as if it had not come. It is asked at each.
+   */
+  guard(mayEnd: (signal: Signal) => boolean): Disposable {
+    this.#mayEnd = mayEnd;
+    return {
+      [Symbol.dispose]: () => {
+        this.#mayEnd = () => true;
+      },
+    };
   }
 
   /**
@@ -40,6 +53,7 @@ export class Interruption implements Disposable {
   }
 
   readonly #receive = (signal: Signal): void => {
+    if (!this.#mayEnd(signal)) return;
     this.#received = signal;
     this[Symbol.dispose]();
     this.#controller.abort();

@@ -23,6 +23,9 @@ export const JOURNAL_FIELDS = {
   manifestUrl: 'RDPULL_MANIFEST_URL',
   /** Who signed that: the fingerprint of the key or certificate. */
   signedBy: 'RDPULL_SIGNED_BY',
+  /** Blocks of an image, and bytes, that were read before all of it was there. */
+  blocksOnDemand: 'RDPULL_BLOCKS_ON_DEMAND',
+  bytesOnDemand: 'RDPULL_BYTES_ON_DEMAND',
   /** The loop device. */
   loop: 'RDPULL_LOOP',
   /** The device of the root file system, where a link to it was asked for. */
@@ -61,6 +64,11 @@ export const JOURNAL_EVENTS = {
     id: 'b93a8362315d45a9bdca62ee0b52323c',
     fields: ['url', 'target', 'received', 'written', 'milliseconds', 'sha256', 'verifiedBy'],
   },
+  'handed-over': {
+    id: '754b6b9265f84ab0993411152dda4b04',
+    fields: ['url', 'target', 'received', 'written', 'milliseconds', 'blocksOnDemand', 'bytesOnDemand'],
+  },
+  'image-broken': { id: '6e438ffe559b4a35a7c104d379bcd6b0', fields: ['target', 'error', 'hint'] },
   'server-awaited': { id: '1ec866e12f0946e0a6a95098ab7d6f93', fields: ['milliseconds'] },
   'image-exposed': { id: '19a933b4ba5b4afb956f47d0dac175eb', fields: ['target'] },
   'image-kept': { id: '87c7778f59e3405bb24f7dc8230ab8b3', fields: ['target'] },

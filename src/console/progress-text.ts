@@ -19,17 +19,35 @@ export interface ProgressState extends ProgressSubject {
   readonly decoded: number;
   /** Bytes that arrive a second. */
   readonly rate: number;
+  /** Bytes of the image that somebody has read before all of it was there; only of an image that can be. */
+  readonly onDemand?: number | undefined;
 }
 
 /** How a bar is drawn: with the block elements of Unicode, which the Linux console has as well, or in ASCII. */
 export type BarStyle = 'blocks' | 'ascii';
 
-type Part = 'program' | 'name' | 'percent' | 'amount' | 'written' | 'rate' | 'left' | 'source';
+type Part = 'program' | 'name' | 'percent' | 'amount' | 'written' | 'rate' | 'left' | 'onDemand' | 'source';
 
 /** What is left out first where there is no room for everything. */
-const DROPPED_ON_SCREEN: readonly Part[] = ['written', 'program', 'source', 'amount', 'rate', 'left'];
+const DROPPED_ON_SCREEN: readonly Part[] = [
+  'written',
+  'program',
+  'source',
+  'amount',
+  'onDemand',
+  'rate',
+  'left',
+];
 /** Above a bar stands what is pulled, and from where. */
-const DROPPED_BEHIND_BAR: readonly Part[] = ['source', 'name', 'written', 'amount', 'rate', 'left'];
+const DROPPED_BEHIND_BAR: readonly Part[] = [
+  'source',
+  'name',
+  'written',
+  'amount',
+  'onDemand',
+  'rate',
+  'left',
+];
 
 /** Bars are between these columns wide. */
 const WIDEST_BAR = 40;
@@ -47,7 +65,7 @@ export function progressLine(state: ProgressState): string {
 }
 
 /** In a line that is cut in the middle, what matters most stands at its end. */
-const ORDER_IN_STATUS: readonly Part[] = ['name', 'source', 'amount', 'rate', 'percent', 'left'];
+const ORDER_IN_STATUS: readonly Part[] = ['name', 'source', 'onDemand', 'amount', 'rate', 'percent', 'left'];
 
 /**
  * {@link progressLine} for systemd, which has the unit's name before it and cuts out of the middle what a console has no room
@@ -97,7 +115,7 @@ const WIDTH_OF_PERCENT = '100 %'.length;
 type Parts = readonly (readonly [Part, string])[];
 
 function partsOf(
-  { name, source, received, total, decoded, expected, rate }: ProgressState,
+  { name, source, received, total, decoded, expected, rate, onDemand }: ProgressState,
   program: string,
 ): Parts {
   const parts: [Part, string][] = [
@@ -113,6 +131,7 @@ function partsOf(
   parts.push(['rate', `${size(rate)}/s`]);
   if (total !== undefined && rate > 0)
     parts.push(['left', `${duration(((total - received) * 1000) / rate)} left`]);
+  if (onDemand !== undefined) parts.push(['onDemand', `${size(onDemand)} read on demand`]);
   parts.push(['source', source ?? '']);
   return parts.filter(([, text]) => text !== '');
 }

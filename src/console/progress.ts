@@ -18,8 +18,8 @@ export interface ProgressOutput {
 }
 
 export interface Progress {
-  /** Call it whenever bytes have arrived. Bytes in all, before and after decompression. */
-  update(received: number, decoded: number): void;
+  /** Call it whenever bytes have arrived. Bytes in all, before and after decompression, and read on demand. */
+  update(received: number, decoded: number, onDemand?: number): void;
   /** The last word: removes the bar from a terminal. */
   end(): void;
 }
@@ -45,11 +45,11 @@ export function createProgress(
     output.write(above > 0 ? `\r\x1b[${above}A\x1b[J` : CLEAR_LINE);
   };
   return {
-    update(received, decoded) {
+    update(received, decoded, onDemand) {
       const at = now();
       if (at - shownAt < interval) return;
       shownAt = at;
-      const state = { ...subject, received, decoded, rate: rateAt(at, received) };
+      const state = { ...subject, received, decoded, onDemand, rate: rateAt(at, received) };
       if (!output.isTerminal) {
         output.line(progressLine(state));
         return;

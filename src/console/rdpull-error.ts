@@ -98,6 +98,7 @@ export const ERROR_CODES = {
   'fuse-failed': 'device',
   'image-unrecognised': 'device',
   'mount-failed': 'device',
+  'on-demand-impossible': 'device',
 
   // What check looked into.
   'uki-malformed': 'decode',

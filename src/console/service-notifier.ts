@@ -18,7 +18,7 @@ export interface ServiceNotifier {
   /** The bytes begin to arrive. */
   started(subject: ProgressSubject): void;
   /** Call it whenever bytes have arrived (so many in all, before and after decompression): once a second a message goes out. */
-  progress(received: number, decoded: number): void;
+  progress(received: number, decoded: number, onDemand?: number): void;
   /** A server fails; the next attempt comes in `pause` ms. */
   waiting(status: string, pause: number): void;
   /** All that was asked for holds. */
@@ -49,7 +49,7 @@ export function createServiceNotifier(
       rateAt = createRateMeter(sentAt);
       send(status(`${started.name}: the server answers`));
     },
-    progress(received, decoded) {
+    progress(received, decoded, onDemand) {
       const at = now();
       // What has not brought new bytes must not buy more time.
       if (at - sentAt < INTERVAL || received <= sentReceived) return;
@@ -57,7 +57,7 @@ export function createServiceNotifier(
       sentReceived = received;
       const { total } = subject;
       const lines = [
-        status(statusLine({ ...subject, received, decoded, rate: rateAt(at, received) })),
+        status(statusLine({ ...subject, received, decoded, onDemand, rate: rateAt(at, received) })),
         ...(total === undefined ? [] : [`X_IMPORT_PROGRESS=${percent(received, total)}%`]),
         extension(0),
       ];

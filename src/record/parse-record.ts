@@ -2,6 +2,7 @@ import { ERROR_CODES, type ErrorCode, type ErrorRecord } from '../console/rdpull
 import type { Moment } from './moment.ts';
 import {
   RECORDED_STATES,
+  type RecordedOnDemand,
   type RecordedPromise,
   type RecordedState,
   type TransferRecord,
@@ -34,6 +35,7 @@ export function parseRecord(text: string): TransferRecord {
     ...optional(fields, 'total', number),
     ...optional(fields, 'sha256', string),
     ...optional(fields, 'promised', promise),
+    ...optional(fields, 'onDemand', onDemand),
     ...optional(fields, 'device', string),
     ...optional(fields, 'root', string),
     ...optional(fields, 'mount', string),
@@ -111,6 +113,15 @@ function moment(value: unknown, name: string): Moment {
 function promise(value: unknown, name: string): RecordedPromise {
   const fields = object(value, name);
   return { ...optional(fields, 'manifestUrl', string), ...optional(fields, 'signedBy', signer) };
+}
+
+function onDemand(value: unknown, name: string): RecordedOnDemand {
+  const fields = object(value, name);
+  return {
+    bytes: number(fields['bytes'], `${name}.bytes`),
+    blocks: number(fields['blocks'], `${name}.blocks`),
+    handedOver: fields['handedOver'] === true,
+  };
 }
 
 function signer(value: unknown, name: string) {

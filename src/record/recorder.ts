@@ -5,7 +5,7 @@ import { type Moment, now } from './moment.ts';
 import { unitOfThisProcess } from './own-unit.ts';
 import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import { readRecordOf, removeOldRecords, writeRecord } from './record-file.ts';
-import type { RecordedPromise, RecordedState, TransferRecord } from './transfer-record.ts';
+import type { RecordedOnDemand, RecordedPromise, RecordedState, TransferRecord } from './transfer-record.ts';
 
 /** The record of a running transfer is at most this old as long as bytes arrive, in ms. */
 const INTERVAL = 2000;
@@ -75,12 +75,19 @@ export class Recorder {
   }
 
   /** Call it whenever bytes have arrived. */
-  progress(received: number, decoded: number): void {
+  progress(received: number, decoded: number, onDemand?: RecordedOnDemand): void {
     this.#received = received;
     this.#decoded = decoded;
+    if (onDemand !== undefined) this.#know({ onDemand });
     if (performance.now() - this.#writtenAt < INTERVAL) return;
     const { note: _, ...known } = this.#known;
     this.#known = known;
+    this.#write('running');
+  }
+
+  /** The image can be used, though it is not all there. */
+  attached(places: Pick<Known, 'device' | 'root'>): void {
+    this.#know({ ...places, onDemand: { bytes: 0, blocks: 0, handedOver: false } });
     this.#write('running');
   }
 
@@ -95,6 +102,7 @@ export class Recorder {
     readonly url: string;
     readonly received: number;
     readonly decoded: number;
+    /** Empty where nobody knows it. */
     readonly sha256: string;
     readonly promised: Promised | undefined;
   }): void {
@@ -102,13 +110,17 @@ export class Recorder {
     this.#received = received;
     this.#decoded = decoded;
     this.#know({
-      ...{ url: shownUrl(url), sha256 },
+      url: shownUrl(url),
+      ...(sha256 !== '' && { sha256 }),
       ...(promised !== undefined && { promised: recordedPromise(promised) }),
     });
   }
 
   /** The pull has come to its end. */
-  ended(state: 'done' | 'kept' | 'skipped', more: Pick<Known, 'device' | 'root' | 'mount' | 'note'>): void {
+  ended(
+    state: 'done' | 'kept' | 'skipped',
+    more: Pick<Known, 'device' | 'root' | 'mount' | 'note' | 'onDemand'>,
+  ): void {
     this.#isOurs = true;
     this.#know(more);
     this.#end(state);

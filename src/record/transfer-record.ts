@@ -13,6 +13,14 @@ export interface RecordedPromise {
   readonly signedBy?: { readonly by: string; readonly fingerprint: string; readonly userId?: string };
 }
 
+/** How an image was read that was not there yet. */
+export interface RecordedOnDemand {
+  /** Bytes of it, and blocks as the file has them, that somebody has waited for. */
+  readonly bytes: number;
+  readonly blocks: number;
+  readonly handedOver: boolean;
+}
+
 /** What a pull leaves behind about itself. Nothing in it is secret: URLs are without logins. Sizes in bytes. */
 export interface TransferRecord {
   readonly state: RecordedState;
@@ -30,6 +38,8 @@ export interface TransferRecord {
   readonly total?: number;
   readonly sha256?: string;
   readonly promised?: RecordedPromise;
+  /** Of an image that could be read before it was there: what of it was, and whether it is a file like any other by now. */
+  readonly onDemand?: RecordedOnDemand;
   /** The loop device. */
   readonly device?: string;
   /** The device with the root file system. */

@@ -30,6 +30,7 @@ function transferJson(transfer: TransferStatus): object {
       total: record.total,
       sha256: record.sha256,
       promised: record.promised,
+      onDemand: record.onDemand,
       root: record.root,
       error: record.error,
       note: record.note,

@@ -3,7 +3,7 @@ import { percent } from '../console/progress-text.ts';
 import { duration, size } from '../console/quantity.ts';
 import { shellCommand } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import type { RecordedPromise, TransferRecord } from '../record/transfer-record.ts';
+import type { RecordedOnDemand, RecordedPromise, TransferRecord } from '../record/transfer-record.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferState, TransferStatus } from './transfer-status.ts';
 
@@ -52,6 +52,7 @@ function block(transfer: TransferStatus, bootTime: number): string[] {
     ...wrapped(STATE_WORDS[state], printable(target), ''),
     ...line('source', source === undefined ? undefined : shownUrl(source)),
     ...(record === undefined ? [] : line('size', sizes(state, record))),
+    ...(record?.onDemand === undefined ? [] : line('on demand', onDemand(state, record.onDemand))),
     ...(record === undefined ? [] : line('time', times(state, record, bootTime))),
     ...(record === undefined ? [] : line('verified', verification(state, record))),
     ...presence.devices.flatMap(({ device, mountPoint }) =>
@@ -73,6 +74,12 @@ function sizes(state: TransferState, { received, decoded, total }: TransferRecor
   if (received === 0) return total === undefined ? undefined : `nothing of ${size(total)} yet`;
   if (total === undefined) return `${size(received)} received, of a length that is not known`;
   return `${size(received)} of ${size(total)} received (${percent(received, total)} %)`;
+}
+
+function onDemand(state: TransferState, { bytes, blocks, handedOver }: RecordedOnDemand): string {
+  const read = `${size(bytes)} read by the system in ${blocks} ${blocks === 1 ? 'block' : 'blocks'}`;
+  if (handedOver) return `${read}; complete, and handed over`;
+  return state === 'running' ? `${read} so far` : read;
 }
 
 function times(state: TransferState, { begun, updated, received }: TransferRecord, bootTime: number): string {

@@ -1,7 +1,5 @@
 import fs from 'node:fs';
-import type { MirroredSource } from '../source/mirrored-source.ts';
-import type { SourceOptions } from '../source/source.ts';
-import { originOf } from './failed-stream.ts';
+import type { ServerIdentity, SourceOptions } from '../source/source.ts';
 import type { Demand } from './promise.ts';
 import { fetchSideFiles } from './side-files.ts';
 import { storageError } from './sink/storage-error.ts';
@@ -16,6 +14,15 @@ interface Publication {
   readonly sideFiles: (path: string) => readonly string[];
 }
 
+/** Where it came from. */
+export interface PublishedSource {
+  /** As it was asked for, before redirects. */
+  readonly url: string;
+  /** What that server was shown. */
+  readonly server: ServerIdentity | undefined;
+  readonly lastModified: Date | undefined;
+}
+
 /**
  * Gives a disk image its attributes, what belongs beside it, and its final name.
  *
@@ -24,17 +31,15 @@ interface Publication {
 export async function publishImage(
   staging: Staging,
   { target, force, readOnly, sideFiles }: Publication,
-  source: MirroredSource,
+  { url, server, lastModified }: PublishedSource,
   demand: Demand,
   options: SourceOptions,
   warn: (text: string) => void,
 ): Promise<void> {
-  const [origin] = source.origins();
   const suffixes = sideFiles(staging.path);
-  const url = originOf(source);
-  const access = { ...options, ...origin };
+  const access = { ...options, ...server };
   using beside = await fetchSideFiles({ url, suffixes, target, force, demand, warn }, access);
-  setAttributes(staging.path, readOnly, source.lastModified);
+  setAttributes(staging.path, readOnly, lastModified);
   try {
     beside.publish();
     staging.publish();

@@ -15,7 +15,7 @@ import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
-import { publishImage } from './publish-image.ts';
+import { type PublishedSource, publishImage } from './publish-image.ts';
 import { TargetRoom } from './room/target-room.ts';
 import { storageError } from './sink/storage-error.ts';
 import { Staging } from './staging.ts';
@@ -145,13 +145,18 @@ async function transferOnce(
       observer,
     );
     if (type === 'tar') staging.publish(osTreeRoot(staging.path));
-    else await publishImage(staging, transfer, source, demand, options, observer.warn);
+    else await publishImage(staging, transfer, publishedSource(source), demand, options, observer.warn);
     const { entries, compression, format } = result;
     room.settle({ bytes: decoded, entries });
     return { target, url: source.url, received, decoded, entries, compression, format, sha256, promised };
   } finally {
     source.close();
   }
+}
+
+function publishedSource(source: MirroredSource): PublishedSource {
+  const [server] = source.origins();
+  return { url: originOf(source), server, lastModified: source.lastModified };
 }
 
 /** A source that knows the digest of what it has yielded. */

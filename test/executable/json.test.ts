@@ -4,6 +4,7 @@ import path from 'node:path';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { type RunOptions, rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { RangeServer } from '../fixtures/range-server.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
@@ -43,6 +44,14 @@ const loop = () => named(fieldsOf('ATTACH'), (name) => `loop.${name}`);
 const KINDS = {
   FAILURE: () => fieldsOf('FAILURE'),
   'PULL: AN IMAGE WAS DOWNLOADED': () => [...fieldsOf('PULL: AN IMAGE WAS DOWNLOADED'), ...loop()],
+  'PULL: AN IMAGE CAN BE READ': () => [...fieldsOf('PULL: AN IMAGE CAN BE READ'), ...loop()],
+  'PULL: AN IMAGE WAS READ ON DEMAND': () => [
+    ...fieldsOf('PULL: AN IMAGE WAS DOWNLOADED')
+      .filter(({ name }) => name !== 'mount')
+      .map((field) => (field.name === 'sha256' ? { ...field, isAlways: false } : field)),
+    ...fieldsOf('PULL: AN IMAGE WAS READ ON DEMAND'),
+    ...loop(),
+  ],
   'PULL: AN IMAGE WAS KEPT': () => [...fieldsOf('PULL: AN IMAGE WAS KEPT'), ...loop()],
   'PULL: THERE WAS NOTHING TO PULL': () => fieldsOf('PULL: THERE WAS NOTHING TO PULL'),
   ATTACH: () => fieldsOf('ATTACH'),
@@ -166,6 +175,38 @@ describe('what is printed is what rdpull-json(7) says', () => {
       await printed('PULL: AN IMAGE WAS KEPT', pull('disk.raw', '--verify=no', '--keep', LINK[0], link));
     } finally {
       await printed('DETACH', ['detach', target.file('disk.raw')]);
+    }
+  });
+
+  test('pull --on-demand: two lines', async () => {
+    await using server = new RangeServer(served.path);
+    for (const [name, trust] of [
+      ['disk.raw', '--verify=no'],
+      ['disk.raw', `--keyring=${keyring}`],
+      ['bare.raw', '--verify=no'],
+    ] as const) {
+      const env = { SYSTEMD_PROC_CMDLINE: 'roothash=00' };
+      const images = `--image-root=${target.file(`on-demand${trust.length}`)}`;
+      const link =
+        trust === '--verify=no' && name === 'disk.raw' ? [`${LINK[1]}=${target.file('link')}`] : [];
+      const args = [
+        'pull',
+        '--on-demand',
+        '--json',
+        '--quiet',
+        images,
+        trust,
+        ...link,
+        `${server.url}/${name}`,
+      ];
+      const { stdout, status } = await rdpull(args, { env });
+      expect(status).toBe(0);
+      const [attached = '', complete = '', rest] = stdout.split('\n');
+      expectDocumented('PULL: AN IMAGE CAN BE READ', JSON.parse(attached));
+      expectDocumented('PULL: AN IMAGE WAS READ ON DEMAND', JSON.parse(complete));
+      expect(rest).toBe('');
+      await printed('STATUS', ['status', name]);
+      await rdpull(['detach', target.file(`on-demand${trust.length}`, name)]);
     }
   });
 

@@ -47,6 +47,7 @@ export interface PinnedSource extends Disposable {
   readonly location: Location;
   /** Bytes, as served. */
   readonly size: number;
+  readonly lastModified: Date | undefined;
   /** Its first bytes: 128 KiB. */
   readonly start: Uint8Array;
   /**
@@ -311,6 +312,7 @@ function pinned(
     url: found.source.url,
     location: found.location,
     size: found.size,
+    lastModified: found.source.lastModified,
     start: found.start,
     parts,
     async read(offset, length) {

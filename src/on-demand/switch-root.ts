@@ -1,0 +1,75 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { printable } from '../console/printable.ts';
+import { reasonOf } from '../console/rdpull-error.ts';
+import { RootFollower } from '../kernel/root-directory.ts';
+
+/** Where units lie that are good for this boot, on both sides of switch-root: systemd.unit(5). */
+const RUNTIME_UNITS = '/run/systemd/system';
+
+/** Where a generator of the initrd has written those that are not. */
+const GENERATED_UNITS = '/run/systemd/generator';
+
+/** How often it is looked whether PID 1 has left the initrd, in ms. */
+const INTERVAL = 250;
+
+/** A process of the initrd that goes on in the real root. */
+export interface SwitchRootSurvivor extends Disposable {
+  /** Makes sure that paths mean what they mean to PID 1: before anything is done by one. */
+  follow(): void;
+}
+
+/**
+ * The new root is the image itself. So nothing of it may be read from now on whose reading would wait for this process: of paths,
+ * only those below /run, /proc, /sys and /dev are used, which are mounted there. Name resolution reads others, in a thread of its own;
+ * it is tried at once, while connections are there, so that what it needs is in the cache when they are lost.
+ *
+ * @param hosts the names of the servers
+ * @param warn takes a line when it will not be possible
+ */
+export function surviveSwitchRoot(
+  hosts: readonly string[],
+  warn: (text: string) => void,
+): SwitchRootSurvivor {
+  const follower = RootFollower.open();
+  let hasFailed = false;
+  const follow = () => {
+    try {
+      if (follower?.follow() === true) void resolveAll(hosts);
+    } catch (error) {
+      if (!hasFailed) warn(`the new root directory cannot be entered: ${reasonOf(error)}`);
+      hasFailed = true;
+    }
+  };
+  const timer = setInterval(follow, INTERVAL);
+  return {
+    follow,
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      follower?.[Symbol.dispose]();
+    },
+  };
+}
+
+async function resolveAll(hosts: readonly string[]): Promise<void> {
+  const { lookup } = await import('node:dns/promises');
+  // Whether it works will be told where it matters.
+  await Promise.allSettled(hosts.map((host) => lookup(host)));
+}
+
+/**
+ * Lets the systemd of the real root know the unit that the generator of the initrd has written. It would stop what it
+ * does not know.
+ *
+ * @param unit `rdpull@run-machines-root.raw.service`
+ * @param warn takes a line when it cannot be done
+ */
+export function keepUnit(unit: string, warn: (text: string) => void): void {
+  const kept = path.join(RUNTIME_UNITS, unit);
+  try {
+    fs.mkdirSync(RUNTIME_UNITS, { recursive: true });
+    fs.copyFileSync(path.join(GENERATED_UNITS, unit), kept);
+  } catch (error) {
+    warn(`the real root will not know this unit: ${printable(kept)} cannot be made: ${reasonOf(error)}`);
+  }
+}
