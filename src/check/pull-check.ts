@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
-import type { PlannedPull } from '../generator/planned-pull.ts';
+import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
 import { ARCHITECTURES } from '../origin/machine-identity.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
@@ -11,7 +11,7 @@ import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
-import { findPromise, type Promised } from '../transfer/promise.ts';
+import { type Demand, findPromise, type Promised } from '../transfer/promise.ts';
 import { inspectFileSystem } from '../transfer/room/file-system.ts';
 import { describeSigner } from '../verify/signer.ts';
 import { checkMemory } from './boot-memory.ts';
@@ -19,6 +19,7 @@ import type { Trust } from './boot-trust.ts';
 import type { Boot, BootedUki } from './booted-system.ts';
 import type { BootCheck } from './check-request.ts';
 import { type Findings, found, foundAtOne } from './finding.ts';
+import { checkOnDemand } from './on-demand-check.ts';
 import { checkCertificate, checkImage } from './server.ts';
 import { checkFileSystem } from './uki-content.ts';
 
@@ -50,7 +51,7 @@ export interface CheckedPull {
  */
 export async function checkPull(
   check: BootCheck,
-  { uki }: Boot,
+  { uki, commandLine }: Boot,
   pull: PlannedPull,
   trust: Trust,
   others: number,
@@ -66,12 +67,27 @@ export async function checkPull(
   const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };
   if (!(await isAnybodyTrusted(step, locations))) return resolved;
 
-  const promised = await findVoucher(step, locations);
+  const demand = await findVoucher(step, locations);
+  const promised = demand?.promised;
   const offered = await findOffer(step, locations, promised !== undefined);
   if (offered === undefined) return { ...resolved, promised: promised ?? null };
   const { size, expected, fileSystem } = offered;
   if (fileSystem !== undefined && uki?.initrd !== undefined) {
     checkFileSystem(findings, uki.initrd, fileSystem, uki.release);
+  }
+  if (request.onDemand !== undefined && demand !== undefined) {
+    const { onDemand, verify } = request;
+    const rootLink = pull.isRoot ? ROOT_LINK : undefined;
+    const question = {
+      locations,
+      verify,
+      commandLine,
+      rootLink,
+      inInitrd: pull.object.path.startsWith('/run/'),
+    };
+    await found(findings, 'image', access.signal, () =>
+      checkOnDemand(findings, onDemand, question, demand, access),
+    );
   }
   checkRoom(step, expected, others);
   return {
@@ -140,7 +156,7 @@ async function isAnybodyTrusted(
 async function findVoucher(
   { check, pull: { request }, trust: { root, keyrings, certificates }, access, findings }: Step,
   locations: readonly Location[],
-): Promise<Promised | undefined> {
+): Promise<Demand | undefined> {
   const demand = await found(findings, 'checksum', access.signal, () =>
     findPromise(
       locations,
@@ -155,7 +171,7 @@ async function findVoucher(
   if (first !== undefined && demand.promised !== undefined && request.type === 'raw') {
     saySideFiles(first.url, demand.digestOf, findings);
   }
-  return demand.promised;
+  return demand;
 }
 
 /** What the first server that has the image says of it. */

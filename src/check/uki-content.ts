@@ -74,6 +74,7 @@ export function checkSurroundings(
 ): void {
   const blockdev = requests.some((request) => request.blockdev);
   if (blockdev) checkModule(findings, initrd, 'loop', release);
+  if (requests.some(({ onDemand }) => onDemand !== undefined)) checkModule(findings, initrd, 'fuse', release);
   if (requests.some(({ remote }) => remote.kind === 'bootorigin')) {
     checkModule(findings, initrd, 'efivarfs', release);
   }
