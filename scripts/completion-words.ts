@@ -1,6 +1,6 @@
 import type { CommandSummary, Completion, OptionSpec } from '../src/commands/command.ts';
 import { COMMON_OPTIONS } from '../src/commands/command-line.ts';
-import { COMMANDS, GENERATE } from '../src/commands/run-command-line.ts';
+import { COMMANDS, GENERATE } from '../src/commands/commands.ts';
 
 /** An option as the scripts of the shells know it. */
 export interface CompletedOption {

@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import type { CommandSummary, OptionSpec } from '../src/commands/command.ts';
 import { COMMON_OPTIONS } from '../src/commands/command-line.ts';
-import { COMMANDS, GENERATE } from '../src/commands/run-command-line.ts';
+import { COMMANDS, GENERATE } from '../src/commands/commands.ts';
 
 const MARK = '<!-- commands -->\n';
 

@@ -45,8 +45,28 @@ describe('at the start', () => {
     expect(folders).toEqual(['commands', 'console', 'generator', 'kernel', 'origin', 'request']);
   });
 
-  test('no command loads anything heavy before its options are checked', () => {
+  test('no command is loaded for the sake of the version alone', () => {
     const { packages } = importsOf(['commands/run-command-line.ts'], { lazy: false });
+    expect(packages).toEqual(['fastest-levenshtein', 'node:fs', 'node:os']);
+  });
+
+  test('a pull from a file needs no sockets', () => {
+    const { packages } = importsOf(
+      [
+        'commands/run-command-line.ts',
+        'commands/commands.ts',
+        'transfer/transfer.ts',
+        'source/server-login.ts',
+      ],
+      { lazy: false },
+    );
+    expect(packages.filter((name) => /^node:(?:net|dns)|^undici/.test(name))).toEqual([]);
+  });
+
+  test('no command loads anything heavy before its options are checked', () => {
+    const { packages } = importsOf(['commands/run-command-line.ts', 'commands/commands.ts'], {
+      lazy: false,
+    });
     expect(packages.filter((name) => HEAVY.test(name))).toEqual([]);
     expect(packages).not.toEqual([]);
   });
@@ -55,7 +75,7 @@ describe('at the start', () => {
     // Each is parsed anew in each thread: together they were a fifth of a pull of 1 KiB.
     const avoidable = /^node:(?:util|events|url|zlib|crypto|assert|stream|timers)/;
     for (const modules of [
-      ['commands/run-command-line.ts', 'record/recorder.ts'],
+      ['commands/run-command-line.ts', 'commands/commands.ts', 'record/recorder.ts'],
       ['transfer/transfer.ts', 'source/open-source.ts', 'source/file.ts', 'source/http.ts'],
       ['transfer/pipeline/worker.ts'],
     ]) {

@@ -6,29 +6,9 @@ import { createReporter, type Reporter } from '../console/reporter.ts';
 import { writeResult } from '../console/standard-streams.ts';
 import { nearest } from '../request/nearest.ts';
 import { version } from '../version.ts';
-import { attach } from './attach.ts';
-import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { parseCommandLine } from './command-line.ts';
-import { detach } from './detach.ts';
-import { commandHelp, overview } from './help.ts';
 import { connectJournal } from './journal.ts';
-import { origin } from './origin.ts';
-import { pull } from './pull.ts';
-import { serve } from './serve.ts';
-import { status } from './status.ts';
-import { verify } from './verify.ts';
-
-/** What a person can ask for. */
-export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin, serve];
-
-/** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
-export const GENERATE: CommandSummary = {
-  name: 'generate',
-  operand: 'NORMAL [EARLY LATE]',
-  completes: 'directory',
-  summary: 'write the units for the pull expressions of the kernel command line, as systemd asks at boot',
-};
 
 const SWITCHES: ReadonlySet<string> = new Set(['--json', '--quiet', '--verbose']);
 
@@ -52,7 +32,7 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
   );
   exitOnDefect(reporter);
   try {
-    const asked = answerAbout(name, args);
+    const asked = await answerAbout(name, args);
     if (typeof asked !== 'string') return await run(asked, args, reporter);
     writeResult(asked);
     return 0;
@@ -64,10 +44,14 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
 }
 
 /** What is asked about rdpull itself, answered, or the command that is to be run. */
-function answerAbout(name: string | undefined, args: readonly string[]): string | Command {
+async function answerAbout(name: string | undefined, args: readonly string[]): Promise<string | Command> {
   if (name === '--version') return `rdpull ${version}\n`;
-  if (name === '--help' || (name === 'help' && args.length === 0)) return overview([...COMMANDS, GENERATE]);
-  const command = findCommand(name === 'help' ? args[0] : name);
+  // Only here: they are a quarter of the start of who asks for the version alone.
+  const { COMMANDS, GENERATE } = await import('./commands.ts');
+  const { commandHelp, overview } = await import('./help.ts');
+  const all = [...COMMANDS, GENERATE];
+  if (name === '--help' || (name === 'help' && args.length === 0)) return overview(all);
+  const command = findCommand(COMMANDS, all, name === 'help' ? args[0] : name);
   return name === 'help' || parsedArguments(args).includes('--help') ? commandHelp(command) : command;
 }
 
@@ -121,10 +105,15 @@ function parsedArguments(args: readonly string[]): readonly string[] {
   return end < 0 ? args : args.slice(0, end);
 }
 
-function findCommand(name: string | undefined): Command {
-  const command = COMMANDS.find((each) => each.name === name);
+/** @param all those that are named when it is none of `commands` */
+function findCommand(
+  commands: readonly Command[],
+  all: readonly CommandSummary[],
+  name: string | undefined,
+): Command {
+  const command = commands.find((each) => each.name === name);
   if (command !== undefined) return command;
-  const names = [...COMMANDS, GENERATE].map((each) => each.name);
+  const names = all.map((each) => each.name);
   if (name === undefined) {
     throw new RdpullError(
       'bad-argument',

@@ -103,21 +103,29 @@ export async function serverAccess(line: CommandLine, urls?: readonly string[]):
       'leave out one of them',
     );
   }
-  const [{ readSecrets }, { parseProxy }] = await Promise.all([
-    import('../source/server-login.ts'),
-    import('../source/proxy.ts'),
-  ]);
   const proxy = line.value('proxy');
-  if (proxy !== undefined && proxy !== '') parseProxy(proxy, '--proxy=');
+  if (proxy !== undefined && proxy !== '') {
+    // Only here, because it loads the sockets: a tenth of a pull from a file.
+    const { parseProxy } = await import('../source/proxy.ts');
+    parseProxy(proxy, '--proxy=');
+  }
   const needsCredentials = (bearer ?? login) !== undefined || urls?.every(isFileUrl) !== true;
   return {
     ca: line.values('ca'),
     proxy: { option: proxy, environment: process.env },
     identity: {
       clientCertificate: cert === undefined ? undefined : await readKeyPair(cert, key),
-      secrets: needsCredentials ? readSecrets({ bearer, login }, process.env) : [],
+      secrets: needsCredentials ? await readCredentials({ bearer, login }) : [],
     },
   };
+}
+
+async function readCredentials(given: {
+  readonly bearer: string | undefined;
+  readonly login: string | undefined;
+}): Promise<readonly Secret[]> {
+  const { readSecrets } = await import('../source/server-login.ts');
+  return readSecrets(given, process.env);
 }
 
 async function readKeyPair(cert: string, key: string | undefined): Promise<KeyPair> {

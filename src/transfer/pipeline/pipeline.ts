@@ -4,6 +4,9 @@ import { threadingMemory } from './memory.ts';
 import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
 
+/** How long a thread that has let go of everything may be there, in ms. */
+const THREAD_LINGERS = 200;
+
 /**
  * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them. The worker
  * thread comes up as soon as there is a pipeline, and is best given the time that the server takes to answer.
@@ -109,7 +112,9 @@ export class Pipeline implements AsyncDisposable {
     this.#control.cancel();
     this.#send({ kind: 'close' });
     await this.#closed.promise;
-    this.#worker.terminate();
+    // Its thread collects all of its garbage as it ends, a tenth of a pull of 1 KiB: not before a process that ends anyway.
+    this.#worker.unref();
+    setTimeout(() => this.#worker.terminate(), THREAD_LINGERS).unref();
   }
 
   async #takeSlot(): Promise<number> {

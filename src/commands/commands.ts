@@ -1,0 +1,20 @@
+import { attach } from './attach.ts';
+import { check } from './check.ts';
+import type { Command, CommandSummary } from './command.ts';
+import { detach } from './detach.ts';
+import { origin } from './origin.ts';
+import { pull } from './pull.ts';
+import { serve } from './serve.ts';
+import { status } from './status.ts';
+import { verify } from './verify.ts';
+
+/** What a person can ask for. */
+export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin, serve];
+
+/** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
+export const GENERATE: CommandSummary = {
+  name: 'generate',
+  operand: 'NORMAL [EARLY LATE]',
+  completes: 'directory',
+  summary: 'write the units for the pull expressions of the kernel command line, as systemd asks at boot',
+};
