@@ -2,6 +2,7 @@ import { ptr } from 'bun:ffi';
 import fs from 'node:fs';
 import { constants } from 'node:os';
 import { checked, cString, errno, libc } from './libc.ts';
+import { SharedMapping } from './shared-mapping.ts';
 import { SystemCallError } from './system-error.ts';
 
 /** asm-generic/unistd.h: since Linux 5.2 the same numbers on every architecture. */
@@ -81,7 +82,9 @@ export function fuseMount(device: number, source: string, maxRead: number): numb
 const c = libc({
   read: { args: ['i32', 'u64', 'u64'], returns: 'i64' },
   write: { args: ['i32', 'u64', 'u64'], returns: 'i64' },
+  writev: { args: ['i32', 'u64', 'i32'], returns: 'i64' },
   pread: { args: ['i32', 'u64', 'u64', 'i64'], returns: 'i64' },
+  mincore: { args: ['u64', 'u64', 'u64'], returns: 'i32' },
   poll: { args: ['u64', 'u64', 'i32'], returns: 'i32' },
 });
 
@@ -146,23 +149,47 @@ export class FuseRequests {
 
 const PAGE_BYTES = 4096;
 
+/** What is shorter is copied once more, which costs less than to find out whether that has to be. */
+const MAPPED_BYTES = 64 * 1024;
+
+/** The file whose parts are sent. */
+export interface AnsweredFile {
+  readonly fd: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /** Where one thread puts its answers to requests, whoever got those. */
-export class FuseAnswers {
+export class FuseAnswers implements Disposable {
   readonly #device: number;
+  readonly #file: AnsweredFile;
+  readonly #mapping: SharedMapping;
   readonly #answer: Buffer;
   readonly #address: number;
   /** Where the bytes of a file are put, on whole pages; the header goes before them. */
   readonly #body: number;
+  /** struct iovec[2]: the header, and what of the file is sent from where it lies. */
+  readonly #vector: BigUint64Array;
+  readonly #vectorAddress: number;
+  /** Of mincore(2): a byte for each page. */
+  readonly #resident: Buffer;
+  readonly #residentAddress: number;
 
   /**
    * @param device of {@link openFuseDevice}
-   * @param maxPart bytes of the largest part of a file
+   * @param maxPart bytes of the largest part of the file
    */
-  constructor(device: number, maxPart: number) {
+  constructor(device: number, file: AnsweredFile, maxPart: number) {
     this.#device = device;
+    this.#file = file;
+    this.#mapping = SharedMapping.open(file.fd, file.size, 'read');
     this.#answer = Buffer.from(new ArrayBuffer(2 * PAGE_BYTES + maxPart));
     this.#address = ptr(this.#answer);
     this.#body = 2 * PAGE_BYTES - (this.#address % PAGE_BYTES);
+    this.#vector = new BigUint64Array(new ArrayBuffer(32));
+    this.#vectorAddress = ptr(this.#vector);
+    this.#resident = Buffer.from(new ArrayBuffer(maxPart / PAGE_BYTES + 1));
+    this.#residentAddress = ptr(this.#resident);
   }
 
   /** Sends a whole answer: a header, and what belongs to it. @throws SystemCallError */
@@ -173,24 +200,43 @@ export class FuseAnswers {
   }
 
   /**
-   * Sends an answer whose body is a part of a file.
+   * Sends an answer whose body is a part of the file.
    *
    * @param header of the answer: at most a page
    * @throws SystemCallError `EIO` when the file ends before that, and what pread(2) has; nothing was sent then
    */
-  sendPart(header: Uint8Array, file: number, offset: number, length: number): void {
+  sendPart(header: Uint8Array, offset: number, length: number): void {
     if (this.#body + length > this.#answer.length) throw new RangeError(`a part of ${length} bytes`);
-    this.#readPart(file, offset, length);
     const start = this.#body - header.length;
     this.#answer.set(header, start);
-    this.#write(start, header.length + length);
+    // Through the mapping, to look at a hole of a tmpfs is to fill it, and its RAM is gone.
+    if (length >= MAPPED_BYTES && this.#isResident(offset, length)) {
+      this.#vector.set([
+        BigInt(this.#address + start),
+        BigInt(header.length),
+        BigInt(this.#mapping.addressOf(offset, length)),
+        BigInt(length),
+      ]);
+      this.#send(() => c.writev(this.#device, this.#vectorAddress, 2));
+    } else {
+      this.#readPart(offset, length);
+      this.#write(start, header.length + length);
+    }
   }
 
-  /** Not through a mapping: there, to look at a hole of a tmpfs is to fill it, and its RAM is gone. */
-  #readPart(file: number, offset: number, length: number): void {
+  /** Whether a part lies in memory: no hole does. What was swapped out may count as not. */
+  #isResident(offset: number, length: number): boolean {
+    const start = offset - (offset % PAGE_BYTES);
+    const bytes = offset + length - start;
+    const address = this.#mapping.addressOf(start, bytes);
+    if (c.mincore(address, bytes, this.#residentAddress) < 0) return false;
+    return !this.#resident.subarray(0, Math.ceil(bytes / PAGE_BYTES)).includes(0);
+  }
+
+  #readPart(offset: number, length: number): void {
     const address = this.#address + this.#body;
     for (let done = 0; done < length; ) {
-      const count = Number(c.pread(file, address + done, length - done, offset + done));
+      const count = Number(c.pread(this.#file.fd, address + done, length - done, offset + done));
       if (count > 0) done += count;
       else if (count === 0) throw new SystemCallError('pread', EIO);
       else {
@@ -201,12 +247,20 @@ export class FuseAnswers {
   }
 
   #write(at: number, length: number): void {
+    this.#send(() => c.write(this.#device, this.#address + at, length));
+  }
+
+  #send(write: () => number | bigint): void {
     for (;;) {
-      if (c.write(this.#device, this.#address + at, length) >= 0) return;
+      if (write() >= 0) return;
       const error = errno();
       // Nobody waits for it any more; or the file system is gone, which is told to who receives.
       if (error === ENOENT || error === ENODEV) return;
       if (error !== EINTR) throw new SystemCallError('write(/dev/fuse)', error);
     }
+  }
+
+  [Symbol.dispose](): void {
+    this.#mapping[Symbol.dispose]();
   }
 }

@@ -81,7 +81,6 @@ class FuseService implements FuseFile {
   readonly #worker = new Worker(new URL('./fuse-worker.ts', import.meta.url).href, { smol: true });
   readonly #end = Promise.withResolvers<void>();
   readonly #stop: number;
-  readonly #file: number;
   readonly #want: (offset: number, length: number) => Promise<void>;
   readonly #answers: FuseAnswers;
   /** The requests that are waited for. */
@@ -98,9 +97,8 @@ class FuseService implements FuseFile {
     this.path = path;
     this.fuseDescriptor = device;
     this.#stop = stop;
-    this.#file = fd;
     this.#want = want;
-    this.#answers = new FuseAnswers(device, MAX_READ);
+    this.#answers = new FuseAnswers(device, { fd, size }, MAX_READ);
     this.ended = this.#end.promise;
     // Whoever waits for it sees it; an unread one is not an error of its own.
     this.ended.catch(() => undefined);
@@ -152,7 +150,7 @@ class FuseService implements FuseFile {
     if (!this.#waiting.delete(unique)) return;
     try {
       if (!isThere) this.#fail(unique, constants.errno.EIO);
-      else this.#answers.sendPart(replyHeader(unique, length), this.#file, offset, length);
+      else this.#answers.sendPart(replyHeader(unique, length), offset, length);
     } catch (error) {
       if (error instanceof SystemCallError && error.syscall === 'pread')
         this.#fail(unique, constants.errno.EIO);
@@ -172,6 +170,7 @@ class FuseService implements FuseFile {
     fs.closeSync(this.fuseDescriptor);
     fs.closeSync(this.#stop);
     this.release();
+    this.#answers[Symbol.dispose]();
     this.#worker.terminate();
     if (error === undefined) this.#end.resolve();
     else this.#end.reject(fuseFailed(error));

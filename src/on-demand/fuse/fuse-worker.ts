@@ -27,7 +27,7 @@ self.onmessage = ({ data }: MessageEvent<Start>) => {
 
 function serve({ device, stop, file, size, bits, path }: Start): void {
   const requests = new FuseRequests(device, stop, FUSE_MIN_READ_BUFFER);
-  const answers = new FuseAnswers(device, MAX_READ);
+  using answers = new FuseAnswers(device, { fd: file, size }, MAX_READ);
   const present = new PresentPages(size, bits);
   const tree = fileTree(path, size);
 
@@ -41,7 +41,7 @@ function serve({ device, stop, file, size, bits, path }: Start): void {
         break;
       case 'part': {
         const { unique, offset, length } = response;
-        if (present.has(offset, length)) sendPart(answers, unique, file, offset, length);
+        if (present.has(offset, length)) sendPart(answers, unique, offset, length);
         else send({ kind: 'missing', unique, offset, length });
         break;
       }
@@ -54,9 +54,9 @@ function serve({ device, stop, file, size, bits, path }: Start): void {
   }
 }
 
-function sendPart(answers: FuseAnswers, unique: bigint, file: number, offset: number, length: number): void {
+function sendPart(answers: FuseAnswers, unique: bigint, offset: number, length: number): void {
   try {
-    answers.sendPart(replyHeader(unique, length), file, offset, length);
+    answers.sendPart(replyHeader(unique, length), offset, length);
   } catch (error) {
     if (!(error instanceof SystemCallError) || error.syscall !== 'pread') throw error;
     answers.send(errorReply(unique, constants.errno.EIO));

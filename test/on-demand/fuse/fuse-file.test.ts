@@ -22,11 +22,11 @@ function placeOf({ fd }: FuseFile): string {
 }
 
 /** What another program reads of the file, once; this thread can do nothing meanwhile. */
-function readBySync(file: FuseFile, offset: number, length: number): Buffer {
+function readBySync(file: FuseFile, offset: number, length: number, size = '64K'): Buffer {
   const arguments_ = [`if=${placeOf(file)}`, `skip=${offset}`, `count=${length}`];
   const { stdout, status, signal } = spawnSync(
     'dd',
-    [...arguments_, 'iflag=skip_bytes,count_bytes', 'bs=64K', 'status=none'],
+    [...arguments_, 'iflag=skip_bytes,count_bytes,direct', `bs=${size}`, 'status=none'],
     { timeout: 20_000 },
   );
   expect([status, signal]).toEqual([0, null]);
@@ -79,10 +79,16 @@ describe('a file of a cache', () => {
     spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', directory.path]);
     try {
       using image = new FetchedImage(directory, Buffer.alloc(1024 * KIB));
+      randomBytes(300 * KIB).copy(image.bytes, 100 * KIB);
+      image.put(100 * KIB, 300 * KIB);
       image.cache.present.set(0, 1024 * KIB);
+      const { blocks } = fs.fstatSync(image.cache.fd);
+      expect(blocks).toBe((300 * KIB) / 512);
       await using file = await openFuseFile(image.cache, image.want, { path: PATH });
-      expect(readBySync(file, 0, 1024 * KIB).equals(image.bytes)).toBe(true);
-      expect(fs.fstatSync(image.cache.fd).blocks).toBe(0);
+      for (const size of ['4K', '64K', '1M']) {
+        expect(readBySync(file, 0, 1024 * KIB, size).equals(image.bytes)).toBe(true);
+      }
+      expect(fs.fstatSync(image.cache.fd).blocks).toBe(blocks);
     } finally {
       spawnSync('umount', ['-l', directory.path]);
     }
