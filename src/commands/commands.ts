@@ -2,6 +2,7 @@ import { attach } from './attach.ts';
 import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { detach } from './detach.ts';
+import { freeInitramfs } from './free-initramfs.ts';
 import { origin } from './origin.ts';
 import { pull } from './pull.ts';
 import { serve } from './serve.ts';
@@ -9,7 +10,17 @@ import { status } from './status.ts';
 import { verify } from './verify.ts';
 
 /** What a person can ask for. */
-export const COMMANDS: readonly Command[] = [pull, attach, detach, verify, check, status, origin, serve];
+export const COMMANDS: readonly Command[] = [
+  pull,
+  attach,
+  detach,
+  verify,
+  check,
+  status,
+  origin,
+  serve,
+  freeInitramfs,
+];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */
 export const GENERATE: CommandSummary = {

@@ -84,6 +84,13 @@ export type OriginJson =
   | { readonly url: string; readonly source: BootOriginSource; readonly images: readonly string[] }
   | { readonly url: null };
 
+/** `free-initramfs`: what it has removed, which is nothing where there was no reason to. */
+export interface FreedJson {
+  readonly files: number;
+  readonly bytes: number;
+  readonly left: number;
+}
+
 /** The first line of `serve`; each of the others is a RequestJson. */
 export interface ServingJson {
   readonly event: 'serving';

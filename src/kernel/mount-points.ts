@@ -22,25 +22,35 @@ export interface Mount {
  * @param process its PID
  */
 export function readMounts(process: number | 'self' = 'self'): Mount[] {
-  return readProcess(`/proc/${process}/mountinfo`)
-    .split('\n')
-    .flatMap((line) => {
-      // The optional fields before the `-` vary in number.
-      const [left = '', right = ''] = line.split(' - ');
-      const [id, , device, root, mountPoint] = left.split(' ');
-      const [type, source = '', options = ''] = right.split(' ');
-      if (id === undefined || device === undefined || root === undefined) return [];
-      if (mountPoint === undefined || type === undefined) return [];
-      return {
-        id,
-        device,
-        root: unescapeOctal(root),
-        mountPoint: unescapeOctal(mountPoint),
-        type,
-        source: unescapeOctal(source),
-        options,
-      };
-    });
+  return parseMounts(readProcess(`/proc/${process}/mountinfo`));
+}
+
+/** The lines of a `mountinfo`. */
+export function parseMounts(mountinfo: string): Mount[] {
+  return mountinfo.split('\n').flatMap((line) => {
+    // The optional fields before the `-` vary in number.
+    const [left = '', right = ''] = line.split(' - ');
+    const [id, , device, root, mountPoint] = left.split(' ');
+    const [type, source = '', options = ''] = right.split(' ');
+    if (id === undefined || device === undefined || root === undefined) return [];
+    if (mountPoint === undefined || type === undefined) return [];
+    return {
+      id,
+      device,
+      root: unescapeOctal(root),
+      mountPoint: unescapeOctal(mountPoint),
+      type,
+      source: unescapeOctal(source),
+      options,
+    };
+  });
+}
+
+/** A dev_t of stat(2) as {@link Mount.device} has it: makedev(3). */
+export function mountDevice(dev: bigint): string {
+  const major = (dev >> 8n) & 0xfffn;
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
+  return `${major}:${minor}`;
 }
 
 /** Where an existing file or directory lies: on which file system, and at which path from the root of that. */

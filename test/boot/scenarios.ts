@@ -3,6 +3,7 @@ import { scenarios as clock } from './scenarios/clock.ts';
 import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
 import { scenarios as extensions } from './scenarios/extensions.ts';
+import { scenarios as freedMemory } from './scenarios/freed-memory.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
@@ -22,6 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...direct,
   ...unreliableNetwork,
   ...memory,
+  ...freedMemory,
   ...origin,
   ...extensions,
   ...comparison,

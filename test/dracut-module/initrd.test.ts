@@ -130,6 +130,8 @@ describe.each([...SUITES])('the dracut of %s', (suite) => {
         'usr/bin/rdpull',
         'usr/lib/rdpull/resolv-conf',
         'usr/lib/systemd/network/zzzz-rdpull.network',
+        'usr/lib/systemd/system/initrd.target.wants/rdpull-free-initramfs.service -> ../rdpull-free-initramfs.service',
+        'usr/lib/systemd/system/rdpull-free-initramfs.service',
         'usr/lib/systemd/system/rdpull-resolv-conf.path',
         'usr/lib/systemd/system/rdpull-resolv-conf.service',
         'usr/lib/systemd/system/systemd-networkd-wait-online.service.d/rdpull.conf',

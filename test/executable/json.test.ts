@@ -59,6 +59,7 @@ const KINDS = {
   VERIFY: () => [...fieldsOf('VERIFY'), ...promised()],
   ORIGIN: () => fieldsOf('ORIGIN'),
   STATUS: () => fieldsOf('STATUS'),
+  'FREE-INITRAMFS': () => fieldsOf('FREE-INITRAMFS'),
   'SERVE: THE FIRST LINE': () => fieldsOf('SERVE: THE FIRST LINE'),
   'SERVE: A REQUEST': () => fieldsOf('SERVE: A REQUEST'),
   CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
@@ -246,6 +247,10 @@ describe('what is printed is what rdpull-json(7) says', () => {
   test('verify', async () => {
     await printed('VERIFY', ['verify', `--keyring=${keyring}`, served.file('bare.raw')]);
     await printed('VERIFY', ['verify', '--verify=checksum', served.file('bare.raw')]);
+  });
+
+  test('free-initramfs', async () => {
+    await printed('FREE-INITRAMFS', ['free-initramfs']);
   });
 
   test('origin', async () => {
