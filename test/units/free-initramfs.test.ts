@@ -41,8 +41,8 @@ describe.each(['252', '257', '262'])('systemd-analyze of systemd %s', (systemd) 
     expect(verify(systemd, text.replace('Type=notify', 'Type=nothing')).join()).toMatch(
       /Failed to parse .*nothing/,
     );
-    expect(verify(systemd, text.replace('After=', 'After=initrd-cleanup.service ')).join()).toContain(
-      'cycle',
-    );
+    expect(
+      verify(systemd, text.replace('Before=', 'After=initrd-cleanup.service\nBefore=')).join(),
+    ).toContain('cycle');
   });
 });

@@ -21,7 +21,7 @@ echo "${MARK} kernel $(uname -r)"
 echo "${MARK} memory $(grep -E '^(${FIELDS.join('|')}):' /proc/meminfo | tr -s ' \\n' ' ')"
 echo "${MARK} unit $(systemctl show --property=ActiveState,Result ${UNIT} | tr '\\n' ' ')"
 echo "${MARK} failed $(systemctl --failed --no-legend --plain)."
-echo "${MARK} journal $(journalctl --boot --output=cat --unit=${UNIT} | tail -n 1)"
+echo "${MARK} journal $(journalctl --boot --output=cat --identifier=rdpull | grep -E 'given? back' | tail -n 1)"
 `;
 
 /** A machine that was booted, and what it says of its memory, in MiB. */
