@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { OnDemand } from '../request/on-demand.ts';
@@ -199,7 +199,12 @@ async function readOnDemand(
     ...exposedPlaces({ device, ...(root !== undefined && { root }) }),
     onDemand: { bytes: figures.bytesOnDemand, blocks: figures.blocksOnDemand, handedOver },
   });
-  reporter.result([target], told.onDemandJson(result, milliseconds));
+  try {
+    reporter.result([target], told.onDemandJson(result, milliseconds));
+  } catch (error) {
+    // Who had read the device at first may have been left behind in the initrd: the journal of that is one.
+    reporter.detail(reasonOf(error));
+  }
   return summary;
 }
 

@@ -7,6 +7,7 @@ import { scenarios as freedMemory } from './scenarios/freed-memory.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
+import { scenarios as onDemand } from './scenarios/on-demand.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as tpm } from './scenarios/tpm.ts';
@@ -22,6 +23,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...clock,
   ...direct,
   ...unreliableNetwork,
+  ...onDemand,
   ...memory,
   ...freedMemory,
   ...origin,

@@ -2,7 +2,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { seekableZstd } from '../blocks/seekable-zstd.ts';
-import { type Finished, type Running, type RunOptions, rdpull, startRdpull } from '../fixtures/executable.ts';
+import {
+  type Finished,
+  RDPULL,
+  type Running,
+  type RunOptions,
+  rdpull,
+  startRdpull,
+} from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
@@ -337,6 +344,31 @@ describe('a signal', () => {
     expect(again).toMatchObject({ status: 0 });
     expect(pull.images.names()).toEqual(['image.raw']);
   });
+});
+
+test('who has read the device may be gone: that is no failure', async () => {
+  await using server = new RangeServer(site.path);
+  using images = new TemporaryDirectory();
+  const command = `"$@" | head -n 1; exit "\${PIPESTATUS[0]}"`;
+  const { exitCode, stdout, stderr } = await spawned([
+    ...[
+      'bash',
+      '-c',
+      command,
+      'bash',
+      RDPULL,
+      'pull',
+      '--on-demand',
+      '--blockdev',
+      '--verify=no',
+      '--fill=8M',
+    ],
+    `--image-root=${images.path}`,
+    `${server.url}/image.raw`,
+  ]);
+  expect({ exitCode, stderr }).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('handed over') });
+  await spawned(['losetup', '--detach', stdout.toString().trim()]);
+  expect(images.names()).toEqual(['image.raw']);
 });
 
 test('whoever detaches the device ends the pull', async () => {
