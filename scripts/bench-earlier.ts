@@ -22,16 +22,12 @@ export async function earlierComparisons(
   }: { readonly cache: string; readonly rounds: number; readonly startRounds: number },
   site: Site,
 ): Promise<Comparison[]> {
-  const directory = path.join(cache, 'noise');
-  fs.mkdirSync(directory, { recursive: true });
   const comparisons: Comparison[] = [];
   for (const [name, bytes, times] of [
     ['1 KiB', KIB, startRounds],
     ['1 GiB, raw', KIB * MIB, rounds],
   ] as const) {
-    const file = path.join(directory, `${bytes}.raw`);
-    once(file, (unfinished) => writeNoise(unfinished, bytes));
-    const url = `${site.url}/${path.basename(directory)}/${path.basename(file)}`;
+    const { url } = noise(bytes, cache, site);
     const entries = [
       pullEntry('rdpull', executables.rdpull, url, site),
       pullEntry('the earlier rdpull', executables.earlier, url, site),
@@ -39,6 +35,20 @@ export async function earlierComparisons(
     comparisons.push(await compare(`${name}, against an earlier rdpull (${times} rounds)`, entries, times));
   }
   return comparisons;
+}
+
+/** What is pulled to see what a start takes. */
+export function noiseOfStart(cache: string, site: Site) {
+  return noise(KIB, cache, site);
+}
+
+/** A file of so many bytes, and where the server of the site has it. */
+function noise(bytes: number, cache: string, site: Site): { readonly file: string; readonly url: string } {
+  const directory = path.join(cache, 'noise');
+  fs.mkdirSync(directory, { recursive: true });
+  const file = path.join(directory, `${bytes}.raw`);
+  once(file, (unfinished) => writeNoise(unfinished, bytes));
+  return { file, url: `${site.url}/${path.basename(directory)}/${path.basename(file)}` };
 }
 
 function writeNoise(file: string, bytes: number): void {

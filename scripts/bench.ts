@@ -4,9 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
-import { earlierComparisons, earlierVerdict } from './bench-earlier.ts';
+import { earlierComparisons, earlierVerdict, noiseOfStart } from './bench-earlier.ts';
 import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
+import { countStarts, startVerdict } from './bench-instructions.ts';
 import { limitEntries } from './bench-limits.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
 import { onOneCore, peers } from './bench-peers.ts';
@@ -45,7 +46,8 @@ Options:
   --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
   --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
   --rdpull=FILE      the executable to measure (default: dist/rdpull)
-  --earlier=FILE     compare it with an earlier one, in turns: 1 KiB and 1 GiB, and nothing else
+  --earlier=FILE     compare it with an earlier one, in turns: 1 KiB, 1 GiB, and the
+                     instructions of a start (qemu-user); nothing else
   --json             print everything, each single run too, as JSON
   --help             show this text`;
 
@@ -260,11 +262,24 @@ async function main(): Promise<void> {
     const versions = describeVersions(rdpull);
     const date = new Date().toISOString();
     const fileSystem = shell('findmnt -no FSTYPE -T "$1"', destination);
-    const comparisons = await measureAll(options, rdpull, { url: server.url, scratch, destination });
+    const site = { url: server.url, scratch, destination };
+    const comparisons = await measureAll(options, rdpull, site);
+    const { earlier } = options;
+    const starts =
+      earlier === undefined ? [] : await countStarts({ rdpull, earlier }, noiseOfStart(CACHE, site), site);
     const { mebibytes, rounds } = options;
     if (options.json) {
       const units = { wall: 'ms', cpu: 'ms', rss: 'KiB', rssOfAll: 'KiB', memory: 'bytes' };
-      const facts = { date, machine, versions, fileSystem, mebibytesOfFiles: mebibytes, rounds, units };
+      const facts = {
+        date,
+        machine,
+        versions,
+        fileSystem,
+        mebibytesOfFiles: mebibytes,
+        rounds,
+        units,
+        starts,
+      };
       console.log(JSON.stringify({ ...facts, method: METHOD, comparisons }, null, 2));
       return;
     }
@@ -278,7 +293,8 @@ async function main(): Promise<void> {
     );
     console.log(`${METHOD}\n`);
     console.log(table(comparisons));
-    console.log(`\n${options.earlier === undefined ? verdict(comparisons) : earlierVerdict(comparisons)}`);
+    console.log(`\n${earlier === undefined ? verdict(comparisons) : earlierVerdict(comparisons)}`);
+    if (starts.length > 0) console.log(startVerdict(starts));
   } finally {
     await cleanUp();
   }
