@@ -53,6 +53,10 @@ lets it run on.`,
       return;
     }
     const emptied = root.empty();
+    if (emptied.files + emptied.left === 0) {
+      end('the initrd has nothing left to give back: systemd has emptied it');
+      return;
+    }
     const rest = emptied.left === 0 ? '' : `; ${emptied.left} could not be removed`;
     end(`the initrd has given back ${size(emptied.bytes)}, in ${emptied.files} files${rest}`, emptied);
   },

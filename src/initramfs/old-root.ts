@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { type Emptied, emptyFileSystem } from '../kernel/empty-file-system.ts';
 import { mountDevice, parseMounts } from '../kernel/mount-points.ts';
 import { openAt } from '../kernel/open-at.ts';
+import { RootFollower } from '../kernel/root-directory.ts';
 import { RAMFS_MAGIC, TMPFS_MAGIC } from '../kernel/tmpfs.ts';
 
 /** How often it is looked whether PID 1 has gone, in ms: a few seconds of a boot, during which this costs next to nothing. */
@@ -17,6 +18,7 @@ const O_PATH = 0o10000000; // asm-generic/fcntl.h
 export class OldRoot implements Disposable {
   readonly #root: number;
   readonly #proc: number;
+  readonly #follower = RootFollower.open();
 
   private constructor(root: number, proc: number) {
     this.#root = root;
@@ -38,16 +40,27 @@ export class OldRoot implements Disposable {
   }
 
   /**
-   * Waits until PID 1 has another root directory.
+   * Waits until PID 1 has another root directory, and takes that too, where it can: there the journal is.
    *
    * @returns whether it has; false when `signal` came first
    */
   async left(signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {
-      if (!this.#isRootOfInit()) return true;
+      if (!this.#isRootOfInit()) {
+        this.#follow();
+        return true;
+      }
       await Bun.sleep(INTERVAL);
     }
     return false;
+  }
+
+  #follow(): void {
+    try {
+      this.#follower?.follow();
+    } catch {
+      // What is done here is done by descriptors; only what is said of it may be lost.
+    }
   }
 
   #isRootOfInit(): boolean {
@@ -85,5 +98,6 @@ export class OldRoot implements Disposable {
   [Symbol.dispose](): void {
     fs.closeSync(this.#root);
     fs.closeSync(this.#proc);
+    this.#follower?.[Symbol.dispose]();
   }
 }

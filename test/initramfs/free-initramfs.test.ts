@@ -59,7 +59,10 @@ function fill(): void {
 }
 
 /** Leaves the initrd; returns what rdpull said, what lies in /run/systemd/system, and the exit status. */
-function switchRoot(how: 'pivot' | 'move' | 'keep' | 'never', args: readonly string[] = [UNIT]): string[] {
+function switchRoot(
+  how: 'pivot' | 'move' | 'emptied' | 'keep' | 'never',
+  args: readonly string[] = [UNIT],
+): string[] {
   const namespaces = [
     'timeout',
     '--signal=KILL',
@@ -183,6 +186,16 @@ describe('nothing is removed, and that is no failure', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: `${NOTHING[0]}\n` });
     expect(JSON.parse(stdout)).toEqual({ files: 0, bytes: 0, left: 0 });
   });
+});
+
+test('where systemd has emptied it, as it does up to Linux 6, there is nothing left to do', () => {
+  mount('tmpfs', initrd);
+  fill();
+  expect(switchRoot('emptied')).toEqual([
+    'rdpull: the initrd has nothing left to give back: systemd has emptied it',
+    CARRIED,
+    '0',
+  ]);
 });
 
 test('a file that cannot be removed is counted, and the rest goes', () => {

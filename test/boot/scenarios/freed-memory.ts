@@ -107,7 +107,8 @@ function boots(lab: Lab, { suite, tree }: Site) {
       new RegExp(`${MARK} unit .*Result=success ActiveState=inactive|${MARK} unit ActiveState=inactive`),
     );
     expectConsole(guest, new RegExp(`${MARK} failed \\.`));
-    if (isOn) expectConsole(guest, new RegExp(`${MARK} journal .*(?:has given back|nothing to give back)`));
+    if (isOn)
+      expectConsole(guest, new RegExp(`${MARK} journal .*(?:has given back|nothing left to give back)`));
     const memory = memoryOf(guest.text);
     const [, kernel = ''] = new RegExp(`${MARK} kernel (.*)`).exec(guest.text) ?? [];
     const figures = FIELDS.map((field) => `${field} ${memory[field].toFixed(0)}`).join(', ');
