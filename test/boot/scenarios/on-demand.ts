@@ -10,6 +10,7 @@ import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, PROOF, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
 import { CHECKOUT } from '../scratch.ts';
+import { makeSystemdTree } from '../systemd-tree.ts';
 import { tool } from '../tool.ts';
 
 const MIB = 1024 * 1024;
@@ -72,7 +73,7 @@ const VARIANTS: readonly Variant[] = [
 ];
 
 /** A root that is mounted before it is there, and becomes a file like any other while the machine runs on it. */
-export const scenarios: readonly Scenario[] = VARIANTS.map(({ name, title, ...variant }) => ({
+const small: readonly Scenario[] = VARIANTS.map(({ name, title, ...variant }) => ({
   name,
   title,
   async run(lab) {
@@ -100,18 +101,7 @@ export const scenarios: readonly Scenario[] = VARIANTS.map(({ name, title, ...va
         ...(suite !== undefined && { suite }),
       });
     }
-    const sent = () => {
-      const requests = server.requests.filter((each) => each.name === served);
-      return { bytes: requests.reduce((sum, { bytes }) => sum + bytes, 0), requests: requests.length };
-    };
-    const note = (when: string) => {
-      const { bytes, requests } = sent();
-      const share = ((bytes * 100) / size).toFixed(1);
-      lab.notes.push(
-        `${guest.seconds().toFixed(1)} s: ${when}, ${bytes} of ${size} bytes sent (${share} %), ${requests} requests`,
-      );
-      return bytes / size;
-    };
+    const note = (when: string) => noteSent(lab, guest, server, { served, size }, when);
     await guest.waitFor(/Mounted.*(?:sysroot\.mount|\/sysroot)/);
     const mounted = note('root mounted');
     await guest.waitFor(new RegExp(`${MARK} booted`));
@@ -125,9 +115,26 @@ export const scenarios: readonly Scenario[] = VARIANTS.map(({ name, title, ...va
     expectConsole(guest, new RegExp(`${MARK} proof again ${tree.sha256} `));
     if (mounted > 0.2 || booted > 0.5)
       throw new Error('the root was mounted when much of the image was there already');
-    if (sent().bytes > size * 1.1) throw new Error('much of the image was fetched twice');
+    if (note('at the end') > 1.1) throw new Error('much of the image was fetched twice');
   },
 }));
+
+/** Notes how much of the image was sent by now, and returns that share. */
+function noteSent(
+  lab: Lab,
+  guest: Guest,
+  server: ImageServer,
+  { served, size }: { readonly served: string; readonly size: number },
+  when: string,
+): number {
+  const requests = server.requests.filter((each) => each.name === served);
+  const bytes = requests.reduce((sum, each) => sum + each.bytes, 0);
+  const share = ((bytes * 100) / size).toFixed(1);
+  lab.notes.push(
+    `${guest.seconds().toFixed(1)} s: ${when}, ${bytes} of ${size} bytes sent (${share} %), ${requests.length} requests`,
+  );
+  return bytes / size;
+}
 
 /** Waits in the real root until the image is complete and the agent gone. */
 const AFTERWARDS = `
@@ -166,3 +173,86 @@ async function makeImage(
   if (packing === 'zst') fs.rmSync(file);
   return `${file}.${packing}`;
 }
+
+/** What a systemd in the real root does to a process of the initrd, when it is up. */
+const WITH_SYSTEMD = `
+unit=$(systemctl list-units --plain --no-legend 'rdpull@*' | awk '{ print $1 }')
+state() { echo "${MARK} $1: $unit $(systemctl show -P ActiveState -P SubState "$unit" | tr '\\n' ' '), agents $(grep -l -a '^@rdpull' /proc/[0-9]*/cmdline 2>/dev/null | wc -l)"; }
+state 'multi-user'
+if grep -q lab.shutdown /proc/cmdline; then
+  echo "${MARK} switched off"
+  systemctl poweroff
+  exit
+fi
+systemctl daemon-reload
+systemctl isolate multi-user.target
+state 'isolated'
+i=0
+while [ ! -e /run/machines/root.raw ] && [ $i -lt 2400 ]; do sleep 0.25; i=$((i + 1)); done
+i=0
+while grep -q -a '^@rdpull' /proc/[0-9]*/cmdline 2>/dev/null && [ $i -lt 120 ]; do sleep 0.25; i=$((i + 1)); done
+echo "${MARK} complete"
+state 'complete'
+echo "${MARK} now $(ls /run/machines) $(cat /sys/block/loop0/loop/backing_file)"
+echo "${MARK} failed units: $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }' | tr '\\n' ' ')"
+echo 3 > /proc/sys/vm/drop_caches
+echo "${MARK} proof again $(sha256sum /${PROOF})"
+`;
+
+/** A root of 300 MiB takes longer than this machine needs to be up, at so many bytes a second. */
+const SYSTEMD_RATE = 2.5 * MIB;
+
+async function bootSystemd(lab: Lab, more: string) {
+  const tree = await makeSystemdTree(lab.file('tree'), WITH_SYSTEMD);
+  await makeDisk(tree, 'ext4', `${lab.served}/root.raw`);
+  fs.rmSync(tree.directory, { recursive: true });
+  const { size } = fs.statSync(`${lab.served}/root.raw`);
+  const server = await lab.serve({ rates: { 'root.raw': SYSTEMD_RATE } });
+  const url = server.url('root.raw');
+  const guest = await directBoot(lab, {
+    commandLine: `rd.systemd.pull=raw,machine,on-demand,verify=no:root:${url} ${more}`,
+    limit: 900,
+  });
+  const note = (when: string) => noteSent(lab, guest, server, { served: 'root.raw', size }, when);
+  await guest.waitFor(/Mounted.*(?:sysroot\.mount|\/sysroot)/);
+  const mounted = note('root mounted');
+  await guest.waitFor(
+    new RegExp(`${MARK} multi-user: rdpull@run-machines-root\\.raw\\.service active running , agents 1`),
+  );
+  const multiUser = note('multi-user');
+  if (mounted > 0.05 || multiUser > 0.6) throw new Error('much of the image was there already');
+  return { tree, guest, note };
+}
+
+const withSystemd: readonly Scenario[] = [
+  {
+    name: 'on-demand-systemd',
+    title:
+      'Debian with systemd 262 in initrd and root: daemon-reload, isolate, and the hand-over while it is up',
+    async run(lab) {
+      const { tree, guest, note } = await bootSystemd(lab, '');
+      await guest.waitFor(new RegExp(`${MARK} isolated: .* active running , agents 1`));
+      await guest.waitFor(new RegExp(`${MARK} complete: .* active exited , agents 0`));
+      note('complete, and handed over');
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} now root\\.raw /run/machines/root\\.raw`));
+      expectConsole(guest, new RegExp(`${MARK} proof again ${tree.sha256} `));
+      await guest.switchedOff();
+    },
+  },
+  {
+    name: 'on-demand-shutdown',
+    title: 'the same machine is switched off while its root is still being fetched',
+    async run(lab) {
+      const { guest, note } = await bootSystemd(lab, 'lab.shutdown');
+      await guest.waitFor(new RegExp(`${MARK} switched off`));
+      const begun = guest.seconds();
+      await guest.waitFor(/reboot: Power down/);
+      await guest.switchedOff();
+      note(`switched off, ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`);
+      lab.report(guest);
+    },
+  },
+];
+
+export const scenarios: readonly Scenario[] = [...small, ...withSystemd];
