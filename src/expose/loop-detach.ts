@@ -14,7 +14,7 @@ import { isSystemError } from '../kernel/system-error.ts';
 import { statFile } from './image-file.ts';
 import { notRoot, withLoopControl } from './loop-control.ts';
 import { findLoopMount } from './loop-mounts.ts';
-import { findLoopDevices } from './loop-search.ts';
+import { findLoopDevices, findLoopNumbers } from './loop-search.ts';
 import {
   isLoopAutoclear,
   type LoopBinding,
@@ -92,6 +92,9 @@ async function detach(
 }
 
 function loopNumberOf(fileOrDevice: string): number {
+  // An image that is read on demand has its name before it has its place; one that was removed still has it.
+  const named = fs.existsSync(fileOrDevice) ? undefined : findLoopNumbers(fileOrDevice).at(-1);
+  if (named !== undefined) return named;
   const stat = statFile(fileOrDevice);
   if (stat.isBlockDevice()) {
     const name = path.basename(fs.realpathSync(`/sys/dev/block/${major(stat.rdev)}:${minor(stat.rdev)}`));

@@ -371,11 +371,12 @@ test('who has read the device may be gone: that is no failure', async () => {
   expect(images.names()).toEqual(['image.raw']);
 });
 
-test('whoever detaches the device ends the pull', async () => {
+test.each(['device', 'image'])('whoever detaches the %s ends the pull', async (what) => {
   await using server = new RangeServer(site.path);
   await using pull = new OnDemand(`${server.url}/image.raw`, ['--verify=no', '--fill=64K']);
   const device = await pull.device();
-  expect(await rdpull(['detach', device])).toMatchObject({ status: 0 });
+  const named = what === 'device' ? device : pull.images.file('image.raw');
+  expect(await rdpull(['detach', named])).toMatchObject({ status: 0 });
   const { status, stderr } = await pull.end();
   expect(status).toBe(15);
   expect(stderr).toMatch(
