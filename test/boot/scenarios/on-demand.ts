@@ -200,7 +200,7 @@ echo "${MARK} proof again $(sha256sum /${PROOF})"
 `;
 
 /** A root of 300 MiB takes longer than this machine needs to be up, at so many bytes a second. */
-const SYSTEMD_RATE = 2.5 * MIB;
+const SYSTEMD_RATE = 1.5 * MIB;
 
 async function bootSystemd(lab: Lab, more: string) {
   const tree = await makeSystemdTree(lab.file('tree'), WITH_SYSTEMD);
@@ -210,8 +210,8 @@ async function bootSystemd(lab: Lab, more: string) {
   const server = await lab.serve({ rates: { 'root.raw': SYSTEMD_RATE } });
   const url = server.url('root.raw');
   const guest = await directBoot(lab, {
-    commandLine: `rd.systemd.pull=raw,machine,on-demand,verify=no:root:${url} ${more}`,
-    limit: 900,
+    commandLine: `rd.systemd.pull=raw,machine,on-demand,verify=no:root:${url} ro ${more}`,
+    limit: 1500,
   });
   const note = (when: string) => noteSent(lab, guest, server, { served: 'root.raw', size }, when);
   await guest.waitFor(/Mounted.*(?:sysroot\.mount|\/sysroot)/);
