@@ -10,7 +10,7 @@ const SOURCE = path.resolve(import.meta.dir, '../src');
 /** What takes long to load, or much memory. */
 const HEAVY = /^bun:ffi$|^openpgp|^tar|^node:(?:http|https|net|tls|dgram|dns|zlib|crypto|worker_threads)/;
 
-/** The packages and the folders of src/ that these modules import, and those that they import; lazily or not. */
+/** The packages, the folders and the modules of src/ that these modules import, and those that they import; lazily or not. */
 function importsOf(modules: readonly string[], options: { readonly lazy: boolean }) {
   const transpiler = new Bun.Transpiler({ loader: 'ts' });
   const files = modules.map((module) => path.join(SOURCE, module));
@@ -28,7 +28,11 @@ function importsOf(modules: readonly string[], options: { readonly lazy: boolean
       else packages.add(imported);
     }
   }
-  return { packages: [...packages].sort(), folders: [...folders].sort() };
+  return {
+    packages: [...packages].sort(),
+    folders: [...folders].sort(),
+    modules: [...seen].map((file) => path.relative(SOURCE, file)),
+  };
 }
 
 describe('at the start', () => {
@@ -83,6 +87,15 @@ describe('at the start', () => {
       expect(packages.filter((name) => avoidable.test(name))).toEqual([]);
       expect(packages).toContain('node:fs');
     }
+  });
+
+  test('the thread that writes an image loads nothing of tarballs, and converts nothing', () => {
+    const worker = ['transfer/pipeline/worker.ts'];
+    const others = ['transfer/sink/directory-tree.ts', 'transfer/conversion/convert.ts'];
+    expect(importsOf(worker, { lazy: true }).modules).toEqual(expect.arrayContaining(others));
+    const atOnce = importsOf(worker, { lazy: false }).modules;
+    expect(atOnce).toContain('transfer/sink/raw-image.ts');
+    expect(atOnce.filter((module) => others.includes(module))).toEqual([]);
   });
 
   test('http needs sockets and two parts of undici, the real one, and not TLS', () => {

@@ -6,9 +6,7 @@ import type { Compression } from '../../decode/compression-magic.ts';
 import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
 import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
-import { convertQcow2, planConversion } from '../conversion/convert.ts';
 import { type Limits, requireSize } from '../limits.ts';
-import { openDirectoryTreeSink } from '../sink/directory-tree.ts';
 import { expectingSink } from '../sink/expected-content.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
@@ -72,18 +70,20 @@ async function receive(message: ToWorker): Promise<void> {
 
 async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<void> {
   if (message.kind === 'start') {
-    start(message);
+    await start(message);
     return;
   }
   if (started === undefined) throw new Error('the worker was not started');
   const { destination, ring, sink, control, threadingMemory } = started;
   if (message.kind === 'plan') {
     await sink.close();
+    const { planConversion } = await import('../conversion/convert.ts');
     const plan = await planConversion(destination.path, control.cancelled);
     if (!control.cancelled()) send({ kind: 'planned', plan });
     return;
   }
   if (message.kind === 'convert') {
+    const { convertQcow2 } = await import('../conversion/convert.ts');
     const bytes = await convertQcow2(destination.path, message.shrinks, {
       cancelled: control.cancelled,
       count: control.addConvertedBytes,
@@ -108,11 +108,15 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
   send({ kind: 'finished', result: { ...(await sink.finish()), compression: open.compression, format } });
 }
 
-function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind: 'start' }>): void {
+async function start({
+  ring,
+  destination,
+  threadingMemory,
+}: Extract<ToWorker, { kind: 'start' }>): Promise<void> {
   const control = openControl(ring);
   const { kind, limits } = destination;
   const type = kind === 'raw-image' ? 'raw' : 'tar';
-  const expecting = expectingSink(openSink(destination), {
+  const expecting = expectingSink(await openSink(destination), {
     type,
     compression: () => open?.compression ?? 'none',
     begun(start) {
@@ -125,10 +129,11 @@ function start({ ring, destination, threadingMemory }: Extract<ToWorker, { kind:
   started = { destination, ring, control, sink, threadingMemory };
 }
 
-function openSink({ kind, path, limits, isVouchedFor }: Destination): Sink {
-  return kind === 'raw-image'
-    ? openRawImageSink(path)
-    : openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
+async function openSink({ kind, path, limits, isVouchedFor }: Destination): Promise<Sink> {
+  if (kind === 'raw-image') return openRawImageSink(path);
+  // Only here, because tarballs take more code than all the rest of this thread.
+  const { openDirectoryTreeSink } = await import('../sink/directory-tree.ts');
+  return openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
 }
 
 /** What cannot become an image need not be downloaded to its end. */
