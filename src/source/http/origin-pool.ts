@@ -30,15 +30,20 @@ export interface OriginPool {
   send(request: PoolRequest, handler: Dispatcher.DispatchHandler): Promise<{ readonly isNew: boolean }>;
   /** Whether connections are kept for further requests. */
   readonly keeps: boolean;
-  /** From now on none is. */
+  /** None is for a minute, and each time that it is said again twice as long: who reads on demand does so for hours. */
   keepNone(): void;
   /** Closes all connections. */
   close(): void;
 }
 
+/** How long a server is spared that did not answer on a kept connection, at first, in ms. */
+const FIRST_REST = 60_000;
+
 /** @param kept whether connections are kept for further requests */
 export function createOriginPool(origin: string, { kept }: { readonly kept: boolean }): OriginPool {
-  let keeps = kept;
+  let keepsFrom = kept ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  let rest = FIRST_REST;
+  const keeps = () => performance.now() >= keepsFrom;
   /** How the request that is being handed over makes its connection, if it needs one. */
   let opening: { connect: () => Promise<net.Socket>; begun: boolean } | undefined;
 
@@ -79,17 +84,18 @@ export function createOriginPool(origin: string, { kept }: { readonly kept: bool
       opening = { connect, begun: false };
       const given = opening;
       try {
-        pool.dispatch({ method, path, headers, ...(!keeps && { reset: true }) }, handler);
+        pool.dispatch({ method, path, headers, ...(!keeps() && { reset: true }) }, handler);
       } finally {
         opening = undefined;
       }
       return { isNew: given.begun };
     },
     get keeps() {
-      return keeps;
+      return keeps();
     },
     keepNone() {
-      keeps = false;
+      keepsFrom = Math.max(keepsFrom, performance.now() + rest);
+      rest *= 2;
     },
     close: () => void pool.destroy().catch(() => undefined),
   };
