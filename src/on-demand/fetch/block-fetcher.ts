@@ -59,7 +59,7 @@ export interface FetchFigures {
   readonly requests: number;
   /** Bytes as served that come in a second. */
   readonly rate: number;
-  /** How long it takes until all is there, at this rate, in ms; undefined when nothing comes. */
+  /** How long it takes until all is there, at this rate, in ms: 0 when it is; undefined when nothing comes. */
   readonly left: number | undefined;
   /** The most bytes that have waited for the digest, in its file. */
   readonly waited: number;
@@ -365,7 +365,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
     fill,
     get figures() {
       measureRate();
-      const left = Math.max(0, source.size - source.fetched);
+      const left = covered.bytes === map.size ? 0 : Math.max(0, source.size - source.fetched);
       return {
         size: map.size,
         present: covered.bytes,
@@ -376,7 +376,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
         fetched: source.fetched,
         requests: source.requests,
         rate,
-        left: rate > 0 ? (left * 1000) / rate : undefined,
+        left: left === 0 ? 0 : rate > 0 ? (left * 1000) / rate : undefined,
         waited: digest?.waited ?? 0,
       };
     },
