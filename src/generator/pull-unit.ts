@@ -63,6 +63,8 @@ const sandbox = (inInitrd: boolean, staysOn: boolean): readonly (readonly [strin
 const STAYS_ON = {
   unit: [['SurviveFinalKillSignal', 'yes']],
   service: [
+    // The slice that a template has for itself is stopped at shutdown, with all that is in it.
+    ['Slice', 'system.slice'],
     ['OOMScoreAdjust', '-1000'],
     ['SendSIGKILL', 'no'],
   ],

@@ -249,7 +249,8 @@ const withSystemd: readonly Scenario[] = [
       const begun = guest.seconds();
       await guest.waitFor(/reboot: Power down/);
       await guest.switchedOff();
-      note(`switched off, ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`);
+      const fetched = note(`switched off, ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`);
+      if (fetched > 0.95) throw new Error('the shutdown has waited for the image');
       lab.report(guest);
     },
   },
