@@ -1,16 +1,15 @@
 import fs from 'node:fs';
 import { checked, cString, libc } from './libc.ts';
+import { openAt } from './open-at.ts';
 import { isSystemError } from './system-error.ts';
 
 const c = libc({
-  openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
   fchdir: { args: ['i32'], returns: 'i32' },
   chroot: { args: ['ptr'], returns: 'i32' },
 });
 
 /** include/uapi/asm-generic/fcntl.h */
 const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 
 /**
  * Keeps paths meaning what they mean to everybody else, in a process that lives on when PID 1 leaves the initrd: where
@@ -65,7 +64,7 @@ export class RootFollower implements Disposable {
 
   /** proc_pid_root(5). */
   #openRoot(): number {
-    return checked('openat', c.openat(this.#proc, cString('1/root'), O_PATH | O_CLOEXEC, 0));
+    return openAt(this.#proc, '1/root', O_PATH);
   }
 }
 

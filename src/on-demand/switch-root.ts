@@ -1,13 +1,10 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { reasonOf } from '../console/rdpull-error.ts';
+import { carryUnit } from '../initramfs/carried-unit.ts';
 import { RootFollower } from '../kernel/root-directory.ts';
 
-/** Where units lie that are good for this boot, on both sides of switch-root: systemd.unit(5). */
-const RUNTIME_UNITS = '/run/systemd/system';
-
-/** Where a generator of the initrd has written those that are not. */
+/** Where a generator of the initrd has written units, which the real root knows nothing of. */
 const GENERATED_UNITS = '/run/systemd/generator';
 
 /** How often it is looked whether PID 1 has left the initrd, in ms. */
@@ -65,11 +62,11 @@ async function resolveAll(hosts: readonly string[]): Promise<void> {
  * @param warn takes a line when it cannot be done
  */
 export function keepUnit(unit: string, warn: (text: string) => void): void {
-  const kept = path.join(RUNTIME_UNITS, unit);
   try {
-    fs.mkdirSync(RUNTIME_UNITS, { recursive: true });
-    fs.copyFileSync(path.join(GENERATED_UNITS, unit), kept);
+    carryUnit(path.join(GENERATED_UNITS, unit));
   } catch (error) {
-    warn(`the real root will not know this unit: ${printable(kept)} cannot be made: ${reasonOf(error)}`);
+    warn(
+      `the real root will not know this unit: /run/systemd/system/${printable(unit)} cannot be made: ${reasonOf(error)}`,
+    );
   }
 }

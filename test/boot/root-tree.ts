@@ -52,7 +52,7 @@ export async function makeRootTree(directory: string, more = ''): Promise<RootTr
   );
   write('etc/passwd', 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n');
   write('etc/group', 'root:x:0:\nnogroup:x:65534:\n');
-  write('usr/sbin/init', init(more), 0o755);
+  write('usr/sbin/init', reportScript(more), 0o755);
   return { directory, sha256: writeProof(directory) };
 }
 
@@ -82,7 +82,7 @@ export async function addSetuidProgram({ directory }: RootTree): Promise<void> {
 }
 
 /** Says everything on the kernel's console, wherever systemd has left standard output. */
-const init = (more: string) => `#!/bin/sh
+export const reportScript = (more: string) => `#!/bin/sh
 PATH=/usr/bin
 exec >/dev/console 2>&1
 echo

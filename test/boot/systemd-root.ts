@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Suite } from '../fixtures/suite-tree.ts';
-import { MARK, makeRootTree, REPORT, type RootTree } from './root-tree.ts';
+import { makeRootTree, type RootTree, reportScript } from './root-tree.ts';
 import { tool } from './tool.ts';
 import { toolbox } from './toolbox.ts';
 
@@ -52,20 +52,6 @@ export async function makeSystemdRoot(directory: string, suite: Suite, more: str
     'etc/systemd/system/lab.service',
     '[Unit]\nDefaultDependencies=no\nAfter=systemd-journald.service\n[Service]\nType=oneshot\nExecStart=/usr/bin/lab\n',
   );
-  write(
-    'usr/bin/lab',
-    `#!/bin/sh
-PATH=/usr/bin
-exec >/dev/console 2>&1
-echo
-echo "${MARK} booted"
-${REPORT}
-${more}
-echo "${MARK} end"
-sync
-poweroff -f
-`,
-    0o755,
-  );
+  write('usr/bin/lab', reportScript(more), 0o755);
   return tree;
 }
