@@ -1,5 +1,6 @@
 import { type Pointer, ptr } from 'bun:ffi';
 import fs from 'node:fs';
+import { ENTRIES_SIZE, entryBuffer, forEachEntry } from './directory-entries.ts';
 import { checked, libc } from './libc.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
@@ -14,21 +15,12 @@ const RESOLVE_NO_XDEV = 0x01;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
 
-/** struct linux_dirent64, linux/dirent.h */
-const D_RECLEN = 16;
-const D_TYPE = 18;
-const D_NAME = 19;
-const DT_DIR = 4;
-
 /** struct statx, linux/stat.h */
 const STATX_NLINK = 0x04;
 const STATX_BLOCKS = 0x400;
 const STX_NLINK = 16;
 const STX_BLOCKS = 48;
 const SECTOR = 512;
-
-/** Enough for 27 of the longest names. */
-const BUFFER_SIZE = 8192;
 
 /** Each level takes a descriptor. What lies deeper is nothing that belongs to an initrd, and is left. */
 const LEVELS = 64;
@@ -69,15 +61,11 @@ export function emptyFileSystem(top: number): Emptied {
   function empty(directory: number, level: number): number {
     let left = 0;
     for (const entries of list(directory)) {
-      const address = ptr(entries);
-      for (let at = 0; at < entries.length; at += entries.readUInt16LE(at + D_RECLEN)) {
-        if (isDots(entries, at + D_NAME)) continue;
-        const name = (address + at + D_NAME) as Pointer;
-        const isDirectory = entries[at + D_TYPE] === DT_DIR;
+      forEachEntry(entries, entries.length, (name, isDirectory) => {
         const files = isDirectory ? emptyDirectory(directory, name, level) : 1;
         const isGone = isDirectory ? removeDirectory(directory, name, level) : removeFile(directory, name);
         if (!isGone) left += files;
-      }
+      });
     }
     return left;
   }
@@ -86,8 +74,8 @@ export function emptyFileSystem(top: number): Emptied {
   function list(directory: number): Buffer[] {
     const parts: Buffer[] = [];
     for (;;) {
-      const entries = Buffer.from(new ArrayBuffer(BUFFER_SIZE));
-      const length = checked('getdents64', c.getdents64(directory, ptr(entries), BUFFER_SIZE));
+      const entries = entryBuffer();
+      const length = checked('getdents64', c.getdents64(directory, ptr(entries), ENTRIES_SIZE));
       if (length === 0) return parts;
       parts.push(entries.subarray(0, length));
     }
@@ -127,10 +115,4 @@ export function emptyFileSystem(top: number): Emptied {
 
   emptied.left = empty(top, 0);
   return emptied;
-}
-
-/** Whether the name at `at` is `.` or `..`. */
-function isDots(entries: Buffer, at: number): boolean {
-  if (entries[at] !== 0x2e) return false;
-  return entries[at + 1] === 0 || (entries[at + 1] === 0x2e && entries[at + 2] === 0);
 }

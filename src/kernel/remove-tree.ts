@@ -1,5 +1,6 @@
 import { type Pointer, ptr } from 'bun:ffi';
 import fs from 'node:fs';
+import { ENTRIES_SIZE, entryBuffer, forEachEntry } from './directory-entries.ts';
 import { checked, cString, libc } from './libc.ts';
 import { RENAME_NOREPLACE } from './rename.ts';
 import { isSystemError } from './system-error.ts';
@@ -8,15 +9,6 @@ const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const O_CLOEXEC = 0o2000000; // asm-generic/fcntl.h
 const AT_REMOVEDIR = 0x200; // linux/fcntl.h
 const SEEK_SET = 0; // linux/fs.h
-
-/** struct linux_dirent64, linux/dirent.h */
-const D_RECLEN = 16;
-const D_TYPE = 18;
-const D_NAME = 19;
-const DT_DIR = 4;
-
-/** Enough for 27 of the longest names. */
-const BUFFER_SIZE = 8192;
 
 /**
  * Removes a file, or a directory with all that is in it; nothing at `path` is fine, too. Follows no symbolic link,
@@ -49,15 +41,13 @@ export function removeTree(path: string): void {
       found = false;
       checked('lseek', c.lseek(directory, 0, SEEK_SET));
       for (;;) {
-        const length = checked('getdents64', c.getdents64(directory, address, BUFFER_SIZE));
+        const length = checked('getdents64', c.getdents64(directory, address, ENTRIES_SIZE));
         if (length === 0) break;
-        for (let at = 0; at < length; at += entries.readUInt16LE(at + D_RECLEN)) {
-          if (isDots(entries, at + D_NAME)) continue;
+        forEachEntry(entries, length, (name, isDirectory) => {
           found = true;
-          const name = (address + at + D_NAME) as Pointer;
-          if (entries[at + D_TYPE] === DT_DIR) removeDirectory(name);
+          if (isDirectory) removeDirectory(name);
           else remove(directory, name, removeDirectory);
-        }
+        });
       }
     } while (found);
   }
@@ -106,10 +96,6 @@ export function removeTree(path: string): void {
   unlessGone(() => fs.rmdirSync(path));
 }
 
-function entryBuffer(): Buffer {
-  return Buffer.from(new ArrayBuffer(BUFFER_SIZE));
-}
-
 /** Opens the directory at `path`, or removes what else is there. */
 function openTop(path: string): number | undefined {
   try {
@@ -128,10 +114,4 @@ function unlessGone(call: () => void): void {
   } catch (error) {
     if (!isSystemError(error, 'ENOENT')) throw error;
   }
-}
-
-/** Whether the name at `at` is `.` or `..`. */
-function isDots(entries: Buffer, at: number): boolean {
-  if (entries[at] !== 0x2e) return false;
-  return entries[at + 1] === 0 || (entries[at + 1] === 0x2e && entries[at + 2] === 0);
 }
