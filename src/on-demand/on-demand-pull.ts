@@ -122,7 +122,8 @@ export async function pullOnDemand(
     using room = new TargetRoom(path.dirname(pull.target), false);
     using staging = await Staging.open(pull.target, { replace: pull.force, tell: observer.warn });
     await makeRoom(room, source, map, pull);
-    using cache = openCache(staging.path, map.size);
+    using image = openStaged(staging.path);
+    using cache = openCache(image, map.size);
     observer.started({ url: source.url, size: source.size, imageSize: map.size });
     const shown: Shown = { pull, demand, source, map, staging, room, cache, survivor, patience, observer };
     return await show(shown, access, guard);
@@ -178,21 +179,24 @@ async function makeRoom(
   await room.make({ ...known, occupied: map.format === 'zstd' ? map.size : occupied }, overcommit);
 }
 
-/** The file that the image is made in: closed with it, and never removed, which is the staging directory's part. */
-function openCache(file: string, size: number): ImageCache {
-  let fd: number | undefined;
+/** A new file in the staging directory: closed by this, and never removed, which is the directory's part. */
+function openStaged(file: string): { readonly fd: number; readonly path: string } & Disposable {
   try {
-    fd = fs.openSync(file, 'wx+', 0o600);
-    const opened = fd;
-    const cache = ImageCache.open(opened, size);
-    const dispose = cache[Symbol.dispose].bind(cache);
-    cache[Symbol.dispose] = () => {
-      dispose();
-      fs.closeSync(opened);
-    };
-    return cache;
+    const fd = fs.openSync(file, 'wx+', 0o600);
+    return { fd, path: file, [Symbol.dispose]: () => fs.closeSync(fd) };
   } catch (error) {
-    if (fd !== undefined) fs.closeSync(fd);
+    throw storageError(file, 0, error);
+  }
+}
+
+/** The image in its file, as far as it is there. */
+function openCache(
+  { fd, path: file }: { readonly fd: number; readonly path: string },
+  size: number,
+): ImageCache {
+  try {
+    return ImageCache.open(fd, size);
+  } catch (error) {
     throw storageError(file, 0, error);
   }
 }
@@ -201,7 +205,9 @@ function openCache(file: string, size: number): ImageCache {
 async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise<OnDemandResult> {
   const { pull, demand, source, map, staging, cache, survivor, patience, observer } = shown;
   const { signal } = options;
-  using waiting = demand.promised === undefined ? undefined : openWaitingRoom(staging);
+  // Bytes as served wait there that came before it was the digest's turn to see them.
+  using waiting =
+    demand.promised === undefined ? undefined : openStaged(path.join(path.dirname(staging.path), 'served'));
   const { fillRate } = pull.onDemand;
   await using fetcher = openBlockFetcher({
     ...{ map, cache, source, signal, path: staging.path, digest: waiting },
@@ -242,17 +248,6 @@ async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise
     ...{ kind: 'complete', target, url, decoded: map.size, format: map.format, sha256, promised, figures },
     ...{ device, root, handedOver },
   };
-}
-
-/** Where bytes as served wait that came before it was the digest's turn to see them. */
-function openWaitingRoom(staging: Staging): { readonly fd: number; readonly path: string } & Disposable {
-  const file = path.join(path.dirname(staging.path), 'served');
-  try {
-    const fd = fs.openSync(file, 'wx+', 0o600);
-    return { fd, path: file, [Symbol.dispose]: () => fs.closeSync(fd) };
-  } catch (error) {
-    throw storageError(file, 0, error);
-  }
 }
 
 /** The device while it hangs on this process. Disposing of it detaches it, unless it is done, or somebody has it mounted. */
