@@ -4,9 +4,12 @@ import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const MODULE = new URL('../../src/kernel/root-directory.ts', import.meta.url).pathname;
 
+/** What runs has to be there, wherever the sources and the runtime lie. */
+const NEEDED = new Set([MODULE, process.execPath].map((needed) => needed.split('/')[1]));
+
 /** Another root directory in /mnt, in which everything runs as here. */
 const NEW_ROOT = `mount -t tmpfs tmpfs /mnt && mkdir /mnt/here &&
-  for each in usr lib lib64 bin sbin work; do
+  for each in ${[...NEEDED.union(new Set(['usr', 'lib', 'lib64', 'bin', 'sbin']))].join(' ')}; do
     [ -e /$each ] || continue
     mkdir /mnt/$each && mount --rbind /$each /mnt/$each || exit
   done`;
