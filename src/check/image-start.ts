@@ -10,7 +10,7 @@ import { openZstdCodec } from '../decode/zstd.ts';
 import type { ImageBytes } from '../expose/image-bytes.ts';
 import { type ImageLayout, identifyImage } from '../expose/image-layout.ts';
 import { rootDevice } from '../expose/root-partition.ts';
-import type { ImageType } from '../request/image-class.ts';
+import type { FileType } from '../request/image-class.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
 import { beginsLikeTarball, CONTENT_START_BYTES, requireContent } from '../transfer/sink/expected-content.ts';
 import type { Findings } from './finding.ts';
@@ -23,7 +23,7 @@ export const LOOKED_AT = 160 * 1024;
 
 /** What the image is meant for. */
 export interface ImageUse {
-  readonly type: ImageType;
+  readonly type: FileType;
   readonly isRoot: boolean;
   readonly blockdev: boolean;
   /** Of the machine that boots. */
@@ -116,7 +116,7 @@ function checkLayout(
 }
 
 /** What is wrong with an image is told of its URL. */
-function requireContentAt(shown: string, start: Uint8Array, type: ImageType, compression: Compression): void {
+function requireContentAt(shown: string, start: Uint8Array, type: FileType, compression: Compression): void {
   try {
     requireContent(start, type, compression);
   } catch (error) {

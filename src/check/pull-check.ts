@@ -4,6 +4,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
 import { ARCHITECTURES } from '../origin/machine-identity.ts';
+import { isTree } from '../request/image-class.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
@@ -204,7 +205,7 @@ function checkRoom(
   }
   const machine = { ram, isOwn, initrd: uki?.initrd?.unpacked, others };
   const { type, overcommit } = request;
-  checkMemory(findings, machine, expected, { tree: type === 'tar', overcommit });
+  checkMemory(findings, machine, expected, { tree: isTree(type), overcommit });
 }
 
 /** What a UKI says of the machine that boots it. */

@@ -3,6 +3,7 @@ import type { PlannedPull } from '../generator/planned-pull.ts';
 import { awaitedDevice, comesFrom } from '../generator/root-device.ts';
 import { rootParameters } from '../generator/root-parameters.ts';
 import { type GeneratorInput, planPulls } from '../generator/unit-plan.ts';
+import { isTree } from '../request/image-class.ts';
 import type { Boot } from './booted-system.ts';
 import type { Findings } from './finding.ts';
 
@@ -38,10 +39,9 @@ function sayRoot(commandLine: string, pulls: readonly PlannedPull[], findings: F
   const { root } = rootParameters(commandLine);
   const mounted = pulls.find(({ isRoot }) => isRoot);
   if (mounted !== undefined) {
-    const how =
-      mounted.request.type === 'tar'
-        ? `the tree ${printable(mounted.object.path)} is bind-mounted on /sysroot`
-        : `the root partition of ${printable(mounted.object.path)}, or all of a bare file system, is mounted on /sysroot`;
+    const how = isTree(mounted.request.type)
+      ? `the tree ${printable(mounted.object.path)} is bind-mounted on /sysroot`
+      : `the root partition of ${printable(mounted.object.path)}, or all of a bare file system, is mounted on /sysroot`;
     findings.ok('root', how);
     return;
   }

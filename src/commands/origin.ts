@@ -1,6 +1,6 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { IMAGE_TYPES } from '../request/image-class.ts';
+import { FILE_TYPES } from '../request/image-class.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { isUrlText } from '../request/url.ts';
 import { splitLogin } from '../source/login.ts';
@@ -64,7 +64,7 @@ async function imageCalled(name: string, bootUrl: string, signal: AbortSignal): 
 async function candidates(bootUrl: string, info: (text: string) => void): Promise<readonly string[]> {
   const { imageUrls } = await import('../origin/image-url.ts');
   try {
-    return IMAGE_TYPES.flatMap((type) => imageUrls(undefined, type, bootUrl));
+    return FILE_TYPES.flatMap((type) => imageUrls(undefined, type, bootUrl));
   } catch (error) {
     if (!(error instanceof RdpullError)) throw error;
     info(error.message);

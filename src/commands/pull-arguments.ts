@@ -2,7 +2,7 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
-import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass } from '../request/image-class.ts';
+import { FILE_TYPES, IMAGE_CLASSES, type ImageClass, isTree } from '../request/image-class.ts';
 import { imageNameDefect, imageTypeOf } from '../request/image-name.ts';
 import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
@@ -30,7 +30,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
   const asked = isUrl(line.operand) ? requestForUrl(line.operand) : parsePullExpression(line.operand, warn);
   const wanted: PullRequest = {
     ...asked,
-    type: choice(line, 'type', IMAGE_TYPES) ?? asked.type,
+    type: choice(line, 'type', FILE_TYPES) ?? asked.type,
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
     local: localName(line) ?? asked.local,
     mirrors: [...asked.mirrors, ...line.values('mirror').map(checkedMirror)],
@@ -48,14 +48,14 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
       'leave out one of them',
     );
   }
-  if (request.blockdev && request.type !== 'raw') {
+  if (request.blockdev && isTree(request.type)) {
     throw new RdpullError(
       'bad-option',
       'a tarball cannot become a block device',
       'use --bind=DIR instead of --blockdev, or --type=raw if the file is a disk image',
     );
   }
-  if (line.value('bind') !== undefined && request.type !== 'tar') {
+  if (line.value('bind') !== undefined && !isTree(request.type)) {
     throw new RdpullError(
       'bad-option',
       'only an unpacked tarball can be bind-mounted, not a disk image',

@@ -4,6 +4,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
+import { isTree } from '../request/image-class.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
@@ -99,7 +100,7 @@ function recordPlan(recorder: Recorder, plan: PullPlan): void {
 /** Finds out before the download what would fail after it. */
 async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
   await requireExposable(exposure);
-  if (request.type === 'tar') requireRoot('unpacking a root file system');
+  if (isTree(request.type)) requireRoot('unpacking a root file system');
 }
 
 /** How servers are asked: for how long, and who hears when one fails. */

@@ -1,5 +1,6 @@
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { isTree } from '../request/image-class.ts';
 import { isPersistent, type PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
 import { awaitedDevice, comesFrom, deviceUnit, ROOT_DISK } from './root-device.ts';
@@ -16,7 +17,7 @@ export interface RootPlan {
 }
 
 /**
- * Decides which pull becomes /sysroot: the tar image that `root=bind:` names, or without any `root=` the only machine
+ * Decides which pull becomes /sysroot: the tree that `root=bind:` names, or without any `root=` the only machine
  * image. With another `root=`, and with rules for disk images that systemd alone can enforce, that is left to systemd,
  * and the device that it waits for is given the time that a pull takes.
  *
@@ -43,7 +44,7 @@ function chooseRoot(
 ): PlannedPull | undefined {
   if (root?.startsWith('bind:')) {
     const path = root.slice('bind:'.length).replaceAll(/\/+/g, '/').replace(/\/$/, '');
-    const named = pulls.find(({ request, object }) => request.type === 'tar' && object.path === path);
+    const named = pulls.find(({ request, object }) => isTree(request.type) && object.path === path);
     return named !== undefined && canBeRoot(named, warn) ? named : undefined;
   }
   if (root !== undefined || usr !== undefined || hasVerity) return undefined;
@@ -72,7 +73,7 @@ function chooseRoot(
 function canBeRoot({ request, object }: PlannedPull, warn: (message: string) => void): boolean {
   const defect = isPersistent(object)
     ? 'is in the memory of the initrd, which is emptied on the way to the real root'
-    : request.type === 'tar'
+    : isTree(request.type)
       ? settingDefect(object.path)
       : undefined;
   if (defect === undefined) return true;
@@ -86,7 +87,7 @@ function canBeRoot({ request, object }: PlannedPull, warn: (message: string) => 
 /** Whatever else was asked for: a raw image needs a device to be mounted from. */
 function asRoot(pull: PlannedPull): PlannedPull {
   const { request } = pull;
-  return { ...pull, isRoot: true, request: { ...request, blockdev: request.type === 'raw' } };
+  return { ...pull, isRoot: true, request: { ...request, blockdev: !isTree(request.type) } };
 }
 
 /**

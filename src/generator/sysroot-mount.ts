@@ -1,4 +1,5 @@
 import { printable, quoted } from '../console/printable.ts';
+import { isTree } from '../request/image-class.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
@@ -12,7 +13,7 @@ import { settingDefect, unitText } from './unit-text.ts';
 const TREE_OPTIONS = ['suid', 'dev', 'exec', 'relatime'];
 
 /**
- * The sysroot.mount that mounts what a pull has made: the tree of a tar image, the root partition of a raw one.
+ * The sysroot.mount that mounts what a pull has made: the tree, or the root partition of a raw image.
  *
  * @param warn takes a line about each parameter that is ignored
  */
@@ -21,15 +22,16 @@ export function sysrootMount(
   parameters: RootParameters,
   warn: (message: string) => void,
 ): string {
-  const isTree = pull.request.type === 'tar';
+  const { type } = pull.request;
+  const isBound = isTree(type);
   const isOnDemand = pull.request.onDemand !== undefined;
   if (isOnDemand && parameters.writable === true)
     warn('rw is ignored: what is read on demand cannot be written to');
-  const writable = !isOnDemand && (parameters.writable ?? isTree);
+  const writable = !isOnDemand && (parameters.writable ?? isBound);
   const options = [
-    ...(isTree ? ['bind'] : []),
+    ...(isBound ? ['bind'] : []),
     writable ? 'rw' : 'ro',
-    ...(isTree ? TREE_OPTIONS : []),
+    ...(isBound ? TREE_OPTIONS : []),
     ...parameters.flags.filter((flags) => {
       const defect = settingDefect(flags);
       if (defect !== undefined) warn(`rootflags=${quoted(flags)} is ignored: it ${defect}`);
@@ -37,20 +39,17 @@ export function sysrootMount(
     }),
   ];
   const mount: [string, string][] = [
-    ['What', isTree ? escapeSpecifiers(pull.object.path) : ROOT_LINK],
+    ['What', isBound ? escapeSpecifiers(pull.object.path) : ROOT_LINK],
     ['Where', '/sysroot'],
   ];
   const { fileSystem } = parameters;
-  if (fileSystem !== undefined && !isTree) {
+  if (fileSystem !== undefined && !isBound) {
     if (/^[A-Za-z0-9._-]+$/.test(fileSystem)) mount.push(['Type', fileSystem]);
     else warn(`rootfstype=${quoted(fileSystem)} is ignored: it is no file system's name`);
   }
   mount.push(['Options', escapeSpecifiers(options.join(','))]);
   const unit: [string, string][] = [
-    [
-      'Description',
-      escapeSpecifiers(`Root File System (image ${printable(pull.object.local)}, ${isTree ? 'tar' : 'raw'})`),
-    ],
+    ['Description', escapeSpecifiers(`Root File System (image ${printable(pull.object.local)}, ${type})`)],
     ['Documentation', 'man:rdpull(1)'],
     ['SourcePath', escapeSpecifiers(pull.source.path)],
     ['Requires', pull.unit],

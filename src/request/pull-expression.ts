@@ -1,7 +1,7 @@
 import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, withoutPasswords } from '../console/shown-url.ts';
 import { parseBoolean } from './boolean.ts';
-import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
+import { FILE_TYPES, type FileType, IMAGE_CLASSES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect } from './image-name.ts';
 import { isMirrorColon, mirrorDefect } from './mirror.ts';
 import { nearest } from './nearest.ts';
@@ -13,7 +13,7 @@ import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts
 
 /** The options of an expression; those with a value end in `=`. */
 export const PULL_OPTIONS: readonly string[] = [
-  ...IMAGE_TYPES,
+  ...FILE_TYPES,
   ...IMAGE_CLASSES,
   'ro',
   'rw',
@@ -32,7 +32,7 @@ const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https:
 
 /** What the options say, with systemd's defaults where they say nothing. */
 interface Options {
-  type: ImageType | 'oci' | undefined;
+  type: ImageType | undefined;
   imageClass: ImageClass | undefined;
   verify: VerifyMode;
   mirrors: string[];
@@ -186,7 +186,7 @@ function checkLocal(local: string | undefined, refusal: Refusal): void {
 }
 
 /** The local name in place of an empty one; undefined when only the boot URL will tell. */
-function deriveLocal(remote: Remote, type: ImageType, refusal: Refusal): string | undefined {
+function deriveLocal(remote: Remote, type: FileType, refusal: Refusal): string | undefined {
   if (hasPlaceholderInFileName(remote)) {
     // The unit that pulls is named after it, and is written before the machine is asked who it is.
     throw refusal(
@@ -225,9 +225,9 @@ function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remo
   );
 }
 
-function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
+function checkType({ type, unknown }: Options, refusal: Refusal): FileType {
   if (type === undefined) {
-    throw refusal('bad-expression', 'does not say what the image is', missingHint(IMAGE_TYPES, unknown));
+    throw refusal('bad-expression', 'does not say what the image is', missingHint(FILE_TYPES, unknown));
   }
   if (type !== 'oci') return type;
   throw refusal(
@@ -240,7 +240,7 @@ function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
 /** What is not possible on demand is downloaded whole, unless it is required. */
 function checkOnDemand(
   { onDemand, fillRate, readOnly }: Options,
-  type: ImageType,
+  type: FileType,
   imageClass: ImageClass,
   warn: (what: string) => void,
   refusal: Refusal,

@@ -1,4 +1,4 @@
-import { type ImageClass, type ImageType, imageDirectory, imagePath } from './image-class.ts';
+import { type FileType, type ImageClass, imageDirectory, imagePath } from './image-class.ts';
 import { deriveImageName } from './image-name.ts';
 import type { OnDemand } from './on-demand.ts';
 import type { VerifyMode } from './verify-mode.ts';
@@ -14,7 +14,7 @@ export interface PullRequest {
   readonly remote: Remote;
   /** URLs of the same file on other servers, which may hold placeholders. */
   readonly mirrors: readonly string[];
-  readonly type: ImageType;
+  readonly type: FileType;
   readonly imageClass: ImageClass;
   /** The valid image name to store it as; undefined: derive it once the URL is known. */
   readonly local: string | undefined;

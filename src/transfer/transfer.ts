@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Compression } from '../decode/compression-magic.ts';
-import type { ImageType } from '../request/image-class.ts';
+import { type FileType, isTree } from '../request/image-class.ts';
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
 import { Pools } from '../source/pools.ts';
 import type { Joining } from '../source/same-file.ts';
@@ -26,7 +26,7 @@ import { stream } from './stream.ts';
 export interface Transfer extends Verification {
   /** Where it lies: at least one place. All of them are to have the same file. */
   readonly locations: readonly Location[];
-  readonly type: ImageType;
+  readonly type: FileType;
   /** The final name of the object. */
   readonly target: string;
   readonly readOnly: boolean;
@@ -118,7 +118,7 @@ async function transferOnce(
 ): Promise<TransferResult> {
   const { target, type, force } = transfer;
   // Disposed of in the reverse order: what was made is gone before its room is given back.
-  using room = new TargetRoom(path.dirname(target), type === 'tar');
+  using room = new TargetRoom(path.dirname(target), isTree(type));
   using staging = await Staging.open(target, { replace: force, tell: observer.warn });
   await using pipeline = new Pipeline(observer.warn);
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
@@ -144,7 +144,7 @@ async function transferOnce(
       options,
       observer,
     );
-    if (type === 'tar') staging.publish(osTreeRoot(staging.path));
+    if (isTree(type)) staging.publish(osTreeRoot(staging.path));
     else await publishImage(staging, transfer, publishedSource(source), demand, options, observer.warn);
     const { entries, compression, format } = result;
     room.settle({ bytes: decoded, entries });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import type { ImageType } from '../../src/request/image-class.ts';
+import type { FileType } from '../../src/request/image-class.ts';
 import {
   deriveImageName,
   imageNameDefect,
@@ -38,7 +38,7 @@ describe('an image name', () => {
 });
 
 describe('stripping suffixes', () => {
-  test.each<[ImageType, string, string]>([
+  test.each<[FileType, string, string]>([
     ['raw', 'image.raw.xz', 'image'],
     ['raw', 'image.raw', 'image'],
     ['raw', 'foo.img.raw.gz', 'foo'],
@@ -82,7 +82,7 @@ describe('deriving the local name', () => {
     expect(deriveImageName('file:///tmp/tree.tar.gz', 'tar')).toBe('tree');
   });
 
-  test.each<[string, ImageType, string]>([
+  test.each<[string, FileType, string]>([
     ['http://h/', 'raw', 'no local name can be derived from "http://h/": it names no file'],
     [
       'http://h/.raw',

@@ -11,12 +11,12 @@ import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { recogniseFileSystem } from '../../expose/file-system-magic.ts';
 import { hasBootSignature } from '../../expose/master-boot-record.ts';
-import type { ImageType } from '../../request/image-class.ts';
+import type { FileType } from '../../request/image-class.ts';
 import { BLOCK_SIZE, classifyBlock } from './tar/tar-header.ts';
 
 /** What an object is said to be, and how it came. */
 export interface ExpectedContent {
-  readonly type: ImageType;
+  readonly type: FileType;
   /** Known when the first byte comes out of decompression. */
   readonly compression: () => Compression;
   /** Takes its start, when that is what it is said to be; throws when the rest need not come. */
@@ -85,7 +85,7 @@ function lastBytes(before: Uint8Array, chunk: Uint8Array): Uint8Array {
  * @param start {@link CONTENT_START_BYTES} of it, or fewer when it is shorter
  * @throws RdpullError stream-unsupported
  */
-export function requireContent(start: Uint8Array, type: ImageType, compression: Compression): void {
+export function requireContent(start: Uint8Array, type: FileType, compression: Compression): void {
   const foreign = recogniseForeignFormat(start.subarray(0, FOREIGN_FORMAT_BYTES));
   if (foreign !== undefined) throw unread(foreign, compression);
   if (type === 'raw' && hasTarMagic(start)) {
