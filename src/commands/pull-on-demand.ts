@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { duration, size } from '../console/quantity.ts';
 import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
-import type { FetchFigures } from '../on-demand/fetch/block-fetcher.ts';
+import type { FetchFigures } from '../on-demand/fetch/fetch-figures.ts';
 import type { OnDemandPull, OnDemandResult } from '../on-demand/on-demand-pull.ts';
 import type { WholeDownload } from '../on-demand/plan-on-demand.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';

@@ -62,7 +62,11 @@ export function takeRun(queue: FetchedBlock[], most: number, needsAll: boolean):
 }
 
 /** Whether a block can be fetched with the one before it, if there is no other between them. */
-export function follows(last: FetchedBlock, { offset, stored }: FetchedBlock, needsAll: boolean): boolean {
+export function follows(
+  last: FetchedBlock,
+  { offset, stored }: Pick<FetchedBlock, 'offset' | 'stored'>,
+  needsAll: boolean,
+): boolean {
   const end = last.offset + last.stored;
   const gap = needsAll ? NEEDED_GAP : GAP;
   return offset > last.offset && offset >= end - OVERLAP && offset <= end + gap && offset + stored > end;
