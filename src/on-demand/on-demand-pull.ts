@@ -31,6 +31,7 @@ import type { FetchFigures } from './fetch/fetch-figures.ts';
 import type { PinnedSource } from './fetch/pinned-source.ts';
 import { type FuseFile, openFuseFile } from './fuse/fuse-file.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
+import { type Pulse, startPulse } from './pulse.ts';
 import { keepUnit, type SwitchRootSurvivor, surviveSwitchRoot } from './switch-root.ts';
 import { addSysrootOption } from './sysroot-options.ts';
 
@@ -94,9 +95,6 @@ export interface OnDemandResult {
 /** Asks, for each signal that would end the process, whether it may. */
 export type Guard = (mayEnd: (signal: string) => boolean) => Disposable;
 
-/** How often it is looked how far everything is, in ms. */
-const INTERVAL = 250;
-
 /**
  * Attaches an image before it is there, fetches what is read of it first and the rest behind, checks the whole, gives it its
  * name, and hands the device over to the plain file.
@@ -112,6 +110,7 @@ export async function pullOnDemand(
 ): Promise<OnDemandResult | WholeDownload> {
   using pools = new Pools();
   using survivor = pull.inInitrd ? surviveSwitchRoot(hostsOf(pull.locations), observer.warn) : undefined;
+  using pulse = startPulse(() => survivor?.follow());
   const patience = new ReadersPatience(options.patience, survivor);
   const access = { pools, ...options, patience, warn: observer.warn };
   const demand = await findPromise(pull.locations, pull, access, observer.explain);
@@ -126,7 +125,9 @@ export async function pullOnDemand(
     using image = openStaged(staging.path);
     using cache = openCache(image, map.size);
     observer.started({ url: source.url, size: source.size, imageSize: map.size });
-    const shown: Shown = { pull, demand, source, map, staging, room, cache, survivor, patience, observer };
+    const shown: Shown = {
+      ...{ pull, demand, source, map, staging, room, cache, survivor, pulse, patience, observer },
+    };
     return await show(shown, access, guard);
   } catch (error) {
     options.signal.throwIfAborted();
@@ -151,6 +152,7 @@ interface Shown {
   readonly room: TargetRoom;
   readonly cache: ImageCache;
   readonly survivor: SwitchRootSurvivor | undefined;
+  readonly pulse: Pulse;
   readonly patience: ReadersPatience;
   readonly observer: OnDemandObserver;
 }
@@ -204,7 +206,7 @@ function openCache(
 
 /** From the first byte that can be read to the plain file. */
 async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise<OnDemandResult> {
-  const { pull, demand, source, map, staging, cache, survivor, patience, observer } = shown;
+  const { pull, demand, source, map, staging, cache, pulse, patience, observer } = shown;
   const { signal } = options;
   // Bytes as served wait there that came before it was the digest's turn to see them.
   using waiting =
@@ -233,10 +235,7 @@ async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise
     isMounted ||= device.isMounted();
     return isMounted;
   };
-  using _ticks = ticks(() => {
-    survivor?.follow();
-    observer.progress(fetcher.figures, isSeenMounted());
-  });
+  using _progress = pulse.each(() => observer.progress(fetcher.figures, isSeenMounted()));
   observer.attached(device, root);
   const sha256 = await filled(fetcher, file, attachment, shown, signal);
   await complete(sha256, shown, options);
@@ -331,7 +330,7 @@ async function filled(
   fetcher: BlockFetcher,
   file: FuseFile,
   { device }: Attachment,
-  { pull, survivor, observer }: Shown,
+  { pull, pulse, observer }: Shown,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const gone = file.ended.then(() => {
@@ -353,7 +352,7 @@ async function filled(
     if (failure.code === 'checksum-mismatch' || failure.code === 'internal' || !device.isMounted())
       throw failure;
     observer.broken(failure);
-    await until(() => !device.isMounted(), gone, survivor, signal);
+    await pulse.until(() => !device.isMounted(), gone, signal);
     throw failure;
   }
 }
@@ -366,27 +365,6 @@ function abortion(signal: AbortSignal): Promise<never> {
   });
   rejected.catch(() => undefined);
   return rejected;
-}
-
-/** @returns whether it has come to hold; not when `end` came first */
-async function until(
-  holds: () => boolean,
-  end: Promise<unknown>,
-  survivor: SwitchRootSurvivor | undefined,
-  signal: AbortSignal,
-): Promise<boolean> {
-  let hasEnded = false;
-  const mark = () => {
-    hasEnded = true;
-  };
-  end.then(mark, mark);
-  for (;;) {
-    signal.throwIfAborted();
-    survivor?.follow();
-    if (holds()) return true;
-    if (hasEnded) return false;
-    await Promise.race([Bun.sleep(INTERVAL), end.catch(() => undefined)]);
-  }
 }
 
 /** Checks the whole, and gives it its name. */
@@ -418,7 +396,7 @@ async function complete(
 async function handOver(
   file: FuseFile,
   attachment: Attachment,
-  { pull, survivor, observer }: Shown,
+  { pull, pulse, observer }: Shown,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { device } = attachment;
@@ -432,7 +410,7 @@ async function handOver(
     told = waits;
     return false;
   };
-  if (!(await until(isReady, file.ended, survivor, signal))) {
+  if (!(await pulse.until(isReady, file.ended, signal))) {
     attachment.isDone = true;
     observer.warn(`${device.device} was detached; ${printable(pull.target)} is complete`);
     return false;
@@ -469,9 +447,4 @@ class ReadersPatience implements Patience {
     this.#survivor?.follow();
     this.#usual?.notify(text, pause);
   };
-}
-
-function ticks(action: () => void): Disposable {
-  const timer = setInterval(action, INTERVAL);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
 }

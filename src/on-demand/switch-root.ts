@@ -7,12 +7,9 @@ import { RootFollower } from '../kernel/root-directory.ts';
 /** Where a generator of the initrd has written units, which the real root knows nothing of. */
 const GENERATED_UNITS = '/run/systemd/generator';
 
-/** How often it is looked whether PID 1 has left the initrd, in ms. */
-const INTERVAL = 250;
-
 /** A process of the initrd that goes on in the real root. */
 export interface SwitchRootSurvivor extends Disposable {
-  /** Makes sure that paths mean what they mean to PID 1: before anything is done by one. */
+  /** Makes sure that paths mean what they mean to PID 1: again and again, and before anything is done by one. */
   follow(): void;
 }
 
@@ -38,14 +35,7 @@ export function surviveSwitchRoot(
       hasFailed = true;
     }
   };
-  const timer = setInterval(follow, INTERVAL);
-  return {
-    follow,
-    [Symbol.dispose]() {
-      clearInterval(timer);
-      follower?.[Symbol.dispose]();
-    },
-  };
+  return { follow, [Symbol.dispose]: () => follower?.[Symbol.dispose]() };
 }
 
 async function resolveAll(hosts: readonly string[]): Promise<void> {

@@ -5,29 +5,17 @@ import { shownUrl } from '../../console/shown-url.ts';
 import { type Attempts, createAttempts } from '../../source/attempts.ts';
 import { createCollector } from '../../source/collector.ts';
 import { showsNoRanges } from '../../source/continued-source.ts';
-import { HttpStatusError } from '../../source/http-status.ts';
 import { openSourceOnce } from '../../source/open-source.ts';
-import { isOthersFailure, isPassing } from '../../source/passing.ts';
+import { isPassing } from '../../source/passing.ts';
 import { Pools } from '../../source/pools.ts';
-import {
-  type Joining,
-  type KnownFile,
-  otherIdentity,
-  otherLength,
-  partRequest,
-  reasonToJoin,
-} from '../../source/same-file.ts';
+import type { KnownFile } from '../../source/same-file.ts';
 import type { Location, Source, SourceOptions } from '../../source/source.ts';
 import { createKnownParts } from './known-parts.ts';
+import { createPartOpener } from './part-opener.ts';
+import { createSharedRecovery } from './shared-recovery.ts';
 
 /** What the first request asks for: the first block of a raw image, and more than any header or partition table. */
 const START_BYTES = 128 * 1024;
-
-/** Bytes of a file that have to have come since the last failure for the next one to be no reason to wait. */
-const PROGRESS = 16 * 1024;
-
-/** How often one server has to say that it has another file: of several behind one name, one may be behind. */
-const LOOKS = 2;
 
 const NO_RANGES =
   'serve it with a web server that sends parts of files: nginx, Apache, Caddy, or rdpull serve';
@@ -203,100 +191,48 @@ function pinned(
   locations: number,
   end: () => void,
 ): PinnedSource {
-  const { signal, isPromised } = options;
-  const joining: Joining = isPromised === true ? 'promised' : 'alike';
   const known = createKnownParts(found.start);
-  /** Where redirects had led to. They are followed again when something fails there: such URLs may be good for a time only. */
-  const resolved = new Map([[found.location, found.source.url]]);
+  const opener = createPartOpener(found, options);
+  const recovery = createSharedRecovery(attempts);
   const collector = createCollector();
-  let requests = 1;
   let fetched = found.start.length;
-  /** What has come since something failed last, in bytes. */
-  let progress = 0;
-  /** How often something has failed, and was waited for: readers that failed together wait together. */
-  let failures = 0;
-  let recovery: Promise<void> | undefined;
 
-  /** Asks once for a part of the file. @throws RdpullError http-changed, http-range, and those of `openSource` */
-  async function openPart(location: Location, from: number, to: number): Promise<Source> {
-    const wanted = partRequest(location, found, joining, { from, to });
-    if (wanted === undefined) throw new Error(`nothing tells what ${shownUrl(location.url)} has`);
-    const { patience: _, ...once } = options;
-    // In the middle of a file nothing tells a coding, and its start has been looked at.
-    const asked = { ...once, ...location, isPromised: true };
-    for (let look = 1; ; look++) {
-      requests++;
-      const answer = await openSourceOnce(resolved.get(location) ?? location.url, asked, wanted).catch(
-        refusedRange,
-      );
-      const how = differenceOf(location, answer);
-      if (how === undefined && !(answer instanceof RdpullError) && answer.range !== undefined) {
-        resolved.set(location, answer.url);
-        return answer;
+  /** As much of a part as one answer brings. */
+  async function* fetchOnce(from: number, to: number): AsyncGenerator<Uint8Array> {
+    const { place } = attempts;
+    if (place === undefined) throw new Error('there is no place to try');
+    const part = await opener.open(place, from, to - 1);
+    try {
+      let at = from;
+      for await (const chunk of part.body) {
+        at += chunk.length;
+        if (at > part.end) throw tooLong(place, part.end);
+        fetched += chunk.length;
+        collector.received(chunk.length);
+        recovery.progressed(chunk.length);
+        yield chunk;
       }
-      if (!(answer instanceof RdpullError)) answer.close();
-      if (how === undefined) throw answer instanceof RdpullError ? answer : sendsNoParts(location);
-      if (look === LOOKS)
-        throw location === found.location ? changed(location, how) : notTheSame(location, how);
-      resolved.delete(location);
+      if (at < part.end) throw endsEarly(place, at, part.end);
+    } finally {
+      part.close();
     }
   }
 
-  /** What an answer says of another file; undefined when it may be of the same. */
-  function differenceOf(location: Location, answer: Source | HttpStatusError): string | undefined {
-    const length = otherLength(answer, found);
-    if (length !== undefined || answer instanceof HttpStatusError) return length;
-    if (answer.range !== undefined) {
-      if (reasonToJoin(location, answer, found, joining) !== undefined) return undefined;
-      return otherIdentity(answer, found) ?? 'it has another ETag or date now, or none';
-    }
-    return location === found.location || joining !== 'promised' ? otherIdentity(answer, found) : undefined;
-  }
-
-  /** Waits until it is time to try again. @param before the failures when what failed was begun */
-  async function recover(error: unknown, before: number): Promise<void> {
-    signal.throwIfAborted();
-    if (attempts.place !== undefined) resolved.delete(attempts.place);
-    // Somebody has waited since then.
-    if (before !== failures) return;
-    if (progress >= PROGRESS && isLostConnection(error)) {
-      progress = 0;
-      failures++;
-      return;
-    }
-    recovery ??= attempts.failed(error).finally(() => {
-      recovery = undefined;
-      progress = 0;
-      failures++;
-    });
-    await recovery;
-  }
-
+  /** A part, by as many answers as it takes. */
   async function* fetchParts(offset: number, length: number): AsyncGenerator<Uint8Array> {
-    const end = offset + length;
-    for (let at = offset; at < end; ) {
-      const before = failures;
-      let part: Source | undefined;
+    const to = offset + length;
+    for (let at = offset; at < to; ) {
+      const before = recovery.failures;
+      const { place } = attempts;
       try {
-        const { place } = attempts;
-        if (place === undefined) throw new Error('there is no place to try');
-        part = await openPart(place, at, end - 1);
-        const partEnd = (part.range?.to ?? 0) + 1;
-        for await (const chunk of part.body) {
-          if (at + chunk.length > partEnd) throw tooLong(place, partEnd);
+        for await (const chunk of fetchOnce(at, to)) {
           at += chunk.length;
-          fetched += chunk.length;
-          progress += chunk.length;
-          collector.received(chunk.length);
-          attempts.progressed();
           yield chunk;
         }
-        if (at < partEnd) throw endsEarly(place, at, partEnd);
       } catch (error) {
-        part?.close();
-        await recover(error, before);
-      } finally {
-        part?.close();
+        options.signal.throwIfAborted();
+        if (place !== undefined) opener.forget(place);
+        await recovery.wait(error, before);
       }
     }
   }
@@ -308,36 +244,33 @@ function pinned(
     }
   }
 
+  async function read(offset: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length);
+    let filled = 0;
+    for await (const chunk of parts(offset, length)) {
+      bytes.set(chunk, filled);
+      filled += chunk.length;
+    }
+    known.add(offset, bytes);
+    return bytes;
+  }
+
+  function doubt({ message }: RdpullError, from: Location): void {
+    known.forget();
+    if (attempts.place === from) attempts.turn();
+    const { place = from } = attempts;
+    const where = place === from ? '' : ` from ${shownUrl(place.url)}`;
+    options.patience?.notify(`${message}; it is fetched again${where}`, 0);
+  }
+
   return {
-    url: found.source.url,
-    location: found.location,
-    size: found.size,
-    lastModified: found.source.lastModified,
-    start: found.start,
-    parts,
-    async read(offset, length) {
-      const bytes = new Uint8Array(length);
-      let filled = 0;
-      for await (const chunk of parts(offset, length)) {
-        bytes.set(chunk, filled);
-        filled += chunk.length;
-      }
-      known.add(offset, bytes);
-      return bytes;
-    },
+    ...{ url: found.source.url, location: found.location, size: found.size, start: found.start },
+    ...{ lastModified: found.source.lastModified, locations, read, parts, doubt },
     get present() {
       return attempts.place ?? found.location;
     },
-    doubt({ message }, from) {
-      known.forget();
-      if (attempts.place === from) attempts.turn();
-      const { place = from } = attempts;
-      const where = place === from ? '' : ` from ${shownUrl(place.url)}`;
-      options.patience?.notify(`${message}; it is fetched again${where}`, 0);
-    },
-    locations,
     get requests() {
-      return requests;
+      return 1 + opener.requests;
     },
     get fetched() {
       return fetched;
@@ -356,43 +289,8 @@ function passes(error: RdpullError, options: SourceOptions): boolean {
   return isEndless(options) && error.code !== 'http-changed';
 }
 
-/** Whether a failure is no server's answer: another connection may do. */
-function isLostConnection(error: unknown): boolean {
-  return isOthersFailure(error) && !(error instanceof HttpStatusError) && isPassing(error);
-}
-
-/** 416 is an answer about the file. */
-function refusedRange(error: unknown): HttpStatusError {
-  if (error instanceof HttpStatusError && error.status === 416) return error;
-  throw error;
-}
-
 function whole(reason: string, remedy: string): Extract<PinResult, { kind: 'whole' }> {
   return { kind: 'whole', reason, remedy };
-}
-
-function changed({ url }: Location, how: string): RdpullError {
-  return new RdpullError(
-    'http-changed',
-    `${shownUrl(url)}: this is not the image any more that was opened: ${how}`,
-    'put the file back as it was, with its date, and it is read on; else start again with the new one',
-  );
-}
-
-function notTheSame({ url }: Location, how: string): RdpullError {
-  return new RdpullError(
-    'http-changed',
-    `${shownUrl(url)}: this mirror has another image: ${how}`,
-    'let all mirrors have the same file, and give the same strong ETag for it',
-  );
-}
-
-function sendsNoParts({ url }: Location): RdpullError {
-  return new RdpullError(
-    'http-range',
-    `${shownUrl(url)}: the server sends the whole file where a part of it was asked for, though it has sent parts before`,
-    'the server, or a proxy before it, does not send parts of files rightly: check its configuration',
-  );
 }
 
 function endsEarly({ url }: Location, end: number, wanted: number): RdpullError {

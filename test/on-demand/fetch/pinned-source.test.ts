@@ -216,7 +216,8 @@ describe.concurrent('a server that fails', () => {
     const begun = performance.now();
     const read = await source.read(131_072, content.length - 131_072);
     expect(content.subarray(131_072).equals(read)).toBe(true);
-    expect(performance.now() - begun).toBeLessThan(5000);
+    // A hundred of the shortest pauses are 37 s.
+    expect(performance.now() - begun).toBeLessThan(20_000);
     expect(server.connections()).toBeGreaterThan(100);
     expect(source.fetched).toBe(content.length);
     expect(said).toEqual([]);
