@@ -303,8 +303,15 @@ function deletePartitions(device: HeldDevice): void {
   for (const { number } of loopPartitions(device.number)) deleteBlockPartition(device.fd, number);
 }
 
-/** Makes a partition, unless the kernel was faster. */
-function makePartition(device: HeldDevice, { number, start, size }: Partition): void {
+/**
+ * Makes a partition, unless the kernel was faster.
+ *
+ * @throws RdpullError loop-failed; SystemCallError EPERM
+ */
+export function makePartition(
+  device: Pick<HeldDevice, 'fd' | 'path' | 'number'>,
+  { number, start, size }: Partition,
+): void {
   try {
     addBlockPartition(device.fd, number, BigInt(start), BigInt(size));
   } catch (error) {

@@ -128,6 +128,10 @@ export class Guest implements AsyncDisposable {
     await this.waitFor(new RegExp(`${MARK} end`));
   }
 
+  get hasEnded(): boolean {
+    return this.#ended;
+  }
+
   /** Waits until the machine has switched itself off. */
   async switchedOff(): Promise<void> {
     while (!this.#ended) await this.#wake.promise;

@@ -21,7 +21,12 @@ export interface ServerOptions {
   readonly faults?: Readonly<Record<string, Fault>>;
   /** How fast a file is sent at most, in bytes per second, by its name. */
   readonly rates?: Readonly<Record<string, number>>;
+  /** How fast all answers together are sent at most, in bytes per second: one link has them all. */
+  readonly link?: number;
 }
+
+/** What a link may catch up with when it was not used for a moment, in ms: timers come late. */
+const LINK_CATCHES_UP = 20;
 
 /** One request. Times are those of performance.now(), ms. */
 export interface Request {
@@ -40,31 +45,49 @@ export interface Request {
  */
 export class ImageServer implements AsyncDisposable {
   readonly requests: Request[] = [];
-  readonly #server: http.Server;
+  #server: http.Server;
+  /** When all that was sent so far is over the link: performance.now(), ms. */
+  #linkFree = 0;
   readonly #dropped = new Map<string, number>();
 
   private constructor(
     readonly directory: string,
     readonly options: ServerOptions,
   ) {
-    const answer: http.RequestListener = (request, response) => this.#answer(request, response);
-    const { certificate } = options;
-    this.#server =
-      certificate === undefined
-        ? http.createServer(answer)
-        : https.createServer(
-            { key: fs.readFileSync(certificate.key), cert: fs.readFileSync(certificate.cert) },
-            answer,
-          );
+    this.#server = this.#make();
   }
 
   static async start(directory: string, options: ServerOptions = {}): Promise<ImageServer> {
     const server = new ImageServer(directory, options);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    server.#server.once('error', reject);
-    server.#server.listen(options.port ?? 0, '127.0.0.1', resolve);
-    await promise;
+    await server.#listen(options.port ?? 0);
     return server;
+  }
+
+  /** Is away for so many ms: connections are closed, and new ones refused. */
+  async away(milliseconds: number): Promise<void> {
+    const { port } = this;
+    await this.#close();
+    await Bun.sleep(milliseconds);
+    this.#server = this.#make();
+    await this.#listen(port);
+  }
+
+  #make(): http.Server {
+    const answer: http.RequestListener = (request, response) => this.#answer(request, response);
+    const { certificate } = this.options;
+    return certificate === undefined
+      ? http.createServer(answer)
+      : https.createServer(
+          { key: fs.readFileSync(certificate.key), cert: fs.readFileSync(certificate.cert) },
+          answer,
+        );
+  }
+
+  async #listen(port: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(port, '127.0.0.1', resolve);
+    await promise;
   }
 
   get port(): number {
@@ -147,12 +170,16 @@ export class ImageServer implements AsyncDisposable {
     const { begun } = entry;
     stream.on('data', (chunk) => {
       entry.bytes += chunk.length;
-      const due = rate === undefined ? 0 : begun + (entry.bytes / rate) * 1000 - performance.now();
+      const ofAnswer = rate === undefined ? 0 : begun + (entry.bytes / rate) * 1000 - performance.now();
+      const due = Math.max(ofAnswer, this.#overLink(chunk.length));
       const isTaken = response.write(chunk);
       if (isTaken && due <= 0) return;
       stream.pause();
-      if (due > 0) setTimeout(() => stream.resume(), due);
-      else response.once('drain', () => stream.resume());
+      const waits = [
+        ...(due > 0 ? [Bun.sleep(due)] : []),
+        ...(isTaken ? [] : [new Promise((resolve) => response.once('drain', resolve))]),
+      ];
+      void Promise.all(waits).then(() => stream.resume());
     });
     stream.on('end', () => {
       entry.ended = performance.now();
@@ -166,7 +193,20 @@ export class ImageServer implements AsyncDisposable {
     });
   }
 
+  /** How long it takes until so many bytes are over the link, in ms. */
+  #overLink(bytes: number): number {
+    const { link } = this.options;
+    if (link === undefined) return 0;
+    const now = performance.now();
+    this.#linkFree = Math.max(this.#linkFree, now - LINK_CATCHES_UP) + (bytes * 1000) / link;
+    return this.#linkFree - now;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#close();
+  }
+
+  async #close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
     this.#server.closeAllConnections();

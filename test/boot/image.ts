@@ -45,6 +45,24 @@ export async function makeDisk(tree: RootTree, kind: FileSystem, file: string): 
   fs.rmSync(partition);
 }
 
+/**
+ * Leaves in the journal of an ext4 what its blocks do not have, as a machine that lost its power does: zeros for the first block of
+ * a file. Who looks at the journal sees them.
+ *
+ * @param name of a file in it, below its root
+ */
+export async function dirtyJournal(file: string, name: string, isIn: 'disk' | 'bare'): Promise<void> {
+  const place = isIn === 'disk' ? `${file}?offset=${MIB}` : file;
+  const block = (await tool(['debugfs', '-R', `bmap /${name} 0`, place])).trim();
+  const zeros = `${file}.zeros`;
+  fs.writeFileSync(zeros, Buffer.alloc(4096));
+  await tool(
+    ['debugfs', '-w', '-f', '-', place],
+    `journal_open\njournal_write -b ${block} ${zeros}\njournal_close\n`,
+  );
+  fs.rmSync(zeros);
+}
+
 /** A tarball with everything that a tree is made of. */
 export async function makeTarball({ directory }: RootTree, file: string): Promise<void> {
   await tool([

@@ -63,6 +63,21 @@ export function writeProof(directory: string): string {
   return new Bun.CryptoHasher('sha256').update(content).digest('hex');
 }
 
+/** Adds a file that nothing shrinks, so that an image takes its time. Returns its SHA-256. @param size MiB */
+export function writeBallast(directory: string, size: number): string {
+  const hash = new Bun.CryptoHasher('sha256');
+  const file = fs.openSync(path.join(directory, BALLAST), 'w');
+  for (let part = 0; part < size; part++) {
+    const content = crypto.getRandomValues(Buffer.alloc(1024 * 1024));
+    fs.writeSync(file, content);
+    hash.update(content);
+  }
+  fs.closeSync(file);
+  return hash.digest('hex');
+}
+
+/** Below the root of the image. */
+export const BALLAST = 'ballast';
 /** Below the root of the image. */
 export const PROOF = 'usr/lib/proof';
 

@@ -8,6 +8,9 @@ import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as onDemand } from './scenarios/on-demand.ts';
+import { scenarios as onDemandComparison } from './scenarios/on-demand-comparison.ts';
+import { scenarios as onDemandSystemd } from './scenarios/on-demand-systemd.ts';
+import { scenarios as onDemandVerity } from './scenarios/on-demand-verity.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as tpm } from './scenarios/tpm.ts';
@@ -24,6 +27,9 @@ export const SCENARIOS: readonly Scenario[] = [
   ...direct,
   ...unreliableNetwork,
   ...onDemand,
+  ...onDemandSystemd,
+  ...onDemandVerity,
+  ...onDemandComparison,
   ...memory,
   ...freedMemory,
   ...origin,

@@ -14,6 +14,9 @@ const LEFT_OUT = [
   'var/lib/apt/lists',
 ];
 
+/** What networkd does with the interfaces; below the root of the image. */
+export const NETWORK_FILE = 'etc/systemd/network/10-lab.network';
+
 /** Runs once multi-user.target is reached, and switches the machine off. */
 const UNIT = `[Unit]
 Description=What the lab wants to know
@@ -65,4 +68,11 @@ systemctl poweroff
 `,
   );
   return { directory, sha256: writeProof(directory) };
+}
+
+/** Lets the networkd of the real root take over the interfaces that the initrd has set up. */
+export function addNetwork({ directory }: RootTree): void {
+  fs.writeFileSync(path.join(directory, NETWORK_FILE), '[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\n');
+  const wants = path.join(directory, 'etc/systemd/system/multi-user.target.wants');
+  fs.symlinkSync('/usr/lib/systemd/system/systemd-networkd.service', `${wants}/systemd-networkd.service`);
 }

@@ -1,7 +1,16 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { InitrdFile } from './initrd.ts';
 import type { RootTree } from './root-tree.ts';
-import { inToolbox } from './toolbox.ts';
+import { inToolbox, toolbox } from './toolbox.ts';
+
+export const POLICY = 'systemd.image_policy=root=signed';
+
+/**
+ * systemd 262 sets a root up without its signature when the kernel does not know the key. This is what makes the kernel
+ * insist, and lets it be told the key (.dm-verity, Linux 7.0).
+ */
+export const INSIST = 'dm_verity.require_signatures=1 dm_verity.keyring_unsealed=1';
 
 /** A key, and the certificate for it. */
 export interface Signatory {
@@ -54,4 +63,23 @@ export function flipBit(file: string, text: string): void {
   if (position < 0) throw new Error(`${file} does not contain "${text}"`);
   content[position] = content.readUInt8(position) ^ 1;
   fs.writeFileSync(file, content);
+}
+
+/** What tells the kernel a key before the root is set up, and then no more. */
+const DROP_IN = `[Service]
+ExecStartPre=modprobe dm-verity
+ExecStartPre=sh -c 'keyctl padd asymmetric builder %%:.dm-verity </etc/verity.d/builder.der'
+ExecStartPre=keyctl restrict_keyring %%:.dm-verity
+`;
+
+/** Files for an initrd whose kernel trusts the key of a certificate. */
+export async function trusting({ der }: Signatory): Promise<Record<string, InitrdFile>> {
+  const tree = await toolbox('forky');
+  const library = 'usr/lib/x86_64-linux-gnu/libkeyutils.so.1';
+  return {
+    'etc/verity.d/builder.der': { content: der },
+    'etc/systemd/system/systemd-veritysetup@root.service.d/key.conf': { content: DROP_IN },
+    'usr/bin/keyctl': { content: fs.readFileSync(path.join(tree, 'usr/bin/keyctl')), mode: 0o755 },
+    [library]: { content: fs.readFileSync(path.join(tree, library)) },
+  };
 }

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
-import type { AttachedPartition } from '../../expose/loop-device.ts';
+import { type AttachedPartition, makePartition } from '../../expose/loop-device.ts';
 import { announceLoopPartition, loopNumber } from '../../expose/loop-sysfs.ts';
-import { addBlockPartition, deleteBlockPartition } from '../../kernel/block-partition.ts';
+import { deleteBlockPartition } from '../../kernel/block-partition.ts';
 import { lockFile } from '../../kernel/file-lock.ts';
 import { loopChangeFile } from '../../kernel/loop.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
@@ -29,9 +29,9 @@ const PAUSE = 20;
 /**
  * Puts a plain file under a loop device that has the same bytes. To be called in a thread that nobody's reads wait for.
  *
- * The kernel takes the device for a new disk then, and forgets the hand-made partitions as soon as somebody opens it while
- * none of them is open. So they all stay where one is used. Where none is, they are deleted before and made again after: they stay
- * from then on.
+ * The kernel takes the device for a new disk then, and forgets the partitions, or looks for them again, as soon as somebody opens it
+ * while none of them is open. So they all stay where one is used. Where none is, they are deleted before and made again after: they
+ * stay from then on.
  *
  * @throws RdpullError loop-failed, file-unreadable; the device goes on with its former file then
  */
@@ -43,7 +43,7 @@ export async function changeFile(request: ChangeRequest): Promise<void> {
     disk = fs.openSync(device, DEVICE_FLAGS);
     // udev looks at no device that somebody has locked. It must not find half of the partitions.
     await lockFile(disk, PATIENCE);
-    if (request.isPartitionUsed || !(await deletePartitions(disk, partitions))) {
+    if (request.isPartitionUsed || !(await deletePartitions(disk, device, partitions))) {
       changePinned(disk, file, partitions);
       return;
     }
@@ -52,7 +52,7 @@ export async function changeFile(request: ChangeRequest): Promise<void> {
       // This finds out that the disk is another one, and nobody else does any more.
       fs.closeSync(fs.openSync(device, DEVICE_FLAGS));
     } finally {
-      makePartitions(disk, partitions);
+      makePartitions(disk, device, partitions);
     }
     fs.closeSync(disk);
     disk = undefined;
@@ -94,12 +94,16 @@ function changePinned(disk: number, file: number, partitions: readonly AttachedP
 }
 
 /** @returns false, with all partitions as they were, when one of them is used after all */
-async function deletePartitions(disk: number, partitions: readonly AttachedPartition[]): Promise<boolean> {
+async function deletePartitions(
+  disk: number,
+  device: string,
+  partitions: readonly AttachedPartition[],
+): Promise<boolean> {
   const deadline = performance.now() + PATIENCE;
   for (const [index, { number }] of partitions.entries()) {
     while (!tryDelete(disk, number)) {
       if (performance.now() >= deadline) {
-        makePartitions(disk, partitions.slice(0, index));
+        makePartitions(disk, device, partitions.slice(0, index));
         return false;
       }
       await Bun.sleep(PAUSE);
@@ -120,7 +124,8 @@ function tryDelete(disk: number, number: number): boolean {
   }
 }
 
-function makePartitions(disk: number, partitions: readonly AttachedPartition[]): void {
-  for (const { number, start, size } of partitions)
-    addBlockPartition(disk, number, BigInt(start), BigInt(size));
+/** Those that the kernel has not found itself. */
+function makePartitions(disk: number, device: string, partitions: readonly AttachedPartition[]): void {
+  const held = { fd: disk, path: device, number: loopNumber(device) };
+  for (const partition of partitions) makePartition(held, partition);
 }

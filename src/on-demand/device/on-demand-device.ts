@@ -40,8 +40,8 @@ export interface OnDemandDevice extends AttachedLoopDevice {
 }
 
 /**
- * Attaches a file whose bytes come when they are read. Its partitions are made by hand, from a table that is read from the cache: nothing
- * here reads the device. Then lets go of the file: that ends with the device, by {@link OnDemandDevice.handOver} or when anybody detaches it.
+ * Attaches a file whose bytes come when they are read. Its partitions are made from a table that is read from the cache; of the device
+ * itself, the kernel reads that table and its copy at the end. Then lets go of the file: that ends with the device, by {@link OnDemandDevice.handOver} or when anybody detaches it.
  *
  * @throws RdpullError image-unrecognised, bad-argument, not-root, loop-missing, loop-failed, what `want` rejects with; no device and no
  *   partition remains then, and the file is still the caller's
@@ -66,8 +66,8 @@ export async function attachOnDemand(
       readOnly: true,
       // Else it does one read after the other, and one that waits for a server holds up all of them.
       directIo: true,
-      // Partitions that the kernel finds would go when the file is changed.
-      scansPartitions: false,
+      // systemd dissects no disk whose partitions the kernel does not look for (root=dissect). It would not find ours in a file system.
+      scansPartitions: layout.kind !== 'file-system',
       loopRef,
     });
   } catch (error) {

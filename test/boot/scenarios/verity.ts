@@ -1,14 +1,10 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { directBoot } from '../direct-boot.ts';
 import { BootFailure, type Guest } from '../guest.ts';
 import { pack } from '../image.ts';
-import type { InitrdFile } from '../initrd.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
-import { toolbox } from '../toolbox.ts';
-import { flipBit, makeSignatory, makeVerityDisk } from '../verity-image.ts';
+import { flipBit, INSIST, makeSignatory, makeVerityDisk, POLICY, trusting } from '../verity-image.ts';
 
 /** In the init of the root, where a flipped bit changes nothing if it gets through. */
 const COMMENT = '# a comment in the init of the lab';
@@ -16,14 +12,6 @@ const COMMENT = '# a comment in the init of the lab';
 const MORE = `
 ${COMMENT}
 for file in /sys/block/dm-*/dm/uuid; do echo "rdpull-lab: mapped $file $(cat "$file")"; done`;
-
-const POLICY = 'systemd.image_policy=root=signed';
-
-/**
- * systemd 262 sets a root up without its signature when the kernel does not know the key. This is what makes the kernel
- * insist, and lets it be told the key (.dm-verity, Linux 7.0).
- */
-const INSIST = 'dm_verity.require_signatures=1 dm_verity.keyring_unsealed=1';
 
 /** Images that rdpull does not verify, and systemd does. */
 export const scenarios: readonly Scenario[] = [
@@ -98,7 +86,7 @@ async function boot(
   const server = await lab.serve();
   const expression = `raw,machine,blockdev,verify=no:rootdisk:${server.url('image.raw.xz')}`;
   const guest = await directBoot(lab, {
-    files: await trusting(builder.der),
+    files: await trusting(builder),
     // So that nobody has to know a password in the emergency shell.
     commandLine: `rd.systemd.pull=${expression} ${commandLine} SYSTEMD_SULOGIN_FORCE=1`,
     limit: 600,
@@ -112,23 +100,4 @@ async function expectRefused(lab: Lab, guest: Guest): Promise<void> {
     /rdpull-lab: booted|Oops: int3|Failed to start rdpull@/,
   );
   lab.report(guest);
-}
-
-/** What tells the kernel a key before the root is set up, and then no more. */
-const DROP_IN = `[Service]
-ExecStartPre=modprobe dm-verity
-ExecStartPre=sh -c 'keyctl padd asymmetric builder %%:.dm-verity </etc/verity.d/builder.der'
-ExecStartPre=keyctl restrict_keyring %%:.dm-verity
-`;
-
-/** Files for an initrd whose kernel trusts the key of a certificate. */
-async function trusting(der: Buffer): Promise<Record<string, InitrdFile>> {
-  const tree = await toolbox('forky');
-  const library = 'usr/lib/x86_64-linux-gnu/libkeyutils.so.1';
-  return {
-    'etc/verity.d/builder.der': { content: der },
-    'etc/systemd/system/systemd-veritysetup@root.service.d/key.conf': { content: DROP_IN },
-    'usr/bin/keyctl': { content: fs.readFileSync(path.join(tree, 'usr/bin/keyctl')), mode: 0o755 },
-    [library]: { content: fs.readFileSync(path.join(tree, library)) },
-  };
 }
