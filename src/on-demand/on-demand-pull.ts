@@ -30,6 +30,7 @@ import { type BlockFetcher, openBlockFetcher } from './fetch/block-fetcher.ts';
 import type { FetchFigures } from './fetch/fetch-figures.ts';
 import type { PinnedSource } from './fetch/pinned-source.ts';
 import { type FuseFile, openFuseFile } from './fuse/fuse-file.ts';
+import { keepNetwork } from './kept-network.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
 import { type Pulse, startPulse } from './pulse.ts';
 import { keepUnit, type SwitchRootSurvivor, surviveSwitchRoot } from './switch-root.ts';
@@ -227,7 +228,9 @@ async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise
   await makeMountable(device, root, shown, read);
 
   patience.isEndless = true;
-  if (pull.unit !== undefined && pull.inInitrd) keepUnit(pull.unit, observer.warn);
+  const isRoot = pull.unit !== undefined && pull.inInitrd;
+  if (isRoot) keepUnit(pull.unit, observer.warn);
+  using _network = isRoot ? keepNetwork(observer.warn) : undefined;
   using _guard = guard((received) => mayEnd(received, device, shown));
   // Looking costs as much as there are processes: once it is, that is enough.
   let isMounted = false;
