@@ -2,6 +2,7 @@ import type { BlockMap } from '../../blocks/block-map.ts';
 import type { ImageCache } from '../cache/image-cache.ts';
 import { PAGE_BYTES } from '../cache/present-pages.ts';
 import { createComingBlocks } from './coming-blocks.ts';
+import { createCourtesy } from './courtesy.ts';
 import { createCoveredPages } from './covered-pages.ts';
 import { createFetchFigures, type FetchFigures } from './fetch-figures.ts';
 import type { FetchedBlock } from './fetch-run.ts';
@@ -61,6 +62,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const digest = openDigest(options);
   const needsAll = digest !== undefined;
   const pace = createFillPace(options.fillRate);
+  const courtesy = createCourtesy();
   const precedence = createPrecedence();
   const readahead = createReadahead();
   const slots = createSlots(map.largestStored);
@@ -102,12 +104,18 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
     const wanted = await request(from, to, RANK.demand);
     const end = Math.min(map.size, to + readahead.wanted(from, to - from));
     if (end > to) void request(to, end, RANK.ahead).catch(() => undefined);
-    await Promise.all(wanted.map(({ done }) => done.promise));
+    courtesy.enter();
+    try {
+      await Promise.all(wanted.map(({ done }) => done.promise));
+    } finally {
+      courtesy.leave();
+    }
   }
 
   async function fill(): Promise<string | undefined> {
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
-    await fillImage({ map, coming, pace, needsAll, request: delivery.deliver, ahead, signal });
+    const turn = () => courtesy.turn(pace.timeOf(source.size), signal);
+    await fillImage({ map, coming, pace, turn, needsAll, request: delivery.deliver, ahead, signal });
     return digest === undefined ? undefined : await completeDigest(digest, source);
   }
 

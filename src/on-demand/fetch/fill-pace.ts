@@ -18,6 +18,8 @@ export interface FillPace {
   readonly atOnce: number;
   /** A request has brought so many bytes, behind the first that came, in so many ms. */
   measured(bytes: number, milliseconds: number): void;
+  /** How long so many bytes take, in ms; 0 before anything is known of the network. */
+  timeOf(bytes: number): number;
   /** So many bytes are asked for. */
   spent(bytes: number): void;
   /** How long to wait before the next request, in ms. */
@@ -45,6 +47,7 @@ export function createFillPace(limit: number | undefined): FillPace {
       const now = bytes / Math.max(milliseconds, 0.1);
       rate = rate === undefined ? now : rate + WEIGHT * (now - rate);
     },
+    timeOf: (bytes) => (rate === undefined ? 0 : bytes / rate),
     spent(bytes) {
       if (limit !== undefined) free = Math.max(free, performance.now()) + (bytes * 1000) / limit;
     },

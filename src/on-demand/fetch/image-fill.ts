@@ -8,6 +8,8 @@ export interface ImageFillOptions {
   readonly map: BlockMap;
   readonly coming: ComingBlocks;
   readonly pace: FillPace;
+  /** Waits for readers. */
+  readonly turn: () => Promise<void>;
   /** Whether what lies between blocks is of use, too. */
   readonly needsAll: boolean;
   /** Makes one request; its blocks tell what becomes of them. */
@@ -24,13 +26,14 @@ export interface ImageFillOptions {
  * @throws RdpullError of the first block that cannot be had; the reason of the signal
  */
 export async function fillImage(options: ImageFillOptions): Promise<void> {
-  const { pace, request, ahead, signal } = options;
+  const { pace, turn, request, ahead, signal } = options;
   const walk = createWalk(options);
   const awaited = createAwaitedBlocks();
   const requests = new Set<Promise<void>>();
   for (;;) {
     while (requests.size >= pace.atOnce) await Promise.race(requests);
     await pauseFor(pace.pause, signal);
+    await turn();
     signal.throwIfAborted();
     const run = awaited.haveFailed ? undefined : await walk.next();
     if (run === undefined) break;
