@@ -2,7 +2,8 @@ import { type Pointer, ptr } from 'bun:ffi';
 import fs from 'node:fs';
 import os from 'node:os';
 import { checked, cString, libc } from './libc.ts';
-import { SystemCallError } from './system-error.ts';
+import { XATTR_LIST_MAX } from './name-limits.ts';
+import { isSystemError, SystemCallError } from './system-error.ts';
 
 /**
  * The calls that build a directory tree by descriptor and one name at a time, never by a path: no call of this file
@@ -28,6 +29,8 @@ const c = libc({
   fsetxattr: { args: ['i32', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
   lsetxattr: { args: ['ptr', 'ptr', 'ptr', 'u64', 'i32'], returns: 'i32' },
   fremovexattr: { args: ['i32', 'ptr'], returns: 'i32' },
+  fgetxattr: { args: ['i32', 'ptr', 'ptr', 'u64'], returns: 'i64' },
+  flistxattr: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
   syncfs: { args: ['i32'], returns: 'i32' },
 });
 
@@ -243,6 +246,36 @@ export function setAttributeAt(
 /** Removes an extended attribute of an open file. */
 export function removeAttribute(fd: number, name: string): void {
   checked('fremovexattr', c.fremovexattr(fd, cString(name)));
+}
+
+/** The extended attribute of an open file; undefined when it has none of this name. */
+export function attributeOf(fd: number, name: string): Uint8Array | undefined {
+  const attribute = cString(name);
+  try {
+    const value = new Uint8Array(checked('fgetxattr', c.fgetxattr(fd, attribute, null, 0)));
+    checked('fgetxattr', c.fgetxattr(fd, attribute, valueAddress(value), value.length));
+    return value;
+  } catch (error) {
+    if (isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) return undefined;
+    throw error;
+  }
+}
+
+/** The names of all extended attributes of an open file, a character per byte (latin1). */
+export function attributeNames(fd: number): string[] {
+  const some = Buffer.alloc(1024);
+  try {
+    return namesIn(fd, some);
+  } catch (error) {
+    if (isSystemError(error, 'ENOTSUP', 'EOPNOTSUPP')) return [];
+    if (!isSystemError(error, 'ERANGE')) throw error;
+    return namesIn(fd, Buffer.alloc(XATTR_LIST_MAX));
+  }
+}
+
+function namesIn(fd: number, list: Buffer): string[] {
+  const length = checked('flistxattr', c.flistxattr(fd, ptr(list), list.length));
+  return list.toString('latin1', 0, length).split('\0').slice(0, -1);
 }
 
 /** Writes out everything that the file system of `fd` still holds in memory. */

@@ -1,6 +1,6 @@
-import { type Pointer, ptr } from 'bun:ffi';
+import type { Pointer } from 'bun:ffi';
 import fs from 'node:fs';
-import { ENTRIES_SIZE, entryBuffer, forEachEntry } from './directory-entries.ts';
+import { entryBuffer, forEachName } from './directory-entries.ts';
 import { checked, cString, libc } from './libc.ts';
 import { RENAME_NOREPLACE } from './rename.ts';
 import { isSystemError } from './system-error.ts';
@@ -8,7 +8,6 @@ import { isSystemError } from './system-error.ts';
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const O_CLOEXEC = 0o2000000; // asm-generic/fcntl.h
 const AT_REMOVEDIR = 0x200; // linux/fcntl.h
-const SEEK_SET = 0; // linux/fs.h
 
 /**
  * Removes a file, or a directory with all that is in it; nothing at `path` is fine, too. Follows no symbolic link,
@@ -23,32 +22,46 @@ const SEEK_SET = 0; // linux/fs.h
 export function removeTree(path: string): void {
   const top = openTop(path);
   if (top === undefined) return;
-  const c = libc({
-    openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
-    unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
-    renameat2: { args: ['i32', 'ptr', 'i32', 'ptr', 'u32'], returns: 'i32' },
-    getdents64: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
-    lseek: { args: ['i32', 'i64', 'i32'], returns: 'i64' },
-  });
+  try {
+    unlessGone(() => emptyDirectory(top));
+  } finally {
+    fs.closeSync(top);
+  }
+  unlessGone(() => fs.rmdirSync(path));
+}
+
+/**
+ * Removes the directory `name` of an open one with all that is in it, as {@link removeTree} does.
+ *
+ * @throws SystemCallError
+ */
+export function removeTreeAt(directory: number, name: Pointer): void {
+  const c = calls();
+  const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  const top = checked('openat', c.openat(directory, name, flags, 0));
+  try {
+    emptyDirectory(top);
+  } finally {
+    fs.closeSync(top);
+  }
+  checked('unlinkat', c.unlinkat(directory, name, AT_REMOVEDIR));
+}
+
+function emptyDirectory(top: number): void {
+  const c = calls();
   const [topEntries, innerEntries] = [entryBuffer(), entryBuffer()];
   let moved = 0;
 
   /** Passes over a directory until it is empty, for it may skip names while others are removed. */
   function empty(directory: number, entries: Buffer, removeDirectory: (name: Pointer) => void): void {
-    const address = ptr(entries);
     let found: boolean;
     do {
       found = false;
-      checked('lseek', c.lseek(directory, 0, SEEK_SET));
-      for (;;) {
-        const length = checked('getdents64', c.getdents64(directory, address, ENTRIES_SIZE));
-        if (length === 0) break;
-        forEachEntry(entries, length, (name, isDirectory) => {
-          found = true;
-          if (isDirectory) removeDirectory(name);
-          else remove(directory, name, removeDirectory);
-        });
-      }
+      forEachName(directory, entries, (name, isDirectory) => {
+        found = true;
+        if (isDirectory) removeDirectory(name);
+        else remove(directory, name, removeDirectory);
+      });
     } while (found);
   }
 
@@ -64,13 +77,13 @@ export function removeTree(path: string): void {
   function removeFromTop(name: Pointer): void {
     unlessGone(() => {
       const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-      const directory = checked('openat', c.openat(top ?? -1, name, flags, 0));
+      const directory = checked('openat', c.openat(top, name, flags, 0));
       try {
         empty(directory, innerEntries, (inner) => moveUp(directory, inner));
       } finally {
         fs.closeSync(directory);
       }
-      checked('unlinkat', c.unlinkat(top ?? -1, name, AT_REMOVEDIR));
+      checked('unlinkat', c.unlinkat(top, name, AT_REMOVEDIR));
     });
   }
 
@@ -78,9 +91,7 @@ export function removeTree(path: string): void {
     for (;;) {
       const free = cString(`${moved++}`);
       try {
-        unlessGone(() =>
-          checked('renameat2', c.renameat2(directory, name, top ?? -1, free, RENAME_NOREPLACE)),
-        );
+        unlessGone(() => checked('renameat2', c.renameat2(directory, name, top, free, RENAME_NOREPLACE)));
         return;
       } catch (error) {
         if (!isSystemError(error, 'EEXIST')) throw error;
@@ -88,12 +99,22 @@ export function removeTree(path: string): void {
     }
   }
 
-  try {
-    unlessGone(() => empty(top, topEntries, removeFromTop));
-  } finally {
-    fs.closeSync(top);
-  }
-  unlessGone(() => fs.rmdirSync(path));
+  empty(top, topEntries, removeFromTop);
+}
+
+const openCalls = () =>
+  libc({
+    openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
+    unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
+    renameat2: { args: ['i32', 'ptr', 'i32', 'ptr', 'u32'], returns: 'i32' },
+  });
+
+let opened: ReturnType<typeof openCalls> | undefined;
+
+/** Only when there is something to remove, which is seldom. */
+function calls(): ReturnType<typeof openCalls> {
+  opened ??= openCalls();
+  return opened;
 }
 
 /** Opens the directory at `path`, or removes what else is there. */

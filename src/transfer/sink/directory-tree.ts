@@ -1,7 +1,7 @@
 import { boundLines } from '../../console/bounded-lines.ts';
-import type { SynchronousSink } from '../../decode/sink.ts';
+import type { SinkResult, SynchronousSink } from '../../decode/sink.ts';
 import { KeptMemory } from './tar/kept-memory.ts';
-import { TarExtractor } from './tar/tar-extractor.ts';
+import { TarExtractor, type TarExtractorOptions } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
 import { TarReader } from './tar/tar-reader.ts';
 
@@ -28,11 +28,35 @@ export interface DirectoryTreeOptions {
  * @param path an existing, empty directory. It takes the attributes of the archive's own `.`, if there is one.
  */
 export function openDirectoryTreeSink(path: string, options: DirectoryTreeOptions = {}): SynchronousSink {
+  return openTreeSink(path, options, { isLast: true });
+}
+
+/** Where an archive stands among those that make one tree. */
+export interface AmongArchives extends Pick<TarExtractorOptions, 'below' | 'membersBelow'> {
+  /** Whether no other follows: what was written goes to the disk then. */
+  readonly isLast: boolean;
+}
+
+export interface TreeResult extends SinkResult {
+  /** Directories that were made because they are on the way to a member, and none themselves. */
+  readonly made: number;
+}
+
+export interface TreeSink extends SynchronousSink {
+  finish(): TreeResult;
+}
+
+/** As {@link openDirectoryTreeSink}, for an archive that is one of several. */
+export function openTreeSink(
+  path: string,
+  options: DirectoryTreeOptions,
+  { isLast, ...among }: AmongArchives,
+): TreeSink {
   const { warn: tell = () => undefined, limits = DEFAULT_TAR_LIMITS, isVouchedFor = false } = options;
   const warnings = boundLines(WARNINGS_MAX, tell, (count) => `and ${count} more about the tar archive`);
   const warn = warnings.add;
   const kept = new KeptMemory();
-  const extractor = new TarExtractor(path, { warn, limits, kept });
+  const extractor = new TarExtractor(path, { warn, limits, kept, ...among });
   const reader = new TarReader(extractor, { warn, limits, kept, isVouchedFor });
 
   function explained<T>(work: () => T): T {
@@ -49,8 +73,9 @@ export function openDirectoryTreeSink(path: string, options: DirectoryTreeOption
       explained(() => {
         reader.finish();
         extractor.finish();
+        if (isLast) extractor.sync();
         warnings.end();
-        return { bytes: reader.bytes, entries: extractor.members };
+        return { bytes: reader.bytes, entries: extractor.members, made: extractor.made };
       }),
     close() {
       warnings.end();

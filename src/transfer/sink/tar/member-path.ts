@@ -165,6 +165,25 @@ export class MemberPath {
     return depth === 0 ? '' : this.#names.bytes.toString('latin1', 0, this.#start(depth) - 1);
   }
 
+  /** The bytes of the first `depth` names, a NUL between them; good until the path changes. */
+  bytes(depth: number): Uint8Array {
+    return this.#names.bytes.subarray(0, Math.max(0, this.#start(depth) - 1));
+  }
+
+  /** The bytes of the name number `index`; good until the path changes. */
+  nameBytes(index: number): Uint8Array {
+    return this.#names.bytes.subarray(this.#start(index), this.#start(index + 1) - 1);
+  }
+
+  /** Takes the first `count` bytes off the last name, which is longer than that. */
+  shortenLastName(count: number): void {
+    const start = this.#start(this.#depth - 1);
+    const end = this.#start(this.#depth);
+    if (start + count + 1 >= end) throw new RangeError('nothing would be left of the name');
+    this.#names.bytes.copyWithin(start, start + count, end);
+    this.#starts[this.#depth] = end - count;
+  }
+
   /** The first `depth` names, in quotes and fit for a terminal. */
   printable(depth: number = this.#depth): string {
     if (depth === 0) return '"."';

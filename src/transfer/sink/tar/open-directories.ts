@@ -12,13 +12,14 @@ import { isSystemError } from '../../../kernel/system-error.ts';
 import { followInnerLinks } from './inner-links.ts';
 import type { MemberPath } from './member-path.ts';
 import { escapes, malformed } from './tar-error.ts';
+import type { TreeBelow } from './tree-below.ts';
 
 /** Descriptors kept open between members. */
 const MAX_OPEN = 64;
 /** Of the directories on the way to a deep one, how many stay open: descriptors are few, paths may have 2048 names. */
 const MAX_OPEN_ON_THE_WAY = 32;
 /** A parent that no member of the archive stands for. */
-const MISSING_PARENT_MODE = 0o755;
+export const MISSING_PARENT_MODE = 0o755;
 
 /** What to do on the way to a directory: make those that are missing, or not, or not even follow links inside the tree. */
 export type Way = 'create' | 'existing' | 'as-made';
@@ -29,13 +30,18 @@ export type Way = 'create' | 'existing' | 'as-made';
  */
 export class OpenDirectories {
   readonly #root: number;
+  readonly #below: () => TreeBelow | undefined;
   /** By key, the latest used last. */
   readonly #open = new Map<string, number>();
   #made = 0;
 
-  /** @param root the target directory's descriptor, which stays the caller's */
-  constructor(root: number) {
+  /**
+   * @param root the target directory's descriptor, which stays the caller's
+   * @param below who hears of directories that are made on the way
+   */
+  constructor(root: number, below: () => TreeBelow | undefined = () => undefined) {
     this.#root = root;
+    this.#below = below;
   }
 
   /**
@@ -104,6 +110,13 @@ export class OpenDirectories {
     fs.closeSync(directory);
   }
 
+  /** The directory with this key was removed, and all that was in it. */
+  forgetBelow(key: string): void {
+    this.forget(key);
+    const below = [...this.#open.keys()].filter((other) => other.startsWith(`${key}\0`));
+    for (const other of below) this.forget(other);
+  }
+
   /** Closes the directories that were not used for longest. Not while a descriptor is in use. */
   trim(): void {
     if (this.#open.size <= MAX_OPEN) return;
@@ -136,9 +149,12 @@ export class OpenDirectories {
     } catch (error) {
       if (isSystemError(error, 'ENOENT') && way === 'create') {
         this.#made++;
+        const below = this.#below();
+        below?.entering(directory, path, index);
         makeDirectoryAt(directory, name);
         const made = openDirectoryAt(directory, name);
         fs.fchmodSync(made, MISSING_PARENT_MODE);
+        below?.madeOnTheWay(path, index + 1);
         return made;
       }
       if (!isSystemError(error, 'ENOTDIR', 'ELOOP')) throw error;

@@ -47,6 +47,11 @@ export class PostponedAttributes {
     this.#directories.set(key, directory);
   }
 
+  /** Whether the archive has a member for the directory with this key. */
+  hasDirectory(key: string): boolean {
+    return this.#directories.has(key);
+  }
+
   /**
    * @param acl the access ACL of something that is not a directory
    * @throws RdpullError `limit-exceeded`

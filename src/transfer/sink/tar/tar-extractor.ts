@@ -39,6 +39,7 @@ import { printableName } from './printable-name.ts';
 import { escapes, malformed } from './tar-error.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
+import type { TreeBelow, TreeParts } from './tree-below.ts';
 import { unpackError } from './unpack-error.ts';
 
 export interface TarExtractorOptions {
@@ -46,6 +47,10 @@ export interface TarExtractorOptions {
   readonly warn: (message: string) => void;
   readonly limits: TarLimits;
   readonly kept: KeptMemory;
+  /** What lies in the target already. */
+  readonly below?: (parts: TreeParts) => TreeBelow;
+  /** Files and directories that archives before this one have made there: `limits.entries` holds for all of them. */
+  readonly membersBelow?: number;
 }
 
 /** A regular file whose data arrive. */
@@ -77,26 +82,40 @@ export class TarExtractor implements TarMemberHandler {
   readonly #path: MemberPath;
   readonly #hardLinkTarget: MemberPath;
   readonly #symbolicLinkTarget = new NameBuffer(PATH_MAX);
+  readonly #below: TreeBelow | undefined;
+  readonly #membersBelow: number;
   #file: OpenFile | undefined;
+  /** The data of the member at hand are for nobody. */
+  #passesOver = false;
   #members = 0;
   #written = 0;
   #closed = false;
 
-  /** @param target an existing, empty directory */
+  /** @param target an existing directory, empty unless `below` says what is in it */
   constructor(target: string, options: TarExtractorOptions) {
+    const { limits, kept, membersBelow = 0 } = options;
     this.#target = target;
-    this.#limits = options.limits;
-    this.#path = new MemberPath(options.limits);
-    this.#hardLinkTarget = new MemberPath(options.limits);
+    this.#limits = limits;
+    this.#membersBelow = membersBelow;
+    this.#path = new MemberPath(limits);
+    this.#hardLinkTarget = new MemberPath(limits);
     this.#root = openTarget(target);
-    this.#directories = new OpenDirectories(this.#root);
-    const accounts = new AccountNames(this.#directories, options.kept);
-    this.#postponed = new PostponedAttributes(accounts, options.kept);
+    this.#directories = new OpenDirectories(this.#root, () => this.#below);
+    const accounts = new AccountNames(this.#directories, kept);
+    this.#postponed = new PostponedAttributes(accounts, kept);
+    const parts = { root: this.#root, directories: this.#directories, postponed: this.#postponed };
+    this.#below = options.below?.({ ...parts, limits, kept });
+    if (this.#below?.isTree !== true) withoutDefaultAcl(this.#root, target);
     this.#attributes = new ExtendedAttributes({ target, path: this.#path, accounts, warn: options.warn });
   }
 
   get members(): number {
     return this.#members;
+  }
+
+  /** Directories on the way to members that are none themselves. */
+  get made(): number {
+    return this.#directories.made;
   }
 
   /** What `error`, thrown by a method of this class, means for the user. */
@@ -107,11 +126,11 @@ export class TarExtractor implements TarMemberHandler {
   member(member: TarMember): void {
     this.#members++;
     const { entries } = this.#limits;
-    if (this.#members + this.#directories.made > entries) {
+    if (this.#membersBelow + this.#members + this.#directories.made > entries) {
       throw beyondLimit(
         'entries',
         entries,
-        `the tar archive makes more than ${entries} files and directories`,
+        `the ${this.#membersBelow > 0 ? 'layers make' : 'tar archive makes'} more than ${entries} files and directories`,
       );
     }
     this.#path.assign(member.path, 'the member');
@@ -119,12 +138,16 @@ export class TarExtractor implements TarMemberHandler {
       throw escapes(`the member ${printableName(member.path)} has an absolute name`);
     }
     this.#directories.trim();
+    this.#passesOver = this.#below?.obeys(this.#path) ?? false;
+    if (this.#passesOver) return;
     if (member.type === 'directory') this.#makeDirectory(member.attributes);
-    else if (this.#path.depth > 0) this.#makeOther(this.#directories.parentOf(this.#path, 'create'), member);
+    else if (this.#path.depth > 0) this.#makeOther(this.#parentOfMember(), member);
     else throw malformed(`the tar archive holds a ${member.type} without a name`);
+    this.#below?.made(this.#path);
   }
 
   fileData(data: Uint8Array, position: number): void {
+    if (this.#passesOver) return;
     if (this.#file === undefined) throw new Error('data arrived before their file');
     const { fd } = this.#file;
     for (let done = 0; done < data.length; ) {
@@ -136,6 +159,7 @@ export class TarExtractor implements TarMemberHandler {
   }
 
   fileEnd(): void {
+    if (this.#passesOver) return;
     if (this.#file === undefined) throw new Error('a file ended that did not begin');
     const { fd, attributes, written } = this.#file;
     const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
@@ -150,7 +174,7 @@ export class TarExtractor implements TarMemberHandler {
     fs.closeSync(fd);
   }
 
-  /** All members are there: applies what had to wait, and writes the file system out. */
+  /** All members are there: applies what had to wait. */
   finish(): void {
     for (const [key, acl] of this.#postponed.acls()) {
       this.#path.assignKey(key);
@@ -163,6 +187,11 @@ export class TarExtractor implements TarMemberHandler {
       this.#directories.trim();
       this.#finishDirectory(attributes);
     }
+    this.#below?.finish();
+  }
+
+  /** Writes the file system out. */
+  sync(): void {
     syncFileSystem(this.#root);
   }
 
@@ -176,6 +205,13 @@ export class TarExtractor implements TarMemberHandler {
   }
 
   // ---- One member of each kind
+
+  /** The directory that the member at hand is made in. */
+  #parentOfMember(): number {
+    const directory = this.#directories.parentOf(this.#path, 'create');
+    this.#below?.entering(directory, this.#path, this.#path.depth - 1);
+    return directory;
+  }
 
   #makeOther(directory: number, member: Exclude<TarMember, { type: 'directory' }>): void {
     switch (member.type) {
@@ -214,17 +250,21 @@ export class TarExtractor implements TarMemberHandler {
     const { mode, uid, gid, mtime, accessAcl, defaultAcl, xattrs } = attributes;
     let directory = this.#root;
     if (this.#path.depth > 0) {
-      directory = this.#directories.parentOf(this.#path, 'create');
+      directory = this.#parentOfMember();
       const name = this.#path.lastName;
       try {
         makeDirectoryAt(directory, name);
       } catch (error) {
         if (!isSystemError(error, 'EEXIST')) throw error;
-        if (fileTypeAt(directory, name) !== S_IFDIR) {
+        if (fileTypeAt(directory, name) === S_IFDIR) {
+          this.#below?.overDirectory(directory, this.#path);
+        } else {
           this.#removeEarlier(directory);
           makeDirectoryAt(directory, name);
         }
       }
+    } else {
+      this.#below?.overDirectory(directory, this.#path);
     }
     this.#attributes.set(xattrs, this.#setterAt(directory));
     this.#postponed.addDirectory(this.#path.key(), { mode, uid, gid, mtime, accessAcl, defaultAcl });
@@ -269,8 +309,10 @@ export class TarExtractor implements TarMemberHandler {
           `the hard link ${this.#path.printable()} points outside: the archive holds no ${printableName(target)}`,
         );
       }
+      const where =
+        this.#below?.isTree === true ? 'layers below do not hold, nor this one' : 'archive does not hold';
       throw malformed(
-        `the hard link ${this.#path.printable()} points to ${path.printable()}, which the archive does not hold before it`,
+        `the hard link ${this.#path.printable()} points to ${path.printable()}, which the ${where} before it`,
       );
     }
   }
@@ -328,6 +370,7 @@ export class TarExtractor implements TarMemberHandler {
         removeDirectoryAt(directory, name);
       } catch (error) {
         if (!isSystemError(error, 'ENOTEMPTY', 'EEXIST')) throw error;
+        if (this.#below?.removes(directory, this.#path) === true) return;
         throw malformed(
           `the member ${this.#path.printable()} would take the place of the directory of this name, which is not empty`,
         );
@@ -341,16 +384,21 @@ export class TarExtractor implements TarMemberHandler {
   }
 }
 
-/** Opens the target directory, and takes its default ACL away, which would add itself to everything unpacked. */
 function openTarget(target: string): number {
-  let fd: number | undefined;
   try {
-    fd = fs.openSync(target, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-    removeAttribute(fd, XATTR_NAME_POSIX_ACL_DEFAULT);
-    return fd;
+    return fs.openSync(target, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   } catch (error) {
-    if (fd !== undefined && isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) return fd;
-    if (fd !== undefined) fs.closeSync(fd);
+    throw unpackError(error, target, 'the archive', 0);
+  }
+}
+
+/** Takes the default ACL of the target directory away, which would add itself to everything unpacked. */
+function withoutDefaultAcl(fd: number, target: string): void {
+  try {
+    removeAttribute(fd, XATTR_NAME_POSIX_ACL_DEFAULT);
+  } catch (error) {
+    if (isSystemError(error, 'ENODATA', 'ENOTSUP', 'EOPNOTSUPP')) return;
+    fs.closeSync(fd);
     throw unpackError(error, target, 'the archive', 0);
   }
 }
