@@ -1,12 +1,13 @@
-/** Compiles src/ into dist/rdpull. */
+/** Compiles src/ into dist/rdpull, or for an architecture: `bun scripts/compile.ts [ARCHITECTURE]`, see scripts/architecture.ts. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
+import { buildFor } from './architecture.ts';
 import { finishExecutable } from './finish-executable.ts';
 import { requireAllLeftOut, undiciRequestsOnly } from './undici-requests-only.ts';
 
-const OUTPUT = 'dist/rdpull';
+const BUILD = buildFor(process.argv[2]);
 const GENERATOR = 'src/commands/generate.ts';
 
 /** What libraries read at their start. Bun has `development` unless told otherwise: OpenPGP.js would print what it passes over. */
@@ -40,14 +41,15 @@ const generatorInOneFile: BunPlugin = {
  * share what they import.
  */
 const SOURCES = [['openpgp'], ['pkijs', 'asn1js']] as const;
+const SOURCES_DIRECTORY = path.resolve(BUILD.directory, 'sources');
 
 const packagesAsSources: BunPlugin = {
   name: 'packages-as-sources',
   async setup(build) {
-    fs.mkdirSync('dist/sources', { recursive: true });
+    fs.mkdirSync(SOURCES_DIRECTORY, { recursive: true });
     for (const names of SOURCES) {
-      const source = path.resolve('dist/sources', `${names[0]}.ts`);
-      const file = path.resolve('dist/sources', `${names[0]}.js`);
+      const source = path.join(SOURCES_DIRECTORY, `${names[0]}.ts`);
+      const file = path.join(SOURCES_DIRECTORY, `${names[0]}.js`);
       fs.writeFileSync(source, names.map((name) => `export * as ${name} from '${name}';\n`).join(''));
       const { outputs } = await Bun.build({
         entrypoints: [source],
@@ -72,6 +74,16 @@ export const { ${exported.join(', ')} } = ${name};`,
   },
 };
 
+/** The sources name the libraries of the machine that builds. */
+const librariesOfArchitecture: BunPlugin = {
+  name: 'libraries-of-architecture',
+  setup(build) {
+    build.onResolve({ filter: /\/dist\/libraries\/[^/]+\.so$/ }, ({ path: wanted }) => ({
+      path: path.resolve(BUILD.libraries, path.basename(wanted)),
+    }));
+  },
+};
+
 await Bun.build({
   entrypoints: [
     'src/main.ts',
@@ -85,7 +97,7 @@ await Bun.build({
   bytecode: true,
   // What is imported lazily is not even read at the start.
   splitting: true,
-  plugins: [generatorInOneFile, packagesAsSources, undiciRequestsOnly],
+  plugins: [generatorInOneFile, packagesAsSources, undiciRequestsOnly, librariesOfArchitecture],
   format: 'esm',
   // Flat, because the main program finds the workers beside itself.
   naming: { entry: '[name].[ext]' },
@@ -100,7 +112,10 @@ await Bun.build({
     'process.env.UNDICI_NO_WASM_SIMD': 'undefined',
   },
   compile: {
-    outfile: OUTPUT,
+    outfile: BUILD.executable,
+    target: BUILD.target,
+    // Else it would be downloaded for another architecture than this machine's.
+    executablePath: BUILD.runtime,
     // What lies in the directory rdpull is called from must not change what it does.
     autoloadDotenv: false,
     autoloadBunfig: false,
@@ -109,7 +124,7 @@ await Bun.build({
   },
 });
 requireAllLeftOut();
-finishExecutable(OUTPUT);
+finishExecutable(BUILD.executable);
 
 /**
  * When this is built, in seconds since 1970: $SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/),

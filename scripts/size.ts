@@ -1,12 +1,14 @@
-/** What dist/rdpull adds to an initrd, at levels of zstd, and what of it is what: see scripts/size. */
+/** What rdpull adds to an initrd, at levels of zstd, and what of it is what: see scripts/size. */
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { buildFor } from './architecture.ts';
 import { PT_LOAD, programHeaders } from './elf.ts';
 
 /** mkosi's default and dracut's, and what mkosi/ and the documentation take. */
 const LEVELS = [3, 15, 19] as const;
 /** Packing takes a minute: figures are kept by what was packed. */
 const KEPT = 'dist/size';
+const BUILD = buildFor(process.argv[2]);
 const MIB = 1024 * 1024;
 
 /** elf.h */
@@ -20,7 +22,8 @@ function parts(executable: Buffer) {
     .filter(({ type }) => type === PT_LOAD)
     .map(({ offset, fileSize, flags }) => ({ offset, end: offset + fileSize, flags }));
   const [code, written] = [data.find(({ flags }) => flags & PF_X), data.find(({ flags }) => flags & PF_W)];
-  if (code === undefined || written === undefined) throw new Error('dist/rdpull has no such segments');
+  if (code === undefined || written === undefined)
+    throw new Error(`${BUILD.executable} has no such segments`);
   return {
     'the machine code of Bun': executable.subarray(code.offset, code.end),
     'its constants': Buffer.concat([executable.subarray(0, code.offset), executable.subarray(code.end, own)]),
@@ -35,7 +38,7 @@ function ownBegin(executable: Buffer): number {
     if (header === undefined) throw new Error('there is no segment to write to');
     return header;
   };
-  const runtime = written(fs.readFileSync('node_modules/bun/bin/bun.exe'));
+  const runtime = written(fs.readFileSync(BUILD.runtime));
   const { offset, virtualAddress } = written(executable);
   const page = 4096;
   const end = Math.ceil((runtime.virtualAddress + runtime.memorySize) / page) * page;
@@ -58,7 +61,7 @@ function packedSize(part: Buffer, level: number): number {
 }
 
 fs.mkdirSync(KEPT, { recursive: true });
-const executable = fs.readFileSync('dist/rdpull');
+const executable = fs.readFileSync(BUILD.executable);
 const split = Object.entries(parts(executable));
 console.log(`unpacked: ${(executable.length / MIB).toFixed(1)} MiB`);
 for (const level of LEVELS) {
