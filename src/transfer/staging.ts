@@ -27,6 +27,8 @@ export class Staging implements Disposable {
    * setuid programs of a tarball that is not verified yet are for nobody.
    */
   readonly path: string;
+  /** For what is needed only until the object is made; it goes with the rest. */
+  readonly directory: string;
   readonly #directory: StagingDirectory;
   readonly #made: MadeDirectories;
   readonly #target: string;
@@ -42,6 +44,7 @@ export class Staging implements Disposable {
     requireUnused: (target: string) => void,
   ) {
     this.path = path.join(directory.path, 'object');
+    this.directory = directory.path;
     this.#directory = directory;
     this.#made = made;
     this.#target = target;

@@ -1,4 +1,3 @@
-import fs from 'node:fs';
 import path from 'node:path';
 import type { Compression } from '../decode/compression-magic.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
@@ -17,10 +16,10 @@ import { Pipeline } from './pipeline/pipeline.ts';
 import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
 import { type PublishedSource, publishImage } from './publish-image.ts';
 import { TargetRoom } from './room/target-room.ts';
-import { storageError } from './sink/storage-error.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
 import { stream } from './stream.ts';
+import { makeTreeRoot } from './tree-root.ts';
 
 /** One file to be fetched, and what to make of it. */
 export interface Transfer extends Verification {
@@ -226,11 +225,7 @@ function destinationAt(
   { type, limits, isVouchedFor }: Transfer & Pick<Destination, 'isVouchedFor'>,
 ): Destination {
   if (type === 'raw') return { kind: 'raw-image', path, limits, isVouchedFor };
-  try {
-    fs.mkdirSync(path, { mode: 0o755 });
-  } catch (error) {
-    throw storageError(path, 0, error);
-  }
+  makeTreeRoot(path);
   return { kind: 'directory-tree', path, limits, isVouchedFor };
 }
 

@@ -1,17 +1,29 @@
 import type { ErrorRecord } from '../../console/rdpull-error.ts';
 import type { Compression } from '../../decode/compression-magic.ts';
 import type { SinkResult } from '../../decode/sink.ts';
+import type { DigestAlgorithm } from '../../request/content-digest.ts';
 import type { ConversionPlan } from '../conversion/plan.ts';
 import type { Limits } from '../limits.ts';
+import type { LayerPosition, LayerResult } from '../sink/layers/layer-sink.ts';
 import type { Ring } from './ring.ts';
 
 /** What the worker is to build at `path`. */
-export interface Destination {
-  readonly kind: 'raw-image' | 'directory-tree';
+export type Destination = {
   readonly path: string;
   readonly limits: Limits;
   /** Whether a digest is promised for the bytes as served: what the bytes need not prove then, see differences.md. */
   readonly isVouchedFor: boolean;
+} & (
+  | { readonly kind: 'raw-image' | 'directory-tree' }
+  /** A layer to be applied to what is there; the same worker takes one after the other. */
+  | { readonly kind: 'layer'; readonly position: ImagePosition; readonly digest: DigestAlgorithm | undefined }
+);
+
+/** What came before a layer: the limits hold for all of them together. */
+export interface ImagePosition extends LayerPosition {
+  /** Bytes of the layers below, as served and after decompression. */
+  readonly servedBelow: number;
+  readonly bytesBelow: number;
 }
 
 /** From the main thread to the worker. */
@@ -49,4 +61,6 @@ export interface PipelineResult extends SinkResult {
   readonly compression: Compression;
   /** What was written: a tree, a raw image, or a qcow2 image that has to become one. */
   readonly format: 'tar' | 'raw' | 'qcow2';
+  /** Of a layer alone. */
+  readonly layer?: LayerResult;
 }

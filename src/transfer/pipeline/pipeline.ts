@@ -17,9 +17,9 @@ export class Pipeline implements AsyncDisposable {
   readonly #ring = createRing();
   readonly #control = openControl(this.#ring);
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
-  readonly #finished = Promise.withResolvers<PipelineResult>();
-  readonly #planned = Promise.withResolvers<ConversionPlan>();
-  readonly #converted = Promise.withResolvers<number>();
+  #finished = unread<PipelineResult>();
+  readonly #planned = unread<ConversionPlan>();
+  readonly #converted = unread<number>();
   readonly #closed = Promise.withResolvers<void>();
   readonly #warn: (text: string) => void;
   #failure: RdpullError | undefined;
@@ -35,18 +35,16 @@ export class Pipeline implements AsyncDisposable {
       this.#fail(RdpullError.from(event.error ?? new Error(event.message)));
       this.#closed.resolve();
     };
-    // Whoever writes next sees the failure first; an unread one is not an error of its own.
-    this.#finished.promise.catch(() => undefined);
-    this.#planned.promise.catch(() => undefined);
-    this.#converted.promise.catch(() => undefined);
   }
 
   /**
-   * Says what is to be made of the bytes. Once, and before the first of them.
+   * Says what is to be made of the bytes. Once, and before the first of them; for the next layer of an image again, when
+   * {@link finish} has told that the one before is applied.
    *
    * @param memory bytes that the whole process may have resident, more or less
    */
   start(destination: Destination, memory: number): void {
+    if (this.#failure === undefined) this.#finished = unread();
     this.#send({
       kind: 'start',
       ring: this.#ring,
@@ -173,4 +171,11 @@ export class Pipeline implements AsyncDisposable {
   #send(message: ToWorker): void {
     this.#worker.postMessage(message);
   }
+}
+
+/** Whoever writes next sees a failure first; one that nobody reads is not an error of its own. */
+function unread<T>(): PromiseWithResolvers<T> {
+  const resolvers = Promise.withResolvers<T>();
+  resolvers.promise.catch(() => undefined);
+  return resolvers;
 }

@@ -8,6 +8,7 @@ import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { type Limits, requireSize } from '../limits.ts';
 import { expectingSink } from '../sink/expected-content.ts';
+import type { LayerSink } from '../sink/layers/layer-sink.ts';
 import { limitedSink } from '../sink/limited.ts';
 import { openRawImageSink } from '../sink/raw-image.ts';
 import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
@@ -32,6 +33,7 @@ let started:
       destination: Destination;
       ring: Ring;
       sink: Sink;
+      layer: LayerSink | undefined;
       control: ReturnType<typeof openControl>;
       threadingMemory: number;
     }
@@ -105,7 +107,16 @@ async function handle(message: Exclude<ToWorker, { kind: 'close' }>): Promise<vo
   }
   await open.decoder.finish();
   if (control.cancelled()) return;
-  send({ kind: 'finished', result: { ...(await sink.finish()), compression: open.compression, format } });
+  const { compression } = open;
+  const result = { ...(await sink.finish()), compression, format };
+  if (destination.kind !== 'layer') {
+    send({ kind: 'finished', result });
+    return;
+  }
+  const layer = started.layer?.result();
+  // The next one may begin at once.
+  await close();
+  send({ kind: 'finished', result: { ...result, ...(layer !== undefined && { layer }) } });
 }
 
 async function start({
@@ -114,9 +125,27 @@ async function start({
   threadingMemory,
 }: Extract<ToWorker, { kind: 'start' }>): Promise<void> {
   const control = openControl(ring);
-  const { kind, limits } = destination;
-  const type = kind === 'raw-image' ? 'raw' : 'tar';
-  const expecting = expectingSink(await openSink(destination), {
+  taken = 0;
+  const { layer, sink: limited } = await openSink(destination);
+  const sink = counted(limited, control.addDecodedBytes);
+  started = { destination, ring, control, sink, layer, threadingMemory };
+}
+
+/** What takes the bytes, and no more than it may; of a layer, also what tells what became of it. */
+async function openSink(
+  destination: Destination,
+): Promise<{ readonly sink: Sink; readonly layer: LayerSink | undefined }> {
+  const { path, limits, isVouchedFor } = destination;
+  if (destination.kind === 'layer') {
+    const { position, digest } = destination;
+    const { openLayerSink } = await import('../sink/layers/layer-sink.ts');
+    const layer = openLayerSink(path, { warn, limits, isVouchedFor }, position, digest);
+    const served = () => position.servedBelow + taken;
+    format = 'tar';
+    return { layer, sink: limitedSink(layer, limits, served, position.bytesBelow) };
+  }
+  const type = destination.kind === 'raw-image' ? 'raw' : 'tar';
+  const expecting = expectingSink(await openFileSink(destination), {
     type,
     compression: () => open?.compression ?? 'none',
     begun(start) {
@@ -124,12 +153,10 @@ async function start({
       if (format === 'qcow2') requireConvertible(start, limits);
     },
   });
-  const limited = limitedSink(expecting, limits, () => taken);
-  const sink = counted(limited, control.addDecodedBytes);
-  started = { destination, ring, control, sink, threadingMemory };
+  return { layer: undefined, sink: limitedSink(expecting, limits, () => taken) };
 }
 
-async function openSink({ kind, path, limits, isVouchedFor }: Destination): Promise<Sink> {
+async function openFileSink({ kind, path, limits, isVouchedFor }: Destination): Promise<Sink> {
   if (kind === 'raw-image') return openRawImageSink(path);
   // Only here, because tarballs take more code than all the rest of this thread.
   const { openDirectoryTreeSink } = await import('../sink/directory-tree.ts');

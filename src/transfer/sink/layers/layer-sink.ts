@@ -1,4 +1,6 @@
-import { type DirectoryTreeOptions, openTreeSink, type TreeSink } from '../directory-tree.ts';
+import type { SynchronousSink } from '../../../decode/sink.ts';
+import type { DigestAlgorithm } from '../../../request/content-digest.ts';
+import { type DirectoryTreeOptions, openTreeSink } from '../directory-tree.ts';
 import { LowerTree, NOTHING_BELOW } from './lower-tree.ts';
 
 /** Where a layer stands in its image. */
@@ -10,19 +12,49 @@ export interface LayerPosition {
   readonly membersBelow: number;
 }
 
+/** What there is to say of a layer that is applied. */
+export interface LayerResult {
+  /** Directories that were made because they are on the way to a member, and none themselves. */
+  readonly made: number;
+  /** Of the tar archive, in lower-case hexadecimal digits; undefined when nobody has asked for it. */
+  readonly digest: string | undefined;
+}
+
+export interface LayerSink extends SynchronousSink {
+  /** When it has finished. */
+  result(): LayerResult;
+}
+
 /**
  * A sink that applies a layer of a container image, a tar archive, to the tree of those below it: README.md has the rules.
  *
  * @param path the directory of the tree: empty for the bottom layer
+ * @param algorithm by which the archive is hashed on the way
  */
 export function openLayerSink(
   path: string,
   options: DirectoryTreeOptions,
   { index, isLast, membersBelow }: LayerPosition,
-): TreeSink {
-  return openTreeSink(path, options, {
+  algorithm: DigestAlgorithm | undefined,
+): LayerSink {
+  const digest = algorithm === undefined ? undefined : new Bun.CryptoHasher(algorithm);
+  let made = 0;
+  const tree = openTreeSink(path, options, {
     isLast,
     membersBelow,
     below: (parts) => (index === 0 ? NOTHING_BELOW : new LowerTree(parts)),
   });
+  return {
+    ...tree,
+    write(chunk) {
+      digest?.update(chunk);
+      tree.write(chunk);
+    },
+    finish() {
+      const result = tree.finish();
+      made = result.made;
+      return result;
+    },
+    result: () => ({ made, digest: digest?.digest('hex') }),
+  };
 }

@@ -19,12 +19,13 @@ export function applyLayers(
       target,
       { isVouchedFor: true, limits: { ...DEFAULT_TAR_LIMITS, ...limits } },
       position,
+      undefined,
     );
     try {
       // Headers and data come in pieces of any length.
       for (let at = 0; at < archive.length; at += 1000) sink.write(archive.slice(at, at + 1000));
-      const { entries, made } = sink.finish();
-      membersBelow += entries + made;
+      const { entries } = sink.finish();
+      membersBelow += entries + sink.result().made;
     } finally {
       sink.close();
     }

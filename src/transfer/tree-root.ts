@@ -1,0 +1,15 @@
+import fs from 'node:fs';
+import { storageError } from './sink/storage-error.ts';
+
+/**
+ * Makes the directory that a tree is unpacked into, with the attributes that it keeps when nothing says otherwise.
+ *
+ * @throws RdpullError of the storage family
+ */
+export function makeTreeRoot(path: string): void {
+  try {
+    fs.mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    throw storageError(path, 0, error);
+  }
+}
