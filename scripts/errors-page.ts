@@ -26,7 +26,8 @@ rdpull-errors - what can go wrong with rdpull, and what to try
 
 A command of **rdpull**(1) that fails says in its message what failed and why, and behind **try:** what to do in this
 case. The kind of failure is the exit status. The code is in the journal (**RDPULL_ERROR=**) and, with **--json**, in
-**error.code**. Whatever fails, nothing unfinished is left behind, and nothing unverified gets the name of the image.
+**error.code**. Whatever fails, nothing unfinished is left behind, and nothing unverified gets the name of the image. Only
+what is read on demand stays attached while it is in use: what is there can be read, and the rest is an error.
 
 This list holds every code. To see the failures of this boot with all fields, where the error comes from among them:
 

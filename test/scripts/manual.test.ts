@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { COMPLETED_COMMANDS } from '../../scripts/completion-words.ts';
+import { RECORDED_STATES } from '../../src/record/transfer-record.ts';
+import { PLACEHOLDERS } from '../../src/request/placeholder.ts';
+import { PULL_OPTIONS } from '../../src/request/pull-expression.ts';
 import { RDPULL } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -66,6 +69,47 @@ test('rdpull(1) explains every option of every command', () => {
       expect(page).toMatch(new RegExp(`^ +${spelling.replaceAll(/[|.]/g, '\\$&')}( |$)`, 'm'));
     }
   }
+});
+
+describe('a list that a page repeats is that of the code:', () => {
+  const source = (page: string) => fs.readFileSync(`${ROOT}/src/${page}`, 'utf8');
+  const section = (page: string, title: string) =>
+    source(page)
+      .split(/^# /m)
+      .find((each) => each.startsWith(`${title}\n`)) ?? '';
+  /** What stands in bold before the explanations of a section. */
+  const terms = (page: string, title: string) =>
+    [...section(page, title).matchAll(/^(\*\*.*)\n: /gm)].flatMap(([, heads = '']) =>
+      [...heads.matchAll(/\*\*([^*]+)\*\*/g)].map(([, term = '']) => term),
+    );
+
+  test('the options of an expression', () => {
+    const options = terms('request/rdpull.pull.7.md', 'OPTIONS').map((term) =>
+      PULL_OPTIONS.includes(term) ? term : term.replace(/=.*$/, '='),
+    );
+    expect([...new Set(options)].sort()).toEqual([...PULL_OPTIONS].sort());
+  });
+
+  test('the placeholders', () => {
+    const placeholders = terms('request/rdpull.pull.7.md', 'PLACEHOLDERS');
+    expect(placeholders.sort()).toEqual(PLACEHOLDERS.map((name) => `{${name}}`).sort());
+  });
+
+  test.each([
+    ['transfers[].state', 'status/transfer-status.ts', 'TransferState', RECORDED_STATES],
+    ['checks[].stage', 'check/finding.ts', 'Stage', []],
+    ['compression', 'decode/compression-magic.ts', 'Compression', []],
+  ])('%s in rdpull-json(7)', (field, file, type, others) => {
+    const [, union = ''] = new RegExp(`type ${type} =([^;]+);`).exec(source(file)) ?? [];
+    const values = [...others, ...[...union.matchAll(/'([^']+)'/g)].map(([, value = '']) => value)];
+    const [, said = ''] = source('commands/rdpull-json.7.md').split(`\n**${field}** `)[1]?.split('\n') ?? [];
+    expect(
+      said
+        .replace(': ', '')
+        .split(/, | or /)
+        .sort(),
+    ).toEqual(values.sort());
+  });
 });
 
 test('every environment variable that is read is in a page', () => {
