@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { BunPlugin } from 'bun';
 import { buildFor } from './architecture.ts';
+import { ENTRY_POINTS } from './entry-points.ts';
 import { finishExecutable } from './finish-executable.ts';
 import { requireAllLeftOut, undiciRequestsOnly } from './undici-requests-only.ts';
 
@@ -85,13 +86,7 @@ const librariesOfArchitecture: BunPlugin = {
 };
 
 await Bun.build({
-  entrypoints: [
-    'src/main.ts',
-    'src/transfer/pipeline/worker.ts',
-    'src/on-demand/fetch/placing/block-worker.ts',
-    'src/on-demand/fuse/fuse-worker.ts',
-    'src/on-demand/device/device-worker.ts',
-  ],
+  entrypoints: [...ENTRY_POINTS],
   target: 'bun',
   minify: true,
   bytecode: true,

@@ -11,6 +11,7 @@ beforeAll(() => {
   // Other tests may have left pages of other branches there.
   fs.rmSync(path.resolve(INSTALL, '../../dist/man'), { recursive: true, force: true });
   run([path.resolve(INSTALL, '../completions')]);
+  run([process.execPath, 'scripts/inventory.ts'], { cwd: path.resolve(INSTALL, '../..') });
 });
 afterAll(() => directory[Symbol.dispose]());
 
@@ -41,7 +42,8 @@ lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpul
 -rw-r--r-- usr/lib/systemd/system/rdpull-free-initramfs.service
 -rw-r--r-- usr/lib/udev/rules.d/60-rdpull-loop-ref.rules
 -rw-r--r-- usr/share/bash-completion/completions/rdpull
--rw-r--r-- usr/share/doc/rdpull/copyright
+-rw-r--r-- usr/share/doc/rdpull/LICENSES
+-rw-r--r-- usr/share/doc/rdpull/rdpull.cdx.json
 -rw-r--r-- usr/share/fish/vendor_completions.d/rdpull.fish
 -rw-r--r-- usr/share/man/man1/rdpull.1
 -rw-r--r-- usr/share/man/man7/rdpull-errors.7
@@ -59,7 +61,7 @@ test('everything is installed where its readers look for it, and once more over 
   expect(run(['unshare', '-m', `${root}/usr/bin/rdpull`, '--version']).toString()).toMatch(/^rdpull /);
 });
 
-test('PREFIX moves the executable, its pages, completions and licence, and where the generator points to', () => {
+test('PREFIX moves the executable, its pages, completions and licences, and where the generator points to', () => {
   const root = directory.file('local');
   run([INSTALL, `DESTDIR=${root}`, 'PREFIX=/usr/local/']);
   const moved = INSTALLED.replaceAll('usr/bin', 'usr/local/bin')
@@ -97,7 +99,7 @@ describe('installed, the completion is found', () => {
   });
 });
 
-test('the executable and what the initrd needs are enough: pages and completions need not be there', () => {
+test('the executable and what the initrd needs are enough: pages, completions and the licences of others need not be there', () => {
   const [checkout, root] = [directory.file('checkout'), directory.file('bare')];
   run(['mkdir', '-p', `${checkout}/dist`]);
   const sources = ['scripts', 'units', 'dracut-module', 'LICENSE'].map((name) =>
@@ -106,7 +108,7 @@ test('the executable and what the initrd needs are enough: pages and completions
   run(['cp', '--recursive', ...sources, checkout]);
   run(['ln', '--symbolic', path.resolve(INSTALL, '../../dist/rdpull'), `${checkout}/dist/rdpull`]);
   run([`${checkout}/scripts/install`, `DESTDIR=${root}`]);
-  const needed = INSTALLED.split('\n').filter((line) => !/share\/(?!doc)/.test(line));
+  const needed = INSTALLED.split('\n').filter((line) => !/share\/(?!doc.*LICENSES)/.test(line));
   expect(listing(root)).toBe(needed.join('\n'));
 });
 

@@ -28,7 +28,11 @@ test('the package is named after its version and the architecture, and says what
   const files = run(['dpkg-deb', '--contents', shared.file(name)]).toString();
   for (const file of [
     'bash-completion/completions/rdpull',
+    'doc/rdpull/changelog.gz',
+    'doc/rdpull/copyright',
+    'doc/rdpull/rdpull.cdx.json',
     'fish/vendor_completions.d/rdpull.fish',
+    'lintian/overrides/rdpull',
     'man/man1/rdpull.1.gz',
     'man/man7/rdpull.pull.7.gz',
     'man/man8/rdpull-generator.8.gz',
