@@ -1,7 +1,7 @@
 import type { SynchronousSink } from '../../../decode/sink.ts';
 import type { DigestAlgorithm } from '../../../request/content-digest.ts';
 import { type DirectoryTreeOptions, openTreeSink } from '../directory-tree.ts';
-import { LowerTree, NOTHING_BELOW } from './lower-tree.ts';
+import { LowerTree, nothingBelow } from './lower-tree.ts';
 
 /** Where a layer stands in its image. */
 export interface LayerPosition {
@@ -42,7 +42,7 @@ export function openLayerSink(
   const tree = openTreeSink(path, options, {
     isLast,
     membersBelow,
-    below: (parts) => (index === 0 ? NOTHING_BELOW : new LowerTree(parts)),
+    below: (parts) => (index === 0 ? nothingBelow(parts) : new LowerTree(parts)),
   });
   return {
     ...tree,

@@ -27,17 +27,24 @@ import { toHiddenPath, whiteoutOf } from './whiteout.ts';
 /** linux/stat.h */
 const S_ISGID = 0o2000;
 
-/** The bottom layer: there is nothing that its whiteouts could hide, and they are no part of the tree. */
-export const NOTHING_BELOW: TreeBelow = {
-  isTree: false,
-  obeys: (path) => whiteoutOf(path) !== 'none',
-  entering: () => undefined,
-  madeOnTheWay: () => undefined,
-  made: () => undefined,
-  overDirectory: () => undefined,
-  removes: () => false,
-  finish: () => undefined,
-};
+/**
+ * The bottom layer: there is nothing that its whiteouts could hide, and they are no part of the tree. A root directory that it
+ * does not name is of 1970, as umoci has it, so that the same image makes the same tree.
+ */
+export function nothingBelow({ root, postponed }: TreeParts): TreeBelow {
+  return {
+    isTree: false,
+    obeys: (path) => whiteoutOf(path) !== 'none',
+    entering: () => undefined,
+    madeOnTheWay: () => undefined,
+    made: () => undefined,
+    overDirectory: () => undefined,
+    removes: () => false,
+    finish() {
+      if (!postponed.hasDirectory('')) changeTime(root, 0, 0);
+    },
+  };
+}
 
 /** A directory of a lower layer in which this one makes or removes something, without saying anything of itself. */
 interface EnteredDirectory {

@@ -79,6 +79,10 @@ export const STACKS: Record<string, readonly Members[]> = {
     [tarMember({ name: 'etc', type: '5', mode: 0o2711, uid: 7, gid: 8, mtime: 1_234_567_890 })],
     [file('etc/new')],
   ],
+  'a root that no layer names': [
+    [directory('d'), file('d/x')],
+    [file('y'), whiteout('d')],
+  ],
   'the attributes of the root changed': [
     BELOW,
     [tarMember({ name: '.', type: '5', mode: 0o711, uid: 1, gid: 2, mtime: 42 })],
