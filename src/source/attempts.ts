@@ -1,8 +1,10 @@
 import { duration } from '../console/quantity.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import type { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { attemptsFailure, changedFile } from './attempts-failure.ts';
 import { HttpStatusError } from './http-status.ts';
 import { isOthersFailure, isPassing } from './passing.ts';
+import { createPlaceTurns } from './place-turns.ts';
 import type { Patience } from './source.ts';
 
 /** Pauses between attempts, in ms. */
@@ -65,107 +67,56 @@ export function createAttempts<P extends Place>(
   { patience, signal, passes = isPassing }: AttemptOptions,
   advance: () => Advance = () => NOTHING_YET,
 ): Attempts<P> {
+  const turns = createPlaceTurns(places);
   /** The last failure of each place. */
   const causes = new Map<P, RdpullError>();
-  const refused = new Set<P>();
-  /** Where it failed since all places were tried last. */
-  const failedThisRound = new Set<P>();
-  /** When a place may be asked again that has named a time. */
-  const notBefore = new Map<P, number>();
   let [place] = places;
   let gained = performance.now();
-  let hasGained = false;
   let pause = FIRST_PAUSE;
   let tries = 0;
-
-  /** The places that are left, the one behind the present one first. */
-  function placesLeft(): P[] {
-    const present = place === undefined ? -1 : places.indexOf(place);
-    return [...places.slice(present + 1), ...places.slice(0, present + 1)].filter(
-      (each) => !refused.has(each),
-    );
-  }
-
-  /** How long a place has asked to be left alone from `now` on, in ms. */
-  const asksFor = (each: P, now: number) => Math.max(0, (notBefore.get(each) ?? 0) - now);
-
-  /** Where to go on, and whether at once. */
-  function choose(failed: P, patient: boolean, now: number): { next: P; atOnce: boolean } | undefined {
-    if (hasGained && patient && !refused.has(failed) && asksFor(failed, now) === 0) {
-      hasGained = false;
-      return { next: failed, atOnce: false };
-    }
-    hasGained = false;
-    failedThisRound.add(failed);
-    const left = placesLeft();
-    const untried = left.find((each) => !failedThisRound.has(each) && asksFor(each, now) === 0);
-    if (untried !== undefined) return { next: untried, atOnce: true };
-    failedThisRound.clear();
-    const [next] = left.toSorted((one, other) => asksFor(one, now) - asksFor(other, now));
-    return next === undefined || !patient ? undefined : { next, atOnce: false };
-  }
 
   async function failed(error: unknown): Promise<void> {
     signal.throwIfAborted();
     if (!isOthersFailure(error) || place === undefined) throw error;
     tries++;
     causes.set(place, error);
-    if (passes(error)) refused.delete(place);
-    else refused.add(place);
     const now = performance.now();
+    const asked = error instanceof HttpStatusError ? error.retryAfter : undefined;
+    turns.failed(place, passes(error), asked === undefined ? undefined : now + asked);
+
     const { milliseconds = 0, notify } = patience ?? {};
     const remaining = gained + milliseconds - now;
-    const asked = error instanceof HttpStatusError ? error.retryAfter : undefined;
-    if (asked !== undefined) notBefore.set(place, now + asked);
-
-    const chosen = choose(place, remaining > 0, now);
-    // Where one server has another file that could be had whole, the others are not waited for until the end, where there is one.
-    const hasEnd = milliseconds !== Number.POSITIVE_INFINITY;
-    const isHopeless =
-      hasEnd && chosen?.atOnce === false && pause === LONGEST_PAUSE && changed() !== undefined;
-    if (chosen === undefined || isHopeless) throw failure(error);
+    const chosen = turns.next(place, remaining > 0, now);
+    if (chosen === undefined || isHopeless(chosen.atOnce, milliseconds)) throw failure(error);
     const { next, atOnce } = chosen;
-    let wait = 0;
-    if (!atOnce) {
-      // Machines that were switched on together must not ask together.
-      const jittered = pause * (0.75 + Math.random() / 2);
-      wait = Math.min(remaining, Math.max(jittered, asksFor(next, now)));
-      pause = Math.min(pause * 2, LONGEST_PAUSE);
-    }
+    const wait = atOnce ? 0 : Math.min(remaining, Math.max(nextPause(), turns.asksFor(next, now)));
     const where = next === place ? '' : ` from ${shownUrl(next.url)}`;
     const when = atOnce ? '' : ` in ${duration(wait)}`;
     notify?.(`${error.message}; ${advance().next}${where}${when}`, wait);
-    if (wait > 0) {
-      // Only here: it takes as long to load as a server in the same network takes to answer.
-      const { setTimeout } = await import('node:timers/promises');
-      await setTimeout(wait, undefined, { signal });
-    }
+    if (wait > 0) await sleep(wait, signal);
     place = next;
   }
 
-  const changed = () => [...causes.values()].find(({ code }) => code === 'http-changed');
+  /** Where one server has another file that could be had whole, the others are not waited for until the end, where there is one. */
+  function isHopeless(atOnce: boolean, milliseconds: number): boolean {
+    const hasEnd = milliseconds !== Number.POSITIVE_INFINITY;
+    return hasEnd && !atOnce && pause === LONGEST_PAUSE && changedFile([...causes.values()]) !== undefined;
+  }
 
-  /** What it all came to. */
+  /** Each is longer than the one before. Machines that were switched on together must not ask together. */
+  function nextPause(): number {
+    const jittered = pause * (0.75 + Math.random() / 2);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+    return jittered;
+  }
+
   function failure(last: RdpullError): RdpullError {
-    const { got } = advance();
-    const [first, ...others] = causes.values();
-    const messages = new Set([...causes.values()].map(({ message }) => message));
-    const spent = performance.now() - gained;
-    const details = [
-      ...(got === '' ? [] : [`${got} had arrived`]),
-      ...(tries > causes.size && passes(last)
-        ? [`gave up after ${tries} attempts in ${duration(spent)} without progress`]
-        : []),
-    ];
-    const end = details.length === 0 ? '' : `; ${details.join(', ')}`;
-    if (first === undefined || others.length === 0 || messages.size === 1) {
-      if (end === '') return last;
-      return new RdpullError(last.code, `${last.message}${end}`, last.hint, { cause: last });
-    }
-    const { code, hint } = changed() ?? first;
-    const listed = [...messages].join('; ');
-    return new RdpullError(code, `none of ${places.length} mirrors helps: ${listed}${end}`, hint, {
-      cause: last,
+    return attemptsFailure({
+      causes: [...causes.values()],
+      last,
+      places: places.length,
+      got: advance().got,
+      effort: passes(last) ? { tries, milliseconds: performance.now() - gained } : undefined,
     });
   }
 
@@ -186,16 +137,19 @@ export function createAttempts<P extends Place>(
     },
     failed,
     turn() {
-      place = placesLeft()[0] ?? place;
+      place = turns.left(place)[0] ?? place;
     },
     progressed() {
       gained = performance.now();
-      if (place !== undefined) refused.delete(place);
-      if (hasGained) return;
-      hasGained = true;
+      if (place === undefined || !turns.worked(place)) return;
       pause = FIRST_PAUSE;
       tries = 0;
-      failedThisRound.clear();
     },
   };
+}
+
+/** What waits is loaded only here: it takes as long as a server in the same network takes to answer. */
+async function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { setTimeout } = await import('node:timers/promises');
+  await setTimeout(milliseconds, undefined, { signal });
 }
