@@ -3,7 +3,7 @@ import type { SinkResult, SynchronousSink } from '../../decode/sink.ts';
 import { KeptMemory } from './tar/kept-memory.ts';
 import { TarExtractor, type TarExtractorOptions } from './tar/tar-extractor.ts';
 import { DEFAULT_TAR_LIMITS, type TarLimits } from './tar/tar-limits.ts';
-import { TarReader } from './tar/tar-reader.ts';
+import { TarReader, type TarReaderOptions } from './tar/tar-reader.ts';
 
 /** Warnings of one archive: a few MiB of it can hold millions of members, each with something to be said of it. */
 const WARNINGS_MAX = 10;
@@ -32,7 +32,9 @@ export function openDirectoryTreeSink(path: string, options: DirectoryTreeOption
 }
 
 /** Where an archive stands among those that make one tree. */
-export interface AmongArchives extends Pick<TarExtractorOptions, 'below' | 'membersBelow'> {
+export interface AmongArchives
+  extends Pick<TarExtractorOptions, 'below' | 'membersBelow'>,
+    Pick<TarReaderOptions, 'mayLackPadding'> {
   /** Whether no other follows: what was written goes to the disk then. */
   readonly isLast: boolean;
 }
@@ -50,14 +52,14 @@ export interface TreeSink extends SynchronousSink {
 export function openTreeSink(
   path: string,
   options: DirectoryTreeOptions,
-  { isLast, ...among }: AmongArchives,
+  { isLast, mayLackPadding = false, ...among }: AmongArchives,
 ): TreeSink {
   const { warn: tell = () => undefined, limits = DEFAULT_TAR_LIMITS, isVouchedFor = false } = options;
   const warnings = boundLines(WARNINGS_MAX, tell, (count) => `and ${count} more about the tar archive`);
   const warn = warnings.add;
   const kept = new KeptMemory();
   const extractor = new TarExtractor(path, { warn, limits, kept, ...among });
-  const reader = new TarReader(extractor, { warn, limits, kept, isVouchedFor });
+  const reader = new TarReader(extractor, { warn, limits, kept, isVouchedFor, mayLackPadding });
 
   function explained<T>(work: () => T): T {
     try {

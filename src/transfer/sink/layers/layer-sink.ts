@@ -42,6 +42,7 @@ export function openLayerSink(
   const tree = openTreeSink(path, options, {
     isLast,
     membersBelow,
+    mayLackPadding: true,
     below: (parts) => (index === 0 ? nothingBelow(parts) : new LowerTree(parts)),
   });
   return {

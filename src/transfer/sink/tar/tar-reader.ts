@@ -17,6 +17,8 @@ export interface TarReaderOptions {
   readonly kept: KeptMemory;
   /** Whether a digest says which bytes these are. Where peers do without the end of the archive, it may be missing then. */
   readonly isVouchedFor: boolean;
+  /** Whether the zeros behind the last file may be missing besides: `umoci insert` leaves them out, and Go's tar does without. */
+  readonly mayLackPadding?: boolean;
 }
 
 /**
@@ -74,7 +76,10 @@ export class TarReader {
   *#archive(): Wanting<void> {
     for (;;) {
       const left = this.#input.takeHere(this.#ahead, passOver);
-      if (left > 0 && (yield* this.#input.take(left, passOver)) > 0) throw this.#end.endsEarly(this.#input);
+      if (left > 0 && (yield* this.#input.take(left, passOver)) > 0) {
+        if (this.#isPadding(this.#ahead)) return;
+        throw this.#end.endsEarly(this.#input);
+      }
       this.#ahead = 0;
       const block = this.#input.blockHere() ?? (yield* this.#input.block());
       if (block === undefined) break;
@@ -92,6 +97,11 @@ export class TarReader {
       }
     }
     this.#end.requireEnd(this.#input, this.#options.isVouchedFor && !this.#preceding.areWaiting);
+  }
+
+  /** Whether the archive may end before so many bytes have come that are passed over. */
+  #isPadding(ahead: number): boolean {
+    return this.#options.mayLackPadding === true && ahead < BLOCK_SIZE && !this.#preceding.areWaiting;
   }
 
   /** A header, and what belongs to it. Returns what is left to do, when not all of that is here. */

@@ -141,6 +141,18 @@ describe('a layer is refused', () => {
   });
 });
 
+test('a layer may lack the padding of its last file, as umoci writes it, and nothing of the file', () => {
+  const whole = Buffer.concat([root, directory('d'), file('d/x', 'some data')]);
+  const tree = path.join(scratch(), 'tree');
+  applyLayers([whole.subarray(0, -503)], tree);
+  expect(fs.readFileSync(path.join(tree, 'd/x'), 'utf8')).toBe('some data');
+  expect(() => applyLayers([whole.subarray(0, -504)], path.join(scratch(), 'tree'))).toThrow(
+    'within the file "d/x", 1 bytes of which are missing',
+  );
+  const header = Buffer.concat([whole, xattr('user.a', 'b')]);
+  expect(() => applyLayers([header.subarray(0, -400)], path.join(scratch(), 'tree'))).toThrow('ends early');
+});
+
 test('what AUFS kept for itself is no part of the tree', () => {
   const layer = [
     directory('.wh..wh.plnk'),
