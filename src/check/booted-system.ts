@@ -35,7 +35,7 @@ export interface BootedUki {
   readonly file: string;
   readonly size: number;
   readonly release: string | undefined;
-  readonly architecture: 'x64' | 'arm64' | undefined;
+  readonly architecture: Uki['architecture'];
   /** undefined when it could not be read, or is not there. */
   readonly initrd: InitrdContent | undefined;
 }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
-import { ARCHITECTURES } from '../origin/machine-identity.ts';
+import { ARCHITECTURES } from '../request/architecture.ts';
 import { isTree } from '../request/image-class.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';

@@ -3,13 +3,9 @@ import path from 'node:path';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { ARCHITECTURES } from '../request/architecture.ts';
+import { architectureOfRoot, rootType } from './discoverable-partitions.ts';
 import type { AttachedLoopDevice, AttachedPartition } from './loop-device.ts';
-
-/** The types of root partitions: the Discoverable Partitions Specification (uapi-group.org), by process.arch. */
-const ROOT_TYPES: Readonly<Partial<Record<NodeJS.Architecture, string>>> = {
-  arm64: 'b921b045-1df0-41c3-af44-4c6f280d3fae',
-  x64: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
-};
 
 /** What a partition for anything is, in a GPT and in an MBR. */
 const GENERIC_TYPES = ['0fc63daf-8483-4772-8e79-3d69d8477de4', '0x83'];
@@ -31,20 +27,23 @@ export function rootDevice(
   // A partition that begins where the device does holds all of it: it is there to be mounted in its place.
   if (kind === 'file-system') return partitions.find(({ start }) => start === 0)?.path ?? device;
 
+  const wanted = rootType(architecture);
   const filled = partitions.filter(({ name, noAuto }) => name !== EMPTY && noAuto !== true);
-  const [first, ...others] = filled.filter(({ type }) => type === ROOT_TYPES[architecture]);
+  const [first, ...others] = filled.filter(({ type }) => type === wanted);
   if (first !== undefined) return others.reduce(newer, first).path;
 
   const generic = filled.filter(({ type }) => GENERIC_TYPES.includes(type));
   if (generic.length === 1 && generic[0] !== undefined) return generic[0].path;
 
-  const found = partitions.map(
-    ({ number, type, name }) => `${number} (${type}${name ? `, ${quoted(name)}` : ''})`,
-  );
+  const found = partitions.map(({ number, type, name }) => {
+    const other = architectureOfRoot(type);
+    const what = other === undefined ? type : `${type}, the root of ${ARCHITECTURES[other] ?? other}`;
+    return `${number} (${what}${name ? `, ${quoted(name)}` : ''})`;
+  });
   throw new RdpullError(
     'image-unrecognised',
-    `none of the image's partitions is a root partition for ${architecture}: ${found.join(', ') || 'it has none'}`,
-    `give the root partition the type ${ROOT_TYPES[architecture] ?? 'of this architecture'}, or name it: root=/dev/disk/by-loop-ref/NAME.raw-partN`,
+    `none of the image's partitions is a root partition for ${ARCHITECTURES[architecture] ?? architecture}: ${found.join(', ') || 'it has none'}`,
+    `give the root partition the type ${wanted ?? 'of this architecture'}, or name it: root=/dev/disk/by-loop-ref/NAME.raw-partN`,
   );
 }
 

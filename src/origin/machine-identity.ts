@@ -2,14 +2,12 @@ import fs from 'node:fs';
 import os from 'node:os';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { ARCHITECTURES } from '../request/architecture.ts';
 import { sameKey, splitWords } from '../request/kernel-command-line.ts';
 import type { Placeholder } from '../request/placeholder.ts';
 
 /** What this machine knows about itself without asking the network. */
 export type Identity = Exclude<Placeholder, 'mac'>;
-
-/** systemd's names of the architectures that rdpull runs on (systemd.unit(5), specifier `%a`). */
-export const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86-64', arm64: 'arm64' };
 
 /** Host names that are none: the kernel's before one is set, and systemd's when nobody has chosen one. */
 const NO_HOST_NAME: readonly (string | undefined)[] = [undefined, '', '(none)', 'localhost'];

@@ -14,10 +14,15 @@ const DOS_MAGIC = 0x5a4d;
 const PE_MAGIC = 0x0000_4550;
 const COFF = { bytes: 24, machine: 4, sections: 6, optionalBytes: 20 } as const;
 
+/** By Node's names. rdpull itself runs on the first two. */
+export type UkiArchitecture = 'x64' | 'arm64' | 'riscv64' | 'loong64';
+
 /** Section "Machine Types". */
-const ARCHITECTURES: ReadonlyMap<number, 'x64' | 'arm64'> = new Map([
+const ARCHITECTURES: ReadonlyMap<number, UkiArchitecture> = new Map([
   [0x8664, 'x64'],
   [0xaa64, 'arm64'],
+  [0x5064, 'riscv64'],
+  [0x6264, 'loong64'],
 ]);
 
 /** The first field of the optional header, which every executable has: PE32 and PE32+. */
@@ -46,8 +51,8 @@ export function startsLikeExecutable(start: Uint8Array): boolean {
 
 /** An executable for EFI. */
 export interface Executable {
-  /** undefined for one that rdpull does not run on. */
-  readonly architecture: 'x64' | 'arm64' | undefined;
+  /** undefined for one that is not known here. */
+  readonly architecture: UkiArchitecture | undefined;
   /** In the order of their table. */
   readonly sections: readonly Section[];
 }

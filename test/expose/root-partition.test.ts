@@ -7,6 +7,8 @@ import { refusal } from '../request/refusal.ts';
 
 const X64 = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709';
 const ARM64 = 'b921b045-1df0-41c3-af44-4c6f280d3fae';
+const RISCV64 = '72ec70a6-cf74-40e6-bd49-4bda08e8f224';
+const LOONGARCH64 = '77055800-792c-4f94-b39a-98c91b762bb6';
 const ESP = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
 const LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4';
 
@@ -79,21 +81,36 @@ describe('the root of an image is', () => {
     expect(rootDevice(device, 'x64')).toBe(`/dev/loop7${expected}`);
   });
 
-  test('another one on another architecture', () => {
-    expect(rootDevice(attached([[ARM64], [X64]]), 'arm64')).toBe('/dev/loop7p1');
+  test.each([
+    ['arm64', 'p1'],
+    ['x64', 'p2'],
+    ['riscv64', 'p3'],
+    ['loong64', 'p4'],
+  ] as const)('that of the architecture, of four: %s', (architecture, expected) => {
+    const image = attached([[ARM64], [X64], [RISCV64], [LOONGARCH64]]);
+    expect(rootDevice(image, architecture)).toBe(`/dev/loop7${expected}`);
   });
 });
 
 describe('an image has no root, and its partitions are listed,', () => {
   test.each<[string, AttachedLoopDevice, string]>([
-    ['when no type is right', attached([[ESP, 'a\x1bb'], [ARM64]]), `1 (${ESP}, "a\\x1bb"), 2 (${ARM64})`],
+    [
+      'when no type is right',
+      attached([[ESP, 'a\x1bb'], [ARM64]]),
+      `1 (${ESP}, "a\\x1bb"), 2 (${ARM64}, the root of arm64)`,
+    ],
     ['when two might be it', attached([[LINUX, 'x'], [LINUX]]), `1 (${LINUX}, "x"), 2 (${LINUX})`],
-    ['when it is yet to be filled', attached([[X64, '_empty']]), `1 (${X64}, "_empty")`],
+    ['when it is yet to be filled', attached([[X64, '_empty']]), `1 (${X64}, the root of x86-64, "_empty")`],
+    [
+      'when it is one of other architectures',
+      attached([[RISCV64, 'os'], [LOONGARCH64]]),
+      `1 (${RISCV64}, the root of riscv64, "os"), 2 (${LOONGARCH64}, the root of loongarch64)`,
+    ],
     ['when there is none at all', attached([]), 'it has none'],
   ])('%s', (_, device, listed) => {
     const { code, message, hint } = refusal(() => rootDevice(device, 'x64'));
     expect(code).toBe('image-unrecognised');
-    expect(message).toBe(`none of the image's partitions is a root partition for x64: ${listed}`);
+    expect(message).toBe(`none of the image's partitions is a root partition for x86-64: ${listed}`);
     expect(hint).toBe(
       `give the root partition the type ${X64}, or name it: root=/dev/disk/by-loop-ref/NAME.raw-partN`,
     );

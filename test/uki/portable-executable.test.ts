@@ -38,6 +38,21 @@ test('the sections are those that objdump finds, with their content', () => {
   expect(kernel?.size).toBe(Number.parseInt(size, 16));
 });
 
+test.each([
+  [0x8664, 'x64'],
+  [0xaa64, 'arm64'],
+  [0x5064, 'riscv64'],
+  [0x6264, 'loong64'],
+  [0x01c4, undefined], // IMAGE_FILE_MACHINE_ARMNT
+] as const)('machine type 0x%x is %s', (machine, architecture) => {
+  const uki = makeUki(directory, 'machine.efi', [['.cmdline', 'quiet']]);
+  const bytes = fs.readFileSync(uki);
+  bytes.writeUInt16LE(machine, bytes.readUInt32LE(0x3c) + 4);
+  fs.writeFileSync(uki, bytes);
+  using opened = openUki(uki);
+  expect(opened.architecture).toBe(architecture);
+});
+
 test('of several profiles, the first one takes the place of what stands before it', () => {
   const uki = makeUki(directory, 'profiles.efi', [
     ['.cmdline', 'base'],
