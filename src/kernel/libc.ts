@@ -7,8 +7,10 @@ import { isSystemError, SystemCallError } from './system-error.ts';
  */
 export const LIBC = 'libc.so.6';
 
-/** Opens `symbols` of glibc. Variadic functions (ioctl, openat, syscall) are declared with the arguments used here:
- * the System V and AAPCS64 Linux calling conventions pass those in the same registers either way. */
+/**
+ * Opens `symbols` of glibc. Variadic functions (ioctl, openat, syscall) are declared with the arguments used here: the System V ABI of
+ * x86-64 and AAPCS64 on Linux pass those in the same registers either way. (Apple's arm64 puts them on the stack.)
+ */
 export function libc<const Symbols extends Record<string, FFIFunction>>(symbols: Symbols) {
   return dlopen(LIBC, symbols).symbols;
 }

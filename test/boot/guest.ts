@@ -5,6 +5,8 @@ import { MARK } from './root-tree.ts';
 export interface Machine {
   /** QEMU's options for what is booted: -kernel and -initrd, or the firmware. */
   readonly boot: readonly string[];
+  /** QEMU itself, with the options that say what processor and board it is; by default {@link X64_QEMU}. */
+  readonly qemu?: readonly string[];
   /** MiB. */
   readonly memory?: number;
   /** More for the user-mode network. */
@@ -18,6 +20,12 @@ export interface Machine {
   /** The boot has to come to an end within this time, in seconds. */
   readonly limit?: number;
 }
+
+const X64_QEMU: readonly string[] = [
+  'qemu-system-x86_64',
+  // Page tables of five levels take an emulated machine longer to walk.
+  ...['-machine', 'q35', '-cpu', 'max,la57=off'],
+];
 
 /** A line on the serial console or a piece of one, and when it was complete: in seconds since the machine was switched on. */
 export interface ConsoleLine {
@@ -55,6 +63,7 @@ export class Guest implements AsyncDisposable {
   constructor(machine: Machine, log: string) {
     const {
       boot,
+      qemu = X64_QEMU,
       memory = 2048,
       network = '',
       networkDevice = '',
@@ -65,20 +74,8 @@ export class Guest implements AsyncDisposable {
     this.#limit = limit;
     this.#log = fs.openSync(log, 'a');
     const command = [
-      'qemu-system-x86_64',
-      // Page tables of five levels take an emulated machine longer to walk.
-      ...[
-        '-machine',
-        'q35',
-        '-cpu',
-        'max,la57=off',
-        '-smp',
-        '1',
-        '-m',
-        String(memory),
-        '-accel',
-        'tcg,thread=multi',
-      ],
+      ...qemu,
+      ...['-smp', '1', '-m', String(memory), '-accel', 'tcg,thread=multi'],
       ...['-nodefaults', '-display', 'none', ...(reboots ? [] : ['-no-reboot']), '-serial', 'stdio'],
       ...boot,
       ...['-netdev', `user,id=n0${network}`, '-device', `virtio-net-pci,netdev=n0,romfile=${networkDevice}`],

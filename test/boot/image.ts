@@ -1,11 +1,9 @@
 import fs from 'node:fs';
+import { DISCOVERABLE_PARTITIONS } from '../../src/expose/discoverable-partitions.ts';
 import type { RootTree } from './root-tree.ts';
 import { tool } from './tool.ts';
 
 const MIB = 1024 * 1024;
-
-/** Discoverable Partitions Specification: root, x86-64. */
-const ROOT_TYPE = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709';
 
 export type FileSystem = 'ext4' | 'erofs' | 'squashfs';
 export type Packing = 'xz' | 'zst' | 'gz' | 'none';
@@ -26,12 +24,17 @@ export async function makeFileSystem({ directory }: RootTree, kind: FileSystem, 
 }
 
 /** A disk image: a GPT, and one partition of the root type. */
-export async function makeDisk(tree: RootTree, kind: FileSystem, file: string): Promise<void> {
+export async function makeDisk(
+  tree: RootTree,
+  kind: FileSystem,
+  file: string,
+  architecture: 'x64' | 'arm64' = 'x64',
+): Promise<void> {
   const partition = `${file}.partition`;
   await makeFileSystem(tree, kind, partition);
   const sectors = Math.ceil(fs.statSync(partition).size / MIB) * 2048;
   await tool(['truncate', '--size', `${sectors / 2048 + 2}M`, file]);
-  const table = `label: gpt\nstart=2048, size=${sectors}, type=${ROOT_TYPE}, name=${LABEL}\n`;
+  const table = `label: gpt\nstart=2048, size=${sectors}, type=${DISCOVERABLE_PARTITIONS[architecture].root}, name=${LABEL}\n`;
   await tool(['sfdisk', '--quiet', file], table);
   await tool([
     'dd',

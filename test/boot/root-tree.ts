@@ -20,8 +20,9 @@ export interface RootTree {
  *
  * @param directory does not exist yet
  * @param more shell commands for its init
+ * @param programs the tree that its busybox is from
  */
-export async function makeRootTree(directory: string, more = ''): Promise<RootTree> {
+export async function makeRootTree(directory: string, more = '', programs?: string): Promise<RootTree> {
   for (const name of [
     'dev',
     'etc',
@@ -38,7 +39,7 @@ export async function makeRootTree(directory: string, more = ''): Promise<RootTr
     fs.mkdirSync(path.join(directory, name), { recursive: true });
   for (const name of ['bin', 'lib', 'sbin']) fs.symlinkSync(`usr/${name}`, path.join(directory, name));
   fs.copyFileSync(
-    path.join(await toolbox('forky'), 'usr/bin/busybox'),
+    path.join(programs ?? (await toolbox('forky')), 'usr/bin/busybox'),
     path.join(directory, 'usr/bin/busybox'),
   );
   for (const applet of APPLETS) fs.symlinkSync('busybox', path.join(directory, 'usr/bin', applet));

@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.ts';
+import { scenarios as arm64 } from './scenarios/arm64.ts';
 import { scenarios as clock } from './scenarios/clock.ts';
 import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
@@ -36,4 +37,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ...extensions,
   ...comparison,
   ...mkosi,
+  ...arm64,
 ];
