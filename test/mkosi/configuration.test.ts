@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
+import fs from 'node:fs';
+import path from 'node:path';
+import { run } from '../fixtures/run.ts';
 import { inSuiteTree } from '../fixtures/suite-tree.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { generateInto } from '../generator/generator-run.ts';
 
 // Whoever comes first waits until the tree of a suite is made.
 setDefaultTimeout(600_000);
+
+const CHECKOUT = path.resolve(import.meta.dir, '../..');
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
@@ -33,6 +38,28 @@ test('UKI, image and checksums lie beside each other, under the names that booto
     Checksum: true,
     PostOutputScripts: ['/checkout/mkosi/mkosi.postoutput'],
   });
+});
+
+test('its script puts all that a boot needs into the initrd, and what frees the memory afterwards', () => {
+  const root = directory.file('initrd');
+  const network = path.join(root, 'usr/lib/systemd/network');
+  fs.mkdirSync(network, { recursive: true });
+  fs.writeFileSync(path.join(network, '89-ethernet.network.example'), '');
+  const env = { PATH: process.env['PATH'], SRCDIR: CHECKOUT, BUILDROOT: root };
+  run([path.join(CHECKOUT, 'mkosi/mkosi.initrd.conf/mkosi.postinst')], { env });
+  for (const file of [
+    'etc/systemd/system-generators/systemd-import-generator',
+    'usr/bin/rdpull',
+    'usr/lib/clock-epoch',
+    'usr/lib/systemd/network/89-ethernet.network',
+    'usr/lib/systemd/system/initrd.target.wants/rdpull-free-initramfs.service',
+    'usr/lib/udev/rules.d/60-rdpull-loop-ref.rules',
+  ]) {
+    const found = fs.lstatSync(path.join(root, file));
+    expect(found.isFile() || found.isSymbolicLink()).toBe(true);
+    // Links lead to something; the generator's does so once this is the root.
+    if (found.isSymbolicLink() && !file.startsWith('etc/')) fs.statSync(path.join(root, file));
+  }
 });
 
 test('rdpull accepts the kernel command line', () => {
