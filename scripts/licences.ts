@@ -46,19 +46,34 @@ function entry(title: string, texts: readonly string[]): string {
   return `${RULE}\n${title}\n${RULE}\n${shown.join('')}`;
 }
 
-/** The name of a text that Debian has, in place of the text. */
+/** With the name of each text that Debian has in place of the text. */
 function named(text: string): string {
-  const same = COMMON_NAMES.find((name) => words(commonLicence(name)) === words(text));
-  return same === undefined ? text : `See ${COMMON_LICENCES}/${same}.`;
+  return COMMON_TEXTS.reduce(
+    (rest, { name, pattern }) => rest.replace(pattern, `See ${COMMON_LICENCES}/${name}.`),
+    text,
+  );
 }
 
-const COMMON_NAMES = fs.readdirSync(COMMON_LICENCES).filter((name) => /-\d/.test(name));
+const COMMON_TEXTS = fs
+  .readdirSync(COMMON_LICENCES)
+  .filter((name) => /-\d/.test(name))
+  .map((name) => ({ name, pattern: anyEdition(commonLicence(name)) }));
+
+/** Editions of the same text differ in margins, and in whether an address is https. */
+function anyEdition(text: string): RegExp {
+  const escaped = (part: string) => RegExp.escape(part);
+  const words = text
+    .trim()
+    .split(/\s+/)
+    .map((word) =>
+      word
+        .split(/https?:/)
+        .map(escaped)
+        .join('https?:'),
+    );
+  return new RegExp(`[ \\t]*${words.join('\\s+')}`);
+}
 
 function commonLicence(name: string): string {
   return fs.readFileSync(path.join(COMMON_LICENCES, name), 'utf8');
-}
-
-/** Editions of the same text differ in margins, and in whether an address is https. */
-function words(text: string): string {
-  return text.replaceAll('https:', 'http:').replaceAll(/\s+/g, ' ').trim();
 }
