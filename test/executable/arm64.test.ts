@@ -46,6 +46,10 @@ describe.skipIf(NATIVE === 'arm64')('the executable for arm64', () => {
     expect(there).toEqual(here);
   });
 
+  test('is as small as the other: at most 106 MiB', () => {
+    expect(fs.statSync(path.join(CHECKOUT, BUILD.executable)).size).toBeLessThanOrEqual(106 * 1024 * 1024);
+  });
+
   test('decodes every compression, checks the digest, and writes the image', async () => {
     writeChecksums(work);
     const pulled = await Promise.all(

@@ -1,5 +1,5 @@
 import { ARM64_QEMU, arm64Tree, edk2, makeArm64Uki, uBoot } from '../arm64.ts';
-import { makeEsp } from '../esp.ts';
+import { makeEspDisk } from '../esp.ts';
 import { makeDisk, pack } from '../image.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
@@ -41,8 +41,8 @@ export const scenarios: readonly Scenario[] = [
       const server = await lab.serve();
       const url = server.url('{arch}.raw.xz');
       await makeArm64Uki(`rd.systemd.pull=raw,machine,verify=no:root:${url}`, lab.file('image.efi'));
-      await makeEsp(lab.file('esp'), { 'EFI/BOOT/BOOTAA64.EFI': lab.file('image.efi') });
-      const guest = lab.start({ qemu: ARM64_QEMU, boot: uBoot(lab.file('esp')), limit: LIMIT });
+      await makeEspDisk(lab.file('disk.raw'), { 'EFI/BOOT/BOOTAA64.EFI': lab.file('image.efi') });
+      const guest = lab.start({ qemu: ARM64_QEMU, boot: uBoot(lab.file('disk.raw')), limit: LIMIT });
       await guest.waitFor(/U-Boot 20/);
       await expectBooted(lab, guest, tree);
       lab.notes.push(whereTheTimeGoes(guest, server));
