@@ -3,7 +3,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { buildFor, NATIVE } from '../../scripts/architecture.ts';
 import { inHeaders } from '../fixtures/c-headers.ts';
-import { type Finished, type RunOptions, rdpull } from '../fixtures/executable.ts';
+import {
+  ARM64_EMULATOR,
+  executableOf,
+  type Finished,
+  type RunOptions,
+  rdpull,
+} from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
 import { writeChecksums } from '../fixtures/served-image.ts';
@@ -14,11 +20,8 @@ import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 const CHECKOUT = path.resolve(import.meta.dir, '../..');
 const BUILD = buildFor('arm64');
 
-/** The processor alone is emulated: the kernel is this machine's. The libraries are Debian's for compilers of that architecture. */
-const EMULATOR = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu'];
-
 const onArm64 = (args: readonly string[], options: RunOptions = {}): Promise<Finished> =>
-  rdpull(args, { ...options, wrapper: EMULATOR, executable: path.join(CHECKOUT, BUILD.executable) });
+  rdpull(args, { ...options, wrapper: ARM64_EMULATOR, executable: executableOf(BUILD) });
 
 const work = new TemporaryDirectory();
 const gpg = new GpgHome();
@@ -47,7 +50,7 @@ describe.skipIf(NATIVE === 'arm64')('the executable for arm64', () => {
   });
 
   test('is as small as the other: at most 106 MiB', () => {
-    expect(fs.statSync(path.join(CHECKOUT, BUILD.executable)).size).toBeLessThanOrEqual(106 * 1024 * 1024);
+    expect(fs.statSync(executableOf(BUILD)).size).toBeLessThanOrEqual(106 * 1024 * 1024);
   });
 
   test('decodes every compression, checks the digest, and writes the image', async () => {
@@ -139,7 +142,7 @@ describe.skipIf(NATIVE === 'arm64')('the executable for arm64', () => {
   test('has the flags of open(2), which differ, from a runtime that knows them', () => {
     const names = ['O_DIRECTORY', 'O_NOFOLLOW', 'O_DIRECT', 'O_NOCTTY', 'O_NONBLOCK', 'O_EXCL', 'O_NOATIME'];
     const script = `console.log(JSON.stringify(${JSON.stringify(names)}.map((name) => fs.constants[name])))`;
-    const said = run([...EMULATOR, path.join(CHECKOUT, BUILD.runtime), '--eval', script]).toString();
+    const said = run([...ARM64_EMULATOR, path.join(CHECKOUT, BUILD.runtime), '--eval', script]).toString();
     expect(JSON.parse(said)).toEqual(inHeaders(names, 'arm64').map(Number));
   });
 });
