@@ -27,7 +27,7 @@ const env = {
   GIT_COMMITTER_EMAIL: 'maintainer@rdpull.example',
   GIT_COMMITTER_DATE: `@${TIME} +0000`,
   // Packing well is what takes the time of a real release, and it is not ours.
-  XZ_OPT: '-0',
+  ZSTD_CLEVEL: '1',
   DPKG_DEB_COMPRESSOR_TYPE: 'none',
 };
 const inClone = (...command: string[]) => run(command, { cwd: clone, env });
@@ -47,12 +47,11 @@ beforeAll(() => {
   run(['tar', '-xf', work.file('tree.tar'), '-C', clone]);
   run(['cp', '--archive', '--link', `${CHECKOUT}/node_modules`, clone]);
   // What npm and Debian have given once need not be fetched again.
-  for (const part of [
-    'libraries',
-    ...ARCHITECTURES.flatMap((each) => [`${each}/libraries`, `${each}/runtime`]),
-  ]) {
+  const others = ARCHITECTURES.flatMap((each) => [`${each}/libraries`, `${each}/runtime`]);
+  for (const part of ['libraries', ...others]) {
     if (!fs.existsSync(`${CHECKOUT}/dist/${part}`)) continue;
-    fs.cpSync(`${CHECKOUT}/dist/${part}`, `${clone}/dist/${part}`, { recursive: true });
+    fs.mkdirSync(path.dirname(`${clone}/dist/${part}`), { recursive: true });
+    run(['cp', '--archive', '--link', `${CHECKOUT}/dist/${part}`, `${clone}/dist/${part}`]);
   }
   inClone('git', 'add', '--all');
   inClone('git', 'commit', '--quiet', '--message=Everything');
@@ -85,7 +84,7 @@ test('a release has everything, for both architectures', () => {
   const names = ARCHITECTURES.flatMap((architecture) => [
     `rdpull_${VERSION}_${architecture}.deb`,
     `rdpull-${VERSION}-linux-${architecture}.cdx.json`,
-    `rdpull-${VERSION}-linux-${architecture}.tar.xz`,
+    `rdpull-${VERSION}-linux-${architecture}.tar.zst`,
   ]);
   const all = [...names, `rdpull-${VERSION}.tar.xz`, 'SHA256SUMS'];
   expect(fs.readdirSync(release).sort()).toEqual(all.sort());
@@ -107,7 +106,7 @@ describe.each([...ARCHITECTURES])('for %s', (architecture) => {
   });
 
   test('the tarball has all that is needed, the licences among it, and touches no directory that is there', () => {
-    const tarball = inRelease(`rdpull-${VERSION}-linux-${architecture}.tar.xz`);
+    const tarball = inRelease(`rdpull-${VERSION}-linux-${architecture}.tar.zst`);
     const names = run(['tar', '-tf', tarball]).toString().trimEnd().split('\n');
     for (const name of [
       'etc/systemd/system-generators/systemd-import-generator',
