@@ -7,8 +7,16 @@
 
 # On demand only: an initrd that is 40 MB larger should be somebody's wish.
 check() {
-    require_binaries rdpull || return 1
+    [[ -n $(executable_path) ]] || require_binaries rdpull || return 1
     return 255
+}
+
+# Where rdpull is. dracut looks for programs in /usr only; with another PREFIX= it is where the generator's link leads to.
+executable_path() {
+    local found
+    found=$(find_binary rdpull) || found=$(readlink "${dracutsysrootdir-}/etc/systemd/system-generators/systemd-import-generator")
+    # The link may be somebody else's.
+    [[ ${found##*/} != rdpull || ! -x ${dracutsysrootdir-}$found ]] || echo "$found"
 }
 
 # Networking is that of an initrd which has some already, else systemd-networkd, else what dracut finds.
@@ -44,7 +52,7 @@ installkernel() {
 
 install() {
     local executable library file directory
-    executable=$(find_binary rdpull)
+    executable=$(executable_path)
     # One path in every initrd, whatever PREFIX= it was installed with.
     inst_binary "$executable" /usr/bin/rdpull
     # Without section headers dracut does not see all that it is linked with. (They were cut so that strip leaves it alone.)

@@ -300,3 +300,17 @@ test.each([
   run(['bash', '-euc', script, 'bash', reproducible, initrd]);
   expect(fs.existsSync(path.join(initrd, 'usr/lib/clock-epoch'))).toBe(says);
 });
+
+test.each([...SUITES])('the dracut of %s finds rdpull also where PREFIX=/usr/local has put it', (suite) => {
+  const script = `
+/checkout/scripts/install PREFIX=/usr/local >/dev/null 2>&1
+# As dracut has it.
+DRACUT_PATH='/sbin /bin /usr/sbin /usr/bin' dracutsysrootdir=''
+. /usr/lib/dracut/dracut-functions.sh
+. /usr/lib/dracut/modules.d/90rdpull/module-setup.sh
+check || echo "$? $(executable_path)"
+ln -sf /dev/null /etc/systemd/system-generators/systemd-import-generator
+require_binaries() { echo "missing: $*"; return 1; }
+check || echo "$? $(executable_path)"`;
+  expect(inSuiteTree(suite, shared.path, script)).toBe('255 /usr/local/bin/rdpull\nmissing: rdpull\n1 \n');
+});
