@@ -22,13 +22,17 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
   },
   'bad-expression': {
     cause: 'The pull expression does not follow OPTIONS:LOCAL:REMOTE, or lacks an option that it needs.',
-    remedy: 'Compare it with rdpull.pull(7); all three fields are needed, and raw or tar, and a class.',
+    remedy: 'Compare it with rdpull.pull(7); all three fields are needed, and raw, tar or oci, and a class.',
   },
   'bad-url': {
     cause:
       'A URL cannot be used: it has no host or file name, a wrong scheme, or a placeholder without a value.',
     remedy:
       'Write it as http://HOST/FILE, https://HOST/FILE or file:///FILE, special characters percent-encoded.',
+  },
+  'bad-reference': {
+    cause: 'The name of a container image is none, or says no registry, and systemd has no rule that does.',
+    remedy: 'Write it as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX, the name in lower case.',
   },
   'bad-image-name': {
     cause:
@@ -129,6 +133,33 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The file was replaced on the server while it was pulled, or the mirrors have different files.',
     remedy: 'Pull again when nobody replaces it any more, and let all mirrors have the same file.',
   },
+  'registry-name-unknown': {
+    cause: 'The registry has no image of this name, or shows it to nobody without a login.',
+    remedy: 'Check registry and name: skopeo list-tags docker://REGISTRY/NAME. Else give a login.',
+  },
+  'registry-tag-unknown': {
+    cause: 'The registry has the image, but not this tag or digest of it.',
+    remedy: 'See which tags there are: skopeo list-tags docker://REGISTRY/NAME; an old digest may be gone.',
+  },
+  'registry-blob-unknown': {
+    cause: 'The registry has the manifest of an image, and not all the layers that it names.',
+    remedy: 'Push the image again, to this registry: skopeo copy, podman push.',
+  },
+  'registry-unauthorized': {
+    cause:
+      'The registry, or the server that gives out its tokens, wants a login, or another one. Many say so of images that do not exist, too.',
+    remedy:
+      'Check the name, and give the login with --login=FILE or the credential rdpull.login, over https.',
+  },
+  'registry-rate-limit': {
+    cause: 'The registry was asked too often from this address, or with this login.',
+    remedy:
+      'Wait for as long as the message says, give a login, or keep the image in a registry of your own.',
+  },
+  'registry-platform': {
+    cause: 'The image was not built for the architecture of this machine.',
+    remedy: 'Build it for this one, too (podman build --platform), or take one of those that are listed.',
+  },
   'stream-truncated': {
     cause: 'The file ends too early, or is empty.',
     remedy: 'Compare its size with that of the original, and upload it again.',
@@ -153,6 +184,16 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The file or a tarball is larger, deeper, or has more in it, than the limits allow.',
     remedy:
       'Find out what the server sends; when it is meant to be so, raise the limit that the message names (--limit=NAME=VALUE).',
+  },
+  'oci-malformed': {
+    cause: 'A manifest, an index or a configuration of a container image does not follow its format.',
+    remedy:
+      'Check that a registry answers there: skopeo inspect --raw docker://REFERENCE. Push the image again.',
+  },
+  'oci-unsupported': {
+    cause:
+      'What the registry has is no container image, or one of a kind that is not read: old, encrypted, for Windows.',
+    remedy: 'Push it in a format of today: skopeo copy --format=oci.',
   },
   'tar-malformed': {
     cause: 'The tarball does not follow its format.',
@@ -181,6 +222,16 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause:
       'The file is not the one whose SHA-256 was promised: it was changed, damaged, or only one of the two was renewed.',
     remedy: 'Renew and sign the checksum file when you changed the image; if you did not, find out who did.',
+  },
+  'tag-unverified': {
+    cause: 'A container image was asked for by a tag, which anybody may move who can write to the registry.',
+    remedy:
+      "Name the digest: skopeo inspect --format '{{.Name}}@{{.Digest}}' docker://REFERENCE prints the reference with it. Or do without: verify=no.",
+  },
+  'tag-moved': {
+    cause: 'The tag of a container image does not stand for the digest that was promised.',
+    remedy:
+      'Find out who has pushed another image; to boot the one that was promised, name it by the digest alone, without the tag.',
   },
   'signature-missing': {
     cause: 'There is a checksum file, but no signature of it.',

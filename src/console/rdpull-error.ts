@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   'bad-argument': 'usage',
   'bad-expression': 'usage',
   'bad-url': 'usage',
+  'bad-reference': 'usage',
   'bad-image-name': 'usage',
   'credential-unusable': 'usage',
 
@@ -53,6 +54,14 @@ export const ERROR_CODES = {
   'http-range': 'http',
   'http-changed': 'http',
 
+  // The registry answered, but not with the container image.
+  'registry-name-unknown': 'http',
+  'registry-tag-unknown': 'http',
+  'registry-blob-unknown': 'http',
+  'registry-unauthorized': 'http',
+  'registry-rate-limit': 'http',
+  'registry-platform': 'http',
+
   // The bytes arrived, but are not what their format says.
   'stream-truncated': 'decode',
   'stream-corrupt': 'decode',
@@ -60,6 +69,8 @@ export const ERROR_CODES = {
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
   'limit-exceeded': 'decode',
+  'oci-malformed': 'decode',
+  'oci-unsupported': 'decode',
   'tar-malformed': 'decode',
   'tar-escape': 'decode',
 
@@ -68,6 +79,8 @@ export const ERROR_CODES = {
   'manifest-malformed': 'verify',
   'manifest-not-listed': 'verify',
   'checksum-mismatch': 'verify',
+  'tag-unverified': 'verify',
+  'tag-moved': 'verify',
   'signature-missing': 'verify',
   'signature-malformed': 'verify',
   'signature-bad': 'verify',

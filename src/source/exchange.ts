@@ -40,6 +40,8 @@ export interface Exchange {
   readonly reason: string;
   /** The value of a header, by its lower-case name; of several, the first. */
   header(name: string): string | undefined;
+  /** All values of a header, by its lower-case name. */
+  headers(name: string): readonly string[];
   /** What the body is long, or would be for a GET, in bytes, as far as that is said. */
   readonly contentLength: number | undefined;
   /** Each chunk is only valid until the next is asked for. Throws RdpullError of the network family. */
@@ -86,6 +88,7 @@ export async function exchange(
       // Whether it is the proxy or the server who says so cannot be told.
       reason: proxy === undefined ? reason : `${reason}, through the proxy ${proxy.shown}`,
       header: (name) => head.values(name)[0],
+      headers: head.values,
       contentLength: contentLength(head.values),
       body: answer.body((error) => networkError(shown, error)),
       close,

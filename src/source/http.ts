@@ -6,7 +6,7 @@ import { CODING_START_BYTES, foreignCodings, requireUncoded } from './content-co
 import { parseContentRange } from './content-range.ts';
 import { type Exchange, exchange } from './exchange.ts';
 import { HttpStatusError } from './http-status.ts';
-import type { Login } from './login.ts';
+import { keepBytes } from './kept-bytes.ts';
 import { isOthersFailure, isPassing } from './passing.ts';
 import { peek } from './peek.ts';
 import { retryAfter } from './retry-after.ts';
@@ -59,12 +59,8 @@ async function ask(
   wanted: RangeRequest | undefined,
 ): Promise<Answer> {
   const shown = shownUrl(url.href);
-  const answer = await exchange(
-    url,
-    { ...requestHeaders(url, options.login), ...rangeHeaders(wanted) },
-    options,
-  );
-  const { status, reason, header, contentLength, close } = answer;
+  const answer = await exchange(url, { ...requestHeaders(url, options), ...rangeHeaders(wanted) }, options);
+  const { status, reason, header, headers, contentLength, close } = answer;
   try {
     const location = header('location');
     if (status >= 300 && status < 400 && location !== undefined) {
@@ -74,13 +70,17 @@ async function ask(
     const part =
       wanted !== undefined && status === 206 ? sentPart(shown, wanted, header, contentLength) : undefined;
     if (!WHOLE.has(status) && part === undefined) {
-      const error = new HttpStatusError(
-        shown,
-        { status, reason },
-        { retryAfter: retryAfter(header), size: parseContentRange(header('content-range'))?.size },
-      );
+      const error = new HttpStatusError(shown, {
+        status,
+        reason,
+        origin: url.origin,
+        retryAfter: retryAfter(header),
+        size: parseContentRange(header('content-range'))?.size,
+        challenges: headers('www-authenticate'),
+        said: options.keepsRefusal === true ? await beginning(answer) : '',
+      });
       // Where another attempt may help, it is made on another connection, perhaps to another machine of that name.
-      if (!isPassing(error)) await discard(answer);
+      if (!isPassing(error) && options.keepsRefusal !== true) await discard(answer);
       throw error;
     }
     const codings = foreignCodings(header('content-encoding'), [start.pathname, url.pathname]);
@@ -129,14 +129,18 @@ async function bodyAsServed(
  * Reads the rest of an answer that nobody needs, so that its connection can be used again; not if that would take longer than
  * a new one.
  */
-async function discard({ body, contentLength = 0, close }: Exchange): Promise<void> {
+async function discard(answer: Exchange): Promise<void> {
+  if ((answer.contentLength ?? 0) > DISCARDED_MAX) answer.close();
+  else await beginning(answer);
+}
+
+/** What the body of an answer begins with, as far as it comes in a moment. */
+async function beginning({ body, close }: Exchange): Promise<string> {
   const limit = setTimeout(close, DISCARD_TIME);
+  const kept = keepBytes(DISCARDED_MAX);
   try {
-    let left = DISCARDED_MAX;
-    if (contentLength > left) return;
     for await (const chunk of body) {
-      left -= chunk.length;
-      if (left < 0) return;
+      if (!kept.add(chunk)) break;
     }
   } catch (error) {
     // It was lost, or took too long: a new one it is.
@@ -145,6 +149,7 @@ async function discard({ body, contentLength = 0, close }: Exchange): Promise<vo
     clearTimeout(limit);
     close();
   }
+  return Buffer.from(kept.bytes()).toString();
 }
 
 /**
@@ -173,11 +178,12 @@ function sentPart(
   );
 }
 
-function requestHeaders(url: URL, login: Login | undefined): Record<string, string> {
+function requestHeaders(url: URL, { login, accept }: SourceOptions): Record<string, string> {
   return {
     'user-agent': `rdpull/${version}`,
     // The digest is over the bytes of the file: no coding may be put around them.
     'accept-encoding': 'identity',
+    ...(accept !== undefined && { accept }),
     // A login is for the server it was given for, and for no other.
     ...(login?.origin === url.origin && { authorization: login.authorization }),
   };

@@ -45,6 +45,10 @@ export interface SourceOptions extends ServerIdentity {
   readonly redirects?: number;
   /** Keeps connections for the requests to come; without it, each request has one of its own. */
   readonly pools?: Pools;
+  /** The media types that are wanted (`Accept`), where a server has more than one answer for a URL. */
+  readonly accept?: string;
+  /** A refusal is told with what the server says beside it: {@link HttpStatusError.said}. */
+  readonly keepsRefusal?: boolean;
   /** A digest is promised of the file: that decides which bytes are its own, and not what the server calls them. */
   readonly isPromised?: boolean;
   /** How long a server may stay silent, in ms; without it, 30 s. */
