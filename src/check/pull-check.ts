@@ -6,8 +6,10 @@ import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
 import { isTree } from '../request/image-class.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
+import type { OciReference } from '../request/oci-reference.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
+import { remoteText } from '../request/pull-request.ts';
 import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
@@ -62,6 +64,10 @@ export async function checkPull(
   const access: SourceOptions = { ...check.access, ca: trust.ca };
   const step: Step = { check, uki, pull, trust, access, findings };
   const begun = nothingKnown(pull);
+  const { remote } = request;
+  if (remote.kind === 'registry') {
+    return (await checkRegistryPull(step, remote.reference, others)) ?? begun;
+  }
   if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
   const locations = await locate(step);
   if (locations === undefined) return begun;
@@ -124,6 +130,30 @@ function nothingKnown({ request, object, unit, isRoot }: PlannedPull): CheckedPu
   };
 }
 
+/** A container image is asked for as it is at boot, but for its layers. */
+async function checkRegistryPull(
+  step: Step,
+  reference: OciReference,
+  others: number,
+): Promise<CheckedPull | undefined> {
+  const { check, uki, pull, trust, access, findings } = step;
+  const { checkContainerImage } = await import('./container-image-check.ts');
+  const { verify } = pull.request;
+  const { root } = trust;
+  const question = { reference, verify, root, architecture: uki?.architecture, identify: check.identify };
+  const offered = await checkContainerImage(question, access, findings);
+  if (offered === undefined) return undefined;
+  const { image, served, expected, promised: digest } = offered;
+  checkRoom(step, expected, others);
+  return {
+    ...nothingKnown(pull),
+    urls: [image.name],
+    promised: digest === undefined ? null : { digest, manifestUrl: undefined, signedBy: undefined },
+    size: served,
+    uncompressed: expected.uncompressed || null,
+  };
+}
+
 /** Where the image lies; undefined when nobody knows. */
 async function locate({
   check,
@@ -182,7 +212,7 @@ async function findOffer(
   isPromised: boolean,
 ) {
   const use = {
-    type: request.type,
+    type: request.type === 'raw' ? ('raw' as const) : ('tar' as const),
     isRoot,
     blockdev: request.blockdev,
     architecture: uki?.architecture ?? process.arch,
@@ -222,7 +252,7 @@ function sayPlaceholders(
   uki: BootedUki | undefined,
   findings: Findings,
 ): void {
-  const text = [remote.kind === 'url' ? remote.url : (remote.name ?? ''), ...mirrors].join(' ');
+  const text = [remoteText(remote), ...mirrors].join(' ');
   const used = PLACEHOLDERS.filter((each) => placeholdersIn(text).has(each) && !knownOf(uki).has(each));
   if (used.length === 0) return;
   findings.ok(

@@ -5,7 +5,7 @@ import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import { type PullRequest, remoteText } from '../request/pull-request.ts';
 import { parseSize } from '../request/size-text.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { warnOfClock } from './clock.ts';
@@ -111,7 +111,7 @@ function requireMeaning(
   given: ReadonlyMap<Placeholder, string>,
 ): void {
   if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors]);
-  const texts = [remote.kind === 'url' ? remote.url : (remote.name ?? ''), ...mirrors];
+  const texts = [remoteText(remote), ...mirrors];
   const used = new Set(texts.flatMap((text) => [...placeholdersIn(text)]));
   const unused = [...given.keys()].find((name) => !used.has(name));
   if (unused !== undefined) {
@@ -121,7 +121,7 @@ function requireMeaning(
       'leave it out',
     );
   }
-  if (line.has('boot-url') && remote.kind === 'url' && used.size === 0) {
+  if (line.has('boot-url') && remote.kind !== 'bootorigin' && used.size === 0) {
     throw new RdpullError(
       'bad-option',
       `--boot-url=URL is for bootorigin, and ${quotedUrl(line.operand)} does not ask for that`,

@@ -27,6 +27,7 @@ export interface PulledJson extends ExposedJson {
   readonly entries: number;
   readonly compression: Compression;
   readonly format: TransferResult['format'];
+  readonly layers?: number;
   readonly sha256: string;
   readonly promised: Promised | undefined;
   readonly milliseconds: number;

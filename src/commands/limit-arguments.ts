@@ -1,6 +1,6 @@
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import type { FileType } from '../request/image-class.ts';
+import { type ImageType, isTree } from '../request/image-class.ts';
 import { nearest } from '../request/nearest.ts';
 import { parseSize, shortestSize } from '../request/size-text.ts';
 import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from '../transfer/limits.ts';
@@ -38,8 +38,8 @@ export function limits(line: CommandLine): Limits {
  * @param type what is pulled
  * @throws RdpullError bad-option for a limit that only a tarball can reach, and there is none
  */
-export function requireLimitsFor(line: CommandLine, type: FileType): void {
-  if (type === 'tar') return;
+export function requireLimitsFor(line: CommandLine, type: ImageType): void {
+  if (isTree(type)) return;
   const names = line.values('limit').map((text) => text.replace(/=.*$/s, ''));
   const name = names.find((each) => Object.hasOwn(TAR_LIMITS, each));
   if (name === undefined) return;

@@ -2,10 +2,17 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
-import { FILE_TYPES, IMAGE_CLASSES, type ImageClass, isTree } from '../request/image-class.ts';
+import {
+  IMAGE_CLASSES,
+  IMAGE_TYPES,
+  type ImageClass,
+  type ImageType,
+  isTree,
+} from '../request/image-class.ts';
 import { imageNameDefect, imageTypeOf } from '../request/image-name.ts';
 import { mirrorDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
+import { parseReference } from '../request/oci-reference.ts';
 import {
   FILL_VALUES,
   ON_DEMAND_WORDS,
@@ -27,10 +34,11 @@ import type { CommandLine } from './command.ts';
  * @throws RdpullError of the usage family
  */
 export function pullRequest(line: CommandLine, warn: (text: string) => void): PullRequest {
-  const asked = isUrl(line.operand) ? requestForUrl(line.operand) : parsePullExpression(line.operand, warn);
+  const type = choice(line, 'type', IMAGE_TYPES);
+  const asked = requestFor(line.operand, type, warn);
   const wanted: PullRequest = {
     ...asked,
-    type: choice(line, 'type', FILE_TYPES) ?? asked.type,
+    type: type ?? asked.type,
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
     local: localName(line) ?? asked.local,
     mirrors: [...asked.mirrors, ...line.values('mirror').map(checkedMirror)],
@@ -64,6 +72,43 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
   }
   return request;
 }
+
+/** What the operand alone asks for. */
+function requestFor(operand: string, type: ImageType | undefined, warn: (text: string) => void): PullRequest {
+  const isExpression = operand.includes(',') && !isUrl(operand);
+  if (type === 'oci' && !isExpression) return requestForReference(operand);
+  const asked = isUrl(operand) ? requestForUrl(operand) : parsePullExpression(operand, warn);
+  if (type !== undefined && (type === 'oci') !== (asked.type === 'oci')) {
+    throw new RdpullError(
+      'bad-option',
+      `--type=${type} contradicts the expression, which asks for ${asked.type}`,
+      'leave it out',
+    );
+  }
+  return asked;
+}
+
+/** @throws RdpullError bad-reference */
+function requestForReference(text: string): PullRequest {
+  const reference = parseReference(text);
+  if ('what' in reference) {
+    throw new RdpullError('bad-reference', `${quotedUrl(text)} ${reference.what}`, reference.hint);
+  }
+  return { ...DEFAULTS, remote: { kind: 'registry', reference }, type: 'oci' };
+}
+
+/** What nobody has asked for otherwise. */
+const DEFAULTS = {
+  mirrors: [],
+  imageClass: 'machine',
+  local: undefined,
+  verify: { kind: 'signature' },
+  readOnly: false,
+  blockdev: false,
+  overcommit: false,
+  onDemand: undefined,
+  runtime: undefined,
+} as const satisfies Partial<PullRequest>;
 
 /** The value of `--on-demand` and that of `--fill=`, which goes with it; of an expression what they do not say. */
 function onDemand(line: CommandLine, asked: OnDemand | undefined): OnDemand | undefined {
@@ -142,19 +187,7 @@ export function requestForUrl(url: string): PullRequest {
   if (unfillable !== undefined) {
     throw new RdpullError('bad-url', `${quotedUrl(url)} ${unfillable.what}`, unfillable.hint);
   }
-  return {
-    remote,
-    mirrors: [],
-    type: imageTypeOf(lastComponent(url) ?? ''),
-    imageClass: 'machine',
-    local: undefined,
-    verify: { kind: 'signature' },
-    readOnly: false,
-    blockdev: false,
-    overcommit: false,
-    onDemand: undefined,
-    runtime: undefined,
-  };
+  return { ...DEFAULTS, remote, type: imageTypeOf(lastComponent(url) ?? '') };
 }
 
 function checkedMirror(url: string): string {

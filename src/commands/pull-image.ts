@@ -4,7 +4,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
-import { isTree } from '../request/image-class.ts';
+import { type FileType, isTree } from '../request/image-class.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
@@ -17,14 +17,15 @@ import type { CommandContext, CommandLine } from './command.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
 import { type Exposed, exposeImage, requireExposable, requireFreeFor, requireRoot } from './exposure.ts';
 import type { KeptJson, SkippedJson } from './json-results.ts';
+import type { ContainerImage } from './pull-container-image.ts';
 import type { Display } from './pull-display.ts';
 import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
 import { type PullPlan, plannedTarget, planPull, targetOf } from './pull-plan.ts';
-import { findLocations } from './pull-url.ts';
+import { type FindOptions, findLocations } from './pull-url.ts';
 import { serverAccess } from './server-access.ts';
 
 /** A pull on its way: what was asked for, how servers are asked, and who hears of it. */
-interface Pull {
+export interface Pull {
   readonly plan: PullPlan;
   readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'proxy'>;
   readonly display: Display;
@@ -55,12 +56,9 @@ export async function pullImage(
   using pools = new Pools();
   const access = accessWithin(plan, display, { ...servers, signal, pools });
   const pull: Pull = { plan, access, display, recorder };
-  const locations = await findLocations(request, {
-    ...access,
-    identity,
-    warn: reporter.warn,
-    detail: reporter.detail,
-  });
+  const finding = { ...access, identity, warn: reporter.warn, detail: reporter.detail };
+  const container = await containerImage(request, finding);
+  const locations = container?.locations ?? (await findLocations(request, finding));
   const [first] = locations;
   if (first === undefined) return skipped(pull);
 
@@ -76,7 +74,7 @@ export async function pullImage(
       : await readOnDemand(pull, onDemand, locations, target, begun, guardInterruption);
   if (shown !== undefined) return shown;
 
-  const result = await download(pull, locations, target);
+  const result = await (container?.download(pull, target) ?? download(pull, locations, target));
   const milliseconds = Math.round(performance.now() - begun);
   const summary = tellPulled(pull, result, milliseconds);
   const exposed = await expose(pull, target).catch((error) => {
@@ -87,9 +85,19 @@ export async function pullImage(
   return summary;
 }
 
-/** All that may be asked; undefined where only the boot origin says. */
+/** All that may be asked; undefined where only the boot origin, or a registry, says. */
 function urlsOf({ remote, mirrors }: PullRequest): readonly string[] | undefined {
   return remote.kind === 'url' ? [remote.url, ...mirrors] : undefined;
+}
+
+/** What of a pull is another thing for a container image; undefined for a file. */
+async function containerImage(
+  { remote, verify }: PullRequest,
+  options: FindOptions,
+): Promise<ContainerImage | undefined> {
+  if (remote.kind !== 'registry') return undefined;
+  const { findContainerImage } = await import('./pull-container-image.ts');
+  return findContainerImage(remote.reference, verify, options);
 }
 
 function recordPlan(recorder: Recorder, plan: PullPlan): void {
@@ -215,7 +223,8 @@ async function download(
   target: string,
 ): Promise<TransferResult> {
   const { request, existing, trust, limits, memory } = plan;
-  const { type, verify, readOnly, overcommit } = request;
+  const { verify, readOnly, overcommit } = request;
+  const type: FileType = request.type === 'raw' ? 'raw' : 'tar';
   const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
     import('../transfer/transfer.ts'),
     import('../expose/side-files.ts'),

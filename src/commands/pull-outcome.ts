@@ -11,11 +11,12 @@ import { vouched } from './vouched.ts';
 
 /** What a person is told of an image that was pulled, in one line. */
 export function pulledSummary(
-  { target, received, decoded, compression, format, promised }: TransferResult,
+  { target, received, decoded, compression, format, layers = 1, promised }: TransferResult,
   milliseconds: number,
 ): string {
   const packed = [format === 'qcow2' ? ['qcow2'] : [], compression === 'none' ? [] : [compression]].flat();
-  const kind = packed.length === 0 ? '' : ` of ${packed.join(' in ')}`;
+  const many = format === 'oci' ? ` in ${layers === 1 ? 'one layer' : `${layers} layers`}` : '';
+  const kind = many !== '' || packed.length === 0 ? many : ` of ${packed.join(' in ')}`;
   return `${target}: ${size(received)}${kind} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
 }
 
@@ -48,11 +49,12 @@ function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'che
 
 /** What a script is told of it. */
 export function pulledJson(result: TransferResult, milliseconds: number, exposed: Exposed): PulledJson {
-  const { target, received, decoded, entries, compression, format, sha256, promised } = result;
+  const { target, received, decoded, entries, compression, format, sha256, layers, promised } = result;
   // A redirect to an object store leads to a URL that is signed.
   const url = withoutSecrets(result.url);
   return {
     ...{ target, url, received, decoded, entries, compression, format, sha256, promised },
+    ...(layers !== undefined && { layers }),
     milliseconds,
     ...exposedJson(exposed),
   };

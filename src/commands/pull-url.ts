@@ -70,6 +70,7 @@ export async function findPullUrl(
 ): Promise<Location | undefined> {
   if (remote.kind === 'url')
     return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
+  if (remote.kind === 'registry') throw new Error('a container image is found by its registry');
   const bootUrl = options.bootUrl ?? (await readBootOrigin(options.detail))?.url;
   if (bootUrl === undefined) return undefined;
   const { imageUrls } = await import('../origin/image-url.ts');

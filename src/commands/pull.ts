@@ -1,5 +1,5 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import { FILE_TYPES, IMAGE_CLASSES } from '../request/image-class.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES } from '../request/image-class.ts';
 import { ON_DEMAND_WORDS } from '../request/on-demand.ts';
 import type { Command } from './command.ts';
 import { LIMIT_OPTION } from './limit-arguments.ts';
@@ -14,7 +14,7 @@ import { TRUST_OPTIONS } from './trust-arguments.ts';
 export const pull: Command = {
   name: 'pull',
   operand: 'URL|EXPRESSION',
-  completes: [...URL_BEGINNINGS, ...FILE_TYPES.map((type) => `${type},`)],
+  completes: [...URL_BEGINNINGS, ...IMAGE_TYPES.map((type) => `${type},`)],
   summary: 'download an image, verify it, and attach it or mount it if asked to',
   description: `Downloads an image, checks it, and gives it its final name only when everything holds. A failure leaves
 nothing behind. xz, zstd, gzip and bzip2 are unpacked on the way, and a qcow2 image becomes a raw one,
@@ -22,13 +22,14 @@ whatever the file is called.
 
 URL is http://, https:// or file:///. EXPRESSION is what stands behind rd.systemd.pull= on the kernel
 command line, for example raw,machine,verify=no:root:http://example.com/root.raw.xz; options given
-here override what it says.`,
+here override what it says. With --type=oci the URL is the reference of a container image in a
+registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is the digest alone.`,
   options: [
     {
       name: 'type',
-      value: FILE_TYPES.join('|'),
-      completes: FILE_TYPES,
-      help: 'what the file is: a disk image, or a tarball of a root file system (default: by its name)',
+      value: IMAGE_TYPES.join('|'),
+      completes: IMAGE_TYPES,
+      help: 'what it is: a disk image, a tarball of a root file system (default: by the name of the file), or a container image in a registry',
     },
     {
       name: 'class',

@@ -3,6 +3,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { imageDirectory, imagePath } from '../request/image-class.ts';
 import { imageNameDefect, stripImageSuffixes } from '../request/image-name.ts';
+import { nameOfImage } from '../request/oci-reference.ts';
 import type { PullRequest, ResolvedRequest } from '../request/pull-request.ts';
 import { unitNameFromPath } from '../request/unit-name.ts';
 import { lastComponent } from '../request/url.ts';
@@ -82,6 +83,7 @@ export function localObject(request: PullRequest, inInitrd: boolean): LocalObjec
 /** The name that the URL will yield, whatever the machine is booted from: the file takes the place of the UKI's. */
 function derivedName({ remote, type }: PullRequest): string {
   if (remote.kind === 'bootorigin' && remote.name === undefined) return UNNAMED;
+  if (remote.kind === 'registry') return nameOfImage(remote.reference);
   const url = remote.kind === 'url' ? remote.url : `http://host/${remote.name}`;
   const name = stripImageSuffixes(lastComponent(url) ?? '', type);
   const defect = imageNameDefect(name);

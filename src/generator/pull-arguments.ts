@@ -1,4 +1,5 @@
 import { formatOnDemand } from '../request/on-demand.ts';
+import { remoteText } from '../request/pull-request.ts';
 import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
@@ -35,5 +36,5 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   if (blockdev) how.push('--blockdev');
   if (overcommit) how.push('--overcommit');
   if (onDemand !== undefined) how.push(...formatOnDemand(onDemand).map((word) => `--${word}`));
-  return ['pull', ...what, ...where, ...how, remote.url];
+  return ['pull', ...what, ...where, ...how, remoteText(remote)];
 }

@@ -2,6 +2,7 @@ import { printable } from '../console/printable.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { ImageClass } from '../request/image-class.ts';
 import type { PullParameters } from '../request/kernel-command-line.ts';
+import { remoteText } from '../request/pull-request.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
 import { isFileUrl } from '../request/url.ts';
 import { isPersistent, type PlannedPull } from './planned-pull.ts';
@@ -155,7 +156,7 @@ function commandLine(executable: string, args: readonly string[], staysOn: boole
 
 /** What is pulled, without a login, in words. */
 function shownRemote({ request: { remote }, object }: PlannedPull): string {
-  if (remote.kind === 'url') return shownUrl(remote.url);
+  if (remote.kind !== 'bootorigin') return shownUrl(remoteText(remote));
   const name = remote.name === undefined ? `the image called like the UKI, as ${object.local},` : remote.name;
   return `${printable(name)} beside the UKI`;
 }

@@ -1,12 +1,13 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
-import type { FileType } from '../request/image-class.ts';
+import type { ImageType } from '../request/image-class.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 
 /** What is looked for beside a UKI when the request does not say: best first. */
-const IMAGE_SUFFIXES: Record<FileType, readonly string[]> = {
+const IMAGE_SUFFIXES: Record<ImageType, readonly string[]> = {
   raw: ['.raw.xz', '.raw.zst', '.raw'],
   tar: ['.tar.xz', '.tar.zst', '.tar'],
+  oci: [],
 };
 
 /**
@@ -17,7 +18,7 @@ const IMAGE_SUFFIXES: Record<FileType, readonly string[]> = {
  * @param bootUrl the UKI's URL
  * @throws RdpullError bad-url when there is no name and the boot URL does not yield one
  */
-export function imageUrls(name: string | undefined, type: FileType, bootUrl: string): readonly string[] {
+export function imageUrls(name: string | undefined, type: ImageType, bootUrl: string): readonly string[] {
   if (name !== undefined) return [replaceComponents(bootUrl, 1, name)];
 
   const stem = lastComponent(bootUrl)?.replace(/\.efi$/i, '') ?? '';

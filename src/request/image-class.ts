@@ -6,6 +6,8 @@ export const FILE_TYPES: readonly FileType[] = ['raw', 'tar'];
 /** What an image is: a file, or the layers of a container image, which a registry has. */
 export type ImageType = FileType | 'oci';
 
+export const IMAGE_TYPES: readonly ImageType[] = [...FILE_TYPES, 'oci'];
+
 /** Whether an image of this type becomes a directory tree, and not a file of disk blocks. */
 export function isTree(type: ImageType): boolean {
   return type !== 'raw';

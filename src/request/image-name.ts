@@ -1,7 +1,7 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
-import type { FileType } from './image-class.ts';
+import type { FileType, ImageType } from './image-class.ts';
 import { lastComponent } from './url.ts';
 
 /** A file name's limit in bytes (linux/limits.h: NAME_MAX). */
@@ -46,7 +46,7 @@ export function imageTypeOf(fileName: string): FileType {
  * A server's file name without what says how it is packed, as systemd strips it: of a raw image all known suffixes,
  * of a tar image exactly one. May leave nothing.
  */
-export function stripImageSuffixes(fileName: string, type: FileType): string {
+export function stripImageSuffixes(fileName: string, type: ImageType): string {
   if (type === 'tar') {
     const suffix = TAR_SUFFIXES.find((candidate) => fileName.endsWith(candidate));
     return suffix === undefined ? fileName : fileName.slice(0, -suffix.length);
@@ -66,7 +66,7 @@ export function stripImageSuffixes(fileName: string, type: FileType): string {
  *
  * @throws RdpullError bad-image-name when the URL yields no valid name, bad-url when it has no host
  */
-export function deriveImageName(url: string, type: FileType): string {
+export function deriveImageName(url: string, type: ImageType): string {
   const fileName = lastComponent(url);
   const name = fileName === undefined ? undefined : stripImageSuffixes(fileName, type);
   const defect = name === undefined ? undefined : imageNameDefect(name);

@@ -1,5 +1,5 @@
 import { parseBoolean } from './boolean.ts';
-import type { FileType, ImageClass } from './image-class.ts';
+import type { ImageClass, ImageType } from './image-class.ts';
 import { parseSize, shortestSize } from './size-text.ts';
 
 /** That an image is read out of the file on the server, before all of it is there. */
@@ -36,7 +36,7 @@ export const FILL_VALUES =
   'fill=no, fill=yes, or bytes a second from 1K on, with or without a suffix (K, M, G)';
 
 /** Why such an image is not read on demand, as a clause; undefined when it can be. */
-export function onDemandDefect(type: FileType, imageClass: ImageClass): string | undefined {
+export function onDemandDefect(type: ImageType, imageClass: ImageClass): string | undefined {
   if (type !== 'raw') return 'a tarball is unpacked as a whole';
   // What merges them looks for the file, and that is there at the end.
   if (imageClass !== 'machine') return `it is for images of the class machine, and not ${imageClass}`;

@@ -1,10 +1,11 @@
 import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, withoutPasswords } from '../console/shown-url.ts';
 import { parseBoolean } from './boolean.ts';
-import { FILE_TYPES, type FileType, IMAGE_CLASSES, type ImageClass, type ImageType } from './image-class.ts';
+import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect } from './image-name.ts';
 import { isMirrorColon, mirrorDefect } from './mirror.ts';
 import { nearest } from './nearest.ts';
+import { nameOfImage, parseReference } from './oci-reference.ts';
 import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
@@ -13,7 +14,7 @@ import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts
 
 /** The options of an expression; those with a value end in `=`. */
 export const PULL_OPTIONS: readonly string[] = [
-  ...FILE_TYPES,
+  ...IMAGE_TYPES,
   ...IMAGE_CLASSES,
   'ro',
   'rw',
@@ -77,7 +78,10 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   checkLocal(fields.local, refusal);
   const tell = (what: string) => warn(discreet(`${subject}: ${what}`));
   const options = parseOptions(fields.options, tell, refusal);
-  const remote = parseRemote(fields.remote, options.bootOrigin, refusal);
+  const remote =
+    options.type === 'oci'
+      ? parseRegistryRemote(fields.remote, options, refusal)
+      : parseRemote(fields.remote, options.bootOrigin, refusal);
 
   const { imageClass, verify, mirrors, overcommit, runtime } = options;
   const type = checkType(options, refusal);
@@ -92,7 +96,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   if (options.blockdev && type !== 'raw') {
     throw refusal(
       'bad-expression',
-      `asks for a block device made from a ${type} image, which has none`,
+      `asks for a block device, which no ${type === 'oci' ? 'container' : type} image has`,
       'say raw instead, or leave out blockdev',
     );
   }
@@ -186,7 +190,7 @@ function checkLocal(local: string | undefined, refusal: Refusal): void {
 }
 
 /** The local name in place of an empty one; undefined when only the boot URL will tell. */
-function deriveLocal(remote: Remote, type: FileType, refusal: Refusal): string | undefined {
+function deriveLocal(remote: Remote, type: ImageType, refusal: Refusal): string | undefined {
   if (hasPlaceholderInFileName(remote)) {
     // The unit that pulls is named after it, and is written before the machine is asked who it is.
     throw refusal(
@@ -195,7 +199,31 @@ function deriveLocal(remote: Remote, type: FileType, refusal: Refusal): string |
       'write a local name between the first and the second colon',
     );
   }
+  if (remote.kind === 'registry') return nameOfImage(remote.reference);
   return remote.kind === 'url' ? deriveImageName(remote.url, type) : undefined;
+}
+
+/** What belongs to files says nothing of a container image. */
+function parseRegistryRemote(
+  text: string,
+  { bootOrigin, mirrors }: Pick<Options, 'bootOrigin' | 'mirrors'>,
+  refusal: Refusal,
+): Remote {
+  if (bootOrigin || mirrors.length > 0) {
+    const word = bootOrigin ? 'bootorigin' : 'mirror=';
+    throw refusal(
+      'bad-expression',
+      `asks for "${word}", which is for files, and not for oci`,
+      'leave it out',
+    );
+  }
+  const reference = parseReference(text);
+  if (!('what' in reference)) return { kind: 'registry', reference };
+  throw refusal(
+    'bad-reference',
+    `has an unusable reference: ${quotedUrl(text)} ${reference.what}`,
+    reference.hint,
+  );
 }
 
 function parseRemote(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
@@ -225,22 +253,15 @@ function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remo
   );
 }
 
-function checkType({ type, unknown }: Options, refusal: Refusal): FileType {
-  if (type === undefined) {
-    throw refusal('bad-expression', 'does not say what the image is', missingHint(FILE_TYPES, unknown));
-  }
-  if (type !== 'oci') return type;
-  throw refusal(
-    'bad-expression',
-    'asks for "oci": container images cannot be pulled at boot',
-    'serve the image as a raw or tar file and say raw or tar',
-  );
+function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
+  if (type !== undefined) return type;
+  throw refusal('bad-expression', 'does not say what the image is', missingHint(IMAGE_TYPES, unknown));
 }
 
 /** What is not possible on demand is downloaded whole, unless it is required. */
 function checkOnDemand(
   { onDemand, fillRate, readOnly }: Options,
-  type: FileType,
+  type: ImageType,
   imageClass: ImageClass,
   warn: (what: string) => void,
   refusal: Refusal,

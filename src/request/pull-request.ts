@@ -1,20 +1,35 @@
-import { type FileType, type ImageClass, imageDirectory, imagePath } from './image-class.ts';
+import { type ImageClass, type ImageType, imageDirectory, imagePath } from './image-class.ts';
 import { deriveImageName } from './image-name.ts';
+import { formatReference, nameOfImage, type OciReference } from './oci-reference.ts';
 import type { OnDemand } from './on-demand.ts';
 import type { VerifyMode } from './verify-mode.ts';
 
-/** Where an image is to come from. Both texts may hold placeholders, which are replaced when it is pulled. */
+/** Where an image is to come from. The texts of the first two may hold placeholders, which are replaced when it is pulled. */
 export type Remote =
   | { readonly kind: 'url'; readonly url: string }
   /** The file `name` beside what this machine was booted from; without a name, the image called like the UKI. */
-  | { readonly kind: 'bootorigin'; readonly name: string | undefined };
+  | { readonly kind: 'bootorigin'; readonly name: string | undefined }
+  /** A container image, of the type oci alone. */
+  | { readonly kind: 'registry'; readonly reference: OciReference };
+
+/** What was written behind the second colon. */
+export function remoteText(remote: Remote): string {
+  switch (remote.kind) {
+    case 'url':
+      return remote.url;
+    case 'bootorigin':
+      return remote.name ?? '';
+    case 'registry':
+      return formatReference(remote.reference);
+  }
+}
 
 /** One image that was asked for, on the kernel command line, in a credential, or on ours. */
 export interface PullRequest {
   readonly remote: Remote;
   /** URLs of the same file on other servers, which may hold placeholders. */
   readonly mirrors: readonly string[];
-  readonly type: FileType;
+  readonly type: ImageType;
   readonly imageClass: ImageClass;
   /** The valid image name to store it as; undefined: derive it once the URL is known. */
   readonly local: string | undefined;
@@ -45,7 +60,10 @@ export interface ResolvedRequest {
  * @throws RdpullError bad-image-name when the local name has to be derived from the URL and cannot be
  */
 export function resolveRequest(request: PullRequest, url: string, inInitrd: boolean): ResolvedRequest {
-  const local = request.local ?? deriveImageName(url, request.type);
+  const { remote, type } = request;
+  const local =
+    request.local ??
+    (remote.kind === 'registry' ? nameOfImage(remote.reference) : deriveImageName(url, type));
   const directory = imageDirectory(request.imageClass, request.runtime ?? inInitrd);
   return { url, local, directory, path: imagePath(directory, request.type, local) };
 }

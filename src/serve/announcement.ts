@@ -5,7 +5,7 @@ import { size } from '../console/quantity.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { imageUrls } from '../origin/image-url.ts';
-import { FILE_TYPES, type FileType } from '../request/image-class.ts';
+import { FILE_TYPES, type ImageType } from '../request/image-class.ts';
 import { pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import { lastComponent } from '../request/url.ts';
@@ -98,7 +98,7 @@ function imageSets(
   name: string,
   warnings: string[],
 ): readonly (readonly string[])[] {
-  const candidates = (image: string | undefined, types: readonly FileType[]) =>
+  const candidates = (image: string | undefined, types: readonly ImageType[]) =>
     types.flatMap((type) => imageUrls(image, type, bootUrl));
   if (expressions === undefined) return [candidates(undefined, FILE_TYPES)];
   return expressions.flatMap((expression) => {

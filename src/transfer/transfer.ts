@@ -74,9 +74,11 @@ export interface TransferResult {
   readonly entries: number;
   readonly compression: Compression;
   /** What was in the file: a qcow2 image has become a raw one. */
-  readonly format: PipelineResult['format'];
-  /** Of the bytes as served, lower-case hexadecimal. */
+  readonly format: PipelineResult['format'] | 'oci';
+  /** Of the bytes as served, lower-case hexadecimal; of a container image that of its manifest. */
   readonly sha256: string;
+  /** How many a container image has. */
+  readonly layers?: number;
   /** What vouched for them; undefined for `verify=no`. */
   readonly promised: Promised | undefined;
 }

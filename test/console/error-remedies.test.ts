@@ -44,5 +44,7 @@ describe('rdpull-errors(7)', () => {
 });
 
 test.each(CODES)('%s is thrown somewhere', (code) => {
-  expect(sources).toMatch(new RegExp(`(?:RdpullError\\(|refusal\\(|code: |\\? )\\s*'${code}'`));
+  expect(sources).toMatch(
+    new RegExp(`(?:RdpullError\\(|refusal\\(|code: |\\? |_[A-Z]+', |TOOMANYREQUESTS', )\\s*'${code}'`),
+  );
 });

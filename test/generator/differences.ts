@@ -109,9 +109,14 @@ export const DIFFERENCES: readonly Difference[] = [
     but: (transfer, { remote }) => ({ ...transfer, remote }),
   },
   {
-    what: 'oci is refused',
+    what: 'oci does not end the generator',
     reason: 'systemd aborts, and all other expressions of the command line are lost',
     refuses: (_fields, transfer) => transfer === 'aborted',
+  },
+  {
+    what: 'a container image is pulled',
+    reason: "importctl pulls them, and systemd's generator aborts on them",
+    allows: ({ type }) => type === 'oci',
   },
   {
     what: 'control characters in REMOTE are refused',

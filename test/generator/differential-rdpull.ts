@@ -7,7 +7,7 @@ import { readGeneratorInput } from '../../src/generator/generator-input.ts';
 import { planUnits } from '../../src/generator/unit-plan.ts';
 import { findBootOrigin } from '../../src/origin/boot-origin.ts';
 import { imageUrls } from '../../src/origin/image-url.ts';
-import type { PullRequest } from '../../src/request/pull-request.ts';
+import { type PullRequest, remoteText } from '../../src/request/pull-request.ts';
 import { formatVerifyMode } from '../../src/request/verify-mode.ts';
 import { RDPULL } from '../fixtures/executable.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -112,6 +112,7 @@ function readUnit(name: string, text: string, efivars: string): Transfer[] {
 /** The URL to pull from; undefined when the boot URL, or its absence, keeps rdpull from it. */
 function remoteUrl({ remote, type }: PullRequest, efivars: string): string | undefined {
   if (remote.kind === 'url') return remote.url;
+  if (remote.kind === 'registry') return remoteText(remote);
   return unlessRefused(() => {
     const origin = findBootOrigin({ efivars });
     return origin && imageUrls(remote.name, type, origin.url)[0];

@@ -8,7 +8,7 @@ import { pullArguments } from '../../src/generator/pull-arguments.ts';
 import { imageNameDefect } from '../../src/request/image-name.ts';
 import { formatOnDemand } from '../../src/request/on-demand.ts';
 import { parsePullExpression } from '../../src/request/pull-expression.ts';
-import type { PullRequest } from '../../src/request/pull-request.ts';
+import { type PullRequest, remoteText } from '../../src/request/pull-request.ts';
 import { formatVerifyMode } from '../../src/request/verify-mode.ts';
 import { always, mutatedText, requirePrintable, unlessRefused } from '../fixtures/property.ts';
 
@@ -133,7 +133,7 @@ function formatted({
     ...(runtime === undefined ? [] : [`runtime=${runtime ? 'yes' : 'no'}`]),
     ...(remote.kind === 'bootorigin' ? ['bootorigin'] : []),
   ];
-  return `${options.join(',')}:${escaped(local ?? '')}:${(remote.kind === 'url' ? remote.url : remote.name) ?? ''}`;
+  return `${options.join(',')}:${escaped(local ?? '')}:${remoteText(remote)}`;
 }
 
 test('what an expression says comes back', () => {

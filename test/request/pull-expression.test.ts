@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, runtime=';
+  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -371,13 +371,13 @@ describe('a refused expression', () => {
       'raw machine:foo:http://h/x',
       'bad-expression',
       'does not say what the image is',
-      'add raw or tar to the options',
+      'add raw, tar or oci to the options',
     ],
     [
       'rww,machine:foo:http://h/x',
       'bad-expression',
       'does not say what the image is',
-      'add raw or tar to the options (is "rww" meant to be "raw"?)',
+      'add raw, tar or oci to the options (is "rww" meant to be "raw"?)',
     ],
     [
       'raw,machines:foo:http://h/x',
@@ -392,15 +392,33 @@ describe('a refused expression', () => {
       'add machine, portable, sysext or confext to the options',
     ],
     [
-      'oci,machine:foo:http://h/x',
+      'oci,machine:foo:http://h/X',
+      'bad-reference',
+      'has an unusable reference: "http://h/X" has a name that no registry takes',
+      'write the name of the image in lower case',
+    ],
+    [
+      'oci,machine,bootorigin:foo:x',
       'bad-expression',
-      'asks for "oci": container images cannot be pulled at boot',
-      'serve the image as a raw or tar file and say raw or tar',
+      'asks for "bootorigin", which is for files, and not for oci',
+      'leave it out',
+    ],
+    [
+      'oci,machine,mirror=http\\://g/x:foo:h/x',
+      'bad-expression',
+      'asks for "mirror=", which is for files, and not for oci',
+      'leave it out',
+    ],
+    [
+      'oci,machine,blockdev:foo:h/x',
+      'bad-expression',
+      'asks for a block device, which no container image has',
+      'say raw instead, or leave out blockdev',
     ],
     [
       'tar,machine,blockdev:f:http://h/x',
       'bad-expression',
-      'asks for a block device made from a tar image, which has none',
+      'asks for a block device, which no tar image has',
       'say raw instead, or leave out blockdev',
     ],
   ])('%j (%s)', (expression, code, what, hint) => {
@@ -447,7 +465,7 @@ describe('a refused expression', () => {
     ['nonsense,verify=sha256:a/b:ftp://', 'has an unusable local name'],
     ['nonsense,verify=sha256\\:x:f:ftp://', 'has an unusable digest'],
     ['nonsense:f:ftp://', 'has an unusable URL'],
-    ['oci:f:http://h', 'asks for "oci"'],
+    ['oci:f:http://H', 'has an unusable reference'],
     ['blockdev:f:http://h', 'does not say what the image is'],
     ['blockdev,tar:f:http://h', 'does not say what the image is for'],
   ])('is refused by the first thing that is wrong: %s %s', (expression, what) => {

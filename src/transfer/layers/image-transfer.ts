@@ -2,7 +2,6 @@ import path from 'node:path';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import type { RegistryImage, RegistryLayer, RegistrySession } from '../../registry/registry-image.ts';
 import { formatDigest, isSameDigest } from '../../request/content-digest.ts';
-import type { ExpectedSize } from '../expected-size.ts';
 import { type Limits, requireDownload, requireSize } from '../limits.ts';
 import type { PipelineResult } from '../pipeline/messages.ts';
 import { Pipeline } from '../pipeline/pipeline.ts';
@@ -10,6 +9,7 @@ import { TargetRoom } from '../room/target-room.ts';
 import { Staging } from '../staging.ts';
 import type { TransferObserver } from '../transfer.ts';
 import { makeTreeRoot } from '../tree-root.ts';
+import { expectedOf } from './expected-tree.ts';
 import { type LayerDownloads, startLayers } from './layer-downloads.ts';
 
 /** A container image to be fetched, which becomes a directory tree. */
@@ -37,9 +37,6 @@ export interface ImageTransferResult {
   /** Members of all of them. */
   readonly entries: number;
 }
-
-/** Compression makes nothing larger by more than this share: what is served is, nearly, the least that is written. */
-const LEAST_SHARE = 0.9;
 
 /**
  * Fetches, checks and publishes a container image: its layers come side by side, each is hashed as it is served and as
@@ -111,13 +108,9 @@ async function requireRoom(
       'look at what was pushed: skopeo inspect --raw shows the manifest',
     );
   }
-  const served = layers.reduce((sum, { size }) => sum + size, 0);
-  requireDownload(served, limits);
-  const areStored = layers.every(({ compression }) => compression === 'none');
-  const expected: Pick<ExpectedSize, 'uncompressed' | 'exact' | 'occupied'> = areStored
-    ? { uncompressed: served, exact: false, occupied: served * LEAST_SHARE }
-    : { uncompressed: 0, exact: false, occupied: served * LEAST_SHARE };
-  requireSize(expected.uncompressed, served, limits);
+  const expected = expectedOf(layers);
+  requireDownload(expected.served, limits);
+  requireSize(expected.uncompressed, expected.served, limits);
   await room.make(expected, overcommit);
 }
 
