@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { ImageRegistry } from '../fixtures/image-registry.ts';
 import type { Suite } from '../fixtures/suite-tree.ts';
 import { Guest, type Machine } from './guest.ts';
 import { ImageServer, type ServerOptions } from './image-server.ts';
@@ -50,6 +51,11 @@ export class Lab implements AsyncDisposable {
 
   async serve(options: ServerOptions = {}): Promise<ImageServer> {
     return this.#resources.use(await ImageServer.start(this.served, options));
+  }
+
+  /** A registry of container images, which has none yet. */
+  async registry(): Promise<ImageRegistry> {
+    return this.#resources.use(await ImageRegistry.start(this.file('registry')));
   }
 
   /** The TPM of that name, for a machine that is switched on now. */

@@ -8,6 +8,7 @@ import { scenarios as freedMemory } from './scenarios/freed-memory.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
+import { scenarios as oci } from './scenarios/oci.ts';
 import { scenarios as onDemand } from './scenarios/on-demand.ts';
 import { scenarios as onDemandComparison } from './scenarios/on-demand-comparison.ts';
 import { scenarios as onDemandSystemd } from './scenarios/on-demand-systemd.ts';
@@ -31,6 +32,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...onDemandSystemd,
   ...onDemandVerity,
   ...onDemandComparison,
+  ...oci,
   ...memory,
   ...freedMemory,
   ...origin,
