@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { size } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { type ImageType, isTree } from '../request/image-class.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
 import { roomInMemory } from '../transfer/room/target-room.ts';
 import type { Findings } from './finding.ts';
@@ -45,9 +46,9 @@ export function checkMemory(
   findings: Findings,
   memory: BootMemory,
   expected: ExpectedSize,
-  { tree, overcommit }: { readonly tree: boolean; readonly overcommit: boolean },
+  { type, overcommit }: { readonly type: ImageType; readonly overcommit: boolean },
 ): void {
-  const room = roomAtBoot(memory, tree);
+  const room = roomAtBoot(memory, isTree(type));
   const whose = memory.isOwn ? 'the RAM of this machine' : 'RAM';
   const takers = memory.others === 0 ? 'the initrd' : 'the initrd, the other images';
   const rest = `${size(memory.ram)}, of which the kernel, ${takers} and the system leave about ${size(room)}`;
@@ -67,7 +68,7 @@ export function checkMemory(
     findings.warn(
       'memory',
       `how large the image is after decompression is known only then; ${whose} is ${rest}`,
-      'compress it with xz or zstd, which say so',
+      type === 'oci' ? undefined : 'compress it with xz or zstd, which say so',
     );
   } else {
     findings.ok('memory', `the image takes ${size(amount)} in ${whose} (${rest})`);

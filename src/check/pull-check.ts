@@ -4,7 +4,6 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
-import { isTree } from '../request/image-class.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import type { OciReference } from '../request/oci-reference.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
@@ -235,7 +234,7 @@ function checkRoom(
   }
   const machine = { ram, isOwn, initrd: uki?.initrd?.unpacked, others };
   const { type, overcommit } = request;
-  checkMemory(findings, machine, expected, { tree: isTree(type), overcommit });
+  checkMemory(findings, machine, expected, { type, overcommit });
 }
 
 /** What a UKI says of the machine that boots it. */
