@@ -91,7 +91,7 @@ const OPTIONS: readonly Case[] = [
   },
   {
     args: pull(url, '--type'),
-    error: '--type needs a value: --type=raw|tar',
+    error: '--type needs a value: --type=raw|tar|oci',
     hint: 'rdpull pull --help lists what it takes',
   },
   { args: pull(), error: 'rdpull pull needs URL|EXPRESSION', hint: 'rdpull pull --help lists what it takes' },
@@ -108,7 +108,7 @@ const VALUES: readonly Case[] = [
     error: '--type=rwa is not valid',
     hint: 'did you mean --type=raw?',
   },
-  { args: pull('--type=zip', url), error: '--type=zip is not valid', hint: 'valid are raw, tar' },
+  { args: pull('--type=zip', url), error: '--type=zip is not valid', hint: 'valid are raw, tar, oci' },
   {
     args: pull('--class=machin', url),
     error: '--class=machin is not valid',

@@ -47,6 +47,11 @@ export function startLayers(
   const collector = createCollector();
   let received = 0;
   const blobs = new Map<string, ComingBlob>();
+  const uses = new Map<string, number>();
+  for (const layer of layers) {
+    const digest = formatDigest(layer.digest);
+    uses.set(digest, (uses.get(digest) ?? 0) + 1);
+  }
   const inOrder = layers.map((layer, index) => {
     const digest = formatDigest(layer.digest);
     const known = blobs.get(digest);
@@ -54,7 +59,7 @@ export function startLayers(
     const blob = new ComingBlob({
       layer,
       name: `layer ${index + 1} of ${layers.length} of ${name}`,
-      uses: layers.filter((other) => formatDigest(other.digest) === digest).length,
+      uses: uses.get(digest) ?? 1,
       path: path.join(directory, `layer-${index + 1}`),
       session,
       signal: controller.signal,
