@@ -1,8 +1,12 @@
 import type net from 'node:net';
+import { createCountedBody } from './counted-body.ts';
 import { createHeadRecord } from './head-record.ts';
 import { HttpFault, notHttp } from './http-fault.ts';
 import { refusedLine } from './refused-line.ts';
 import { parserOf } from './undici-parser.ts';
+
+/** llhttp has taken a head, and its body follows: the answer of on_headers_complete (llhttp.h). */
+const BODY_FOLLOWS = 0;
 
 /** What may stand between two chunks, in bytes. */
 const SIZE_LINE_MAX = 4096;
@@ -35,6 +39,7 @@ export function adaptParser(socket: net.Socket): void {
   const takeLoneLf = (taken: boolean) =>
     llhttp.llhttp_set_lenient_optional_cr_before_lf(parser.ptr, taken ? 1 : 0);
   const end = watchEnd(socket);
+  const body = createCountedBody(parser);
   let head = createHeadRecord();
   /** Bytes since the last one of the body, which may be all of the line with the size of a chunk. */
   let between = 0;
@@ -44,6 +49,11 @@ export function adaptParser(socket: net.Socket): void {
   llhttp.llhttp_set_lenient_spaces_after_chunk_size(parser.ptr, 1);
 
   parser.execute = (chunk) => {
+    if (body.isOpen) {
+      const behind = body.take(chunk);
+      if (behind.length > 0) parser.execute(behind);
+      return;
+    }
     // The rest of a chunk whose reader has given its memory back is none.
     present = chunk.length === 0 ? NOTHING : chunk;
     const wasInBody = head.isComplete;
@@ -68,7 +78,9 @@ export function adaptParser(socket: net.Socket): void {
       parser.contentLength = length;
       if (head.isComplete) takeLoneLf(false);
       const taken = status === CONTINUE ? PROCESSING : status;
-      return onHeadersComplete.call(parser, taken, upgrade, keepAlive && !hasLoneLf);
+      const answer = onHeadersComplete.call(parser, taken, upgrade, keepAlive && !hasLoneLf);
+      if (head.isComplete && answer === BODY_FOLLOWS) body.begin();
+      return answer;
     } catch (error) {
       socket.destroy(error instanceof Error ? error : new Error(String(error)));
       return -1;
@@ -76,6 +88,7 @@ export function adaptParser(socket: net.Socket): void {
   };
 
   parser.onMessageComplete = () => {
+    body.end();
     if (head.isComplete) {
       head = createHeadRecord();
       takeLoneLf(true);

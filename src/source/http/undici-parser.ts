@@ -9,10 +9,15 @@ export interface UndiciParser {
     llhttp_get_http_minor(parser: number): number;
     llhttp_get_error_reason(parser: number): number;
     llhttp_set_lenient_optional_cr_before_lf(parser: number, enabled: number): void;
+    /** Lets it wait for the next answer, with the same settings. */
+    llhttp_reset(parser: number): void;
     llhttp_set_lenient_spaces_after_chunk_size(parser: number, enabled: number): void;
     readonly memory: { readonly buffer: ArrayBuffer };
   };
   readonly ptr: number;
+  readonly socket: net.Socket;
+  /** Nobody wants more for now: nothing is executed until undici goes on. */
+  paused: boolean;
   statusText: string;
   /** Names and values in turn; those of the trailers, behind the body. */
   readonly headers: readonly Buffer[];
@@ -28,6 +33,8 @@ export interface UndiciParser {
   trackHeader(length: number): void;
   onStatus(part: Buffer): number;
   onHeadersComplete(status: number, upgrade: boolean, keepAlive: boolean): number;
+  /** Takes a part of the body; not 0: nothing more is wanted for now, or at all. */
+  onBody(part: Buffer): number;
   onMessageComplete(): number;
   createError(code: number, rest: Buffer): Error;
 }

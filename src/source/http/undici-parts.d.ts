@@ -10,3 +10,9 @@ declare module 'undici-real/lib/core/symbols.js' {
   /** Where a socket has its parser. */
   export const kParser: unique symbol;
 }
+
+declare module 'undici-real/lib/llhttp/llhttp-wasm.js' {
+  /** The parser of answers, as it is compiled from C. */
+  const wasm: Uint8Array;
+  export default wasm;
+}
