@@ -102,9 +102,6 @@ await Bun.build({
     RDPULL_BUILD_TIME: String(buildTime()),
     // undici's own way to leave out its second, experimental parser.
     esbuildDetection: 'true',
-    // Variables of other programs change nothing.
-    'process.env.JEST_WORKER_ID': 'undefined',
-    'process.env.UNDICI_NO_WASM_SIMD': 'undefined',
   },
   compile: {
     outfile: BUILD.executable,

@@ -1,6 +1,7 @@
 /** undici without what a plain request over a connection of ours never runs. */
 import type { BunPlugin } from 'bun';
 import llhttp from 'undici-real/lib/llhttp/constants.js';
+import { llhttpAsJavaScript } from './llhttp-as-javascript.ts';
 
 const SILENT_CHANNELS = 'exports.channels = new Proxy({}, { get: () => ({ hasSubscribers: false }) });';
 const NO_DIALLING = `module.exports = () => { throw new Error('undici dials nowhere here: source/connection.ts does'); };`;
@@ -41,6 +42,15 @@ const OF_RUNTIME: Readonly<Record<string, string>> = {
     '{ AsyncResource: class { runInAsyncScope(run, self, ...args) { return run.apply(self, args); } } }',
 };
 
+/**
+ * The parser, in client-h1.js, from where it is read to where it is made with what it calls. As WebAssembly it was 23: 7 to read it,
+ * and 16 to compile it, which the runtime begins after some hundred bytes of a head. As JavaScript it is 8, and has no
+ * memory of 8 MiB.
+ */
+const WEB_ASSEMBLY =
+  / {2}const llhttpWasmData = [\s\S]*? {2}return new WebAssembly\.Instance\(mod, (?=\{\n {4}env: )/;
+const PARSER = 'llhttp as JavaScript';
+
 const replaced = new Set<string>();
 
 export const undiciRequestsOnly: BunPlugin = {
@@ -51,6 +61,11 @@ export const undiciRequestsOnly: BunPlugin = {
       replaced.add(wanted);
       return { path: wanted, namespace: 'left-out' };
     });
+    build.onResolve({ filter: new RegExp(`^${PARSER}$`) }, () => ({ path: PARSER, namespace: 'parser' }));
+    build.onLoad({ filter: /.*/, namespace: 'parser' }, async () => ({
+      contents: await llhttpAsJavaScript(),
+      loader: 'js',
+    }));
     build.onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path: wanted }) => ({
       contents: MODULES[wanted] ?? '',
       loader: 'js',
@@ -58,7 +73,7 @@ export const undiciRequestsOnly: BunPlugin = {
     build.onLoad(
       { filter: /\/undici-real\/lib\/(?:core|dispatcher)\/[^/]+\.js$/ },
       async ({ path: file }) => ({
-        contents: withoutRuntimeModules(await Bun.file(file).text()),
+        contents: withoutRuntimeModules(withoutWebAssembly(await Bun.file(file).text())),
         loader: 'js',
       }),
     );
@@ -74,8 +89,17 @@ function withoutRuntimeModules(source: string): string {
   });
 }
 
+function withoutWebAssembly(source: string): string {
+  return source.replace(WEB_ASSEMBLY, () => {
+    replaced.add(PARSER);
+    return `  return require('${PARSER}')(`;
+  });
+}
+
 /** @throws Error when something was not there to be left out: another undici, which has to be measured anew */
 export function requireAllLeftOut(): void {
-  const missed = [...Object.keys(MODULES), ...Object.keys(OF_RUNTIME)].filter((name) => !replaced.has(name));
+  const missed = [...Object.keys(MODULES), ...Object.keys(OF_RUNTIME), PARSER].filter(
+    (name) => !replaced.has(name),
+  );
   if (missed.length > 0) throw new Error(`undici does not load ${missed.join(', ')} any more`);
 }
