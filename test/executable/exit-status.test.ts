@@ -58,7 +58,7 @@ const FAILURES: readonly Failure[] = [
     code: 'bad-option',
     args: () => pull('--type=zip', `${server.url}/image.raw`),
     message: '--type=zip is not valid',
-    hint: 'valid are raw, tar',
+    hint: 'valid are raw, tar, oci',
   },
   {
     family: 'network',
