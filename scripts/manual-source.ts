@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import type { CommandSummary, OptionSpec } from '../src/commands/command.ts';
 import { COMMON_OPTIONS } from '../src/commands/command-line.ts';
 import { COMMANDS, GENERATE } from '../src/commands/commands.ts';
+import { shownOperands } from '../src/commands/help.ts';
 
 const MARK = '<!-- commands -->\n';
 
@@ -28,8 +29,8 @@ ${COMMON_OPTIONS.map(optionEntry).join('\n')}
 `;
 }
 
-function heading({ name, operand, operandIsOptional }: CommandSummary): string {
-  return `### rdpull ${name} ${escaped(operandIsOptional === true ? `[${operand}]` : operand)}\n`;
+function heading(command: CommandSummary): string {
+  return `### rdpull ${command.name} ${escaped(shownOperands(command))}\n`;
 }
 
 function optionEntry({ name, value, repeatable, help }: OptionSpec): string {

@@ -41,7 +41,7 @@ export function parseCommandLine(command: Command, args: readonly string[]): Com
     );
   }
   return {
-    operand: onlyOperand(command, operands),
+    ...knownOperands(command, operands),
     has: (name) => values.has(name),
     value: (name) => values.get(name)?.at(-1),
     values: (name) => values.get(name) ?? [],
@@ -98,18 +98,19 @@ function optionValue({ name }: Command, spec: OptionSpec, given: string | undefi
   return given ?? '';
 }
 
-function onlyOperand(
-  { name, operand: what, operandIsOptional }: Command,
+function knownOperands(
+  { name, operand: what, operandIsOptional, secondOperand: secondWhat }: Command,
   operands: readonly string[],
-): string {
-  const [operand = '', extra] = operands;
+): Pick<CommandLine, 'operand' | 'secondOperand'> {
+  const [operand = '', ...others] = operands;
+  const [secondOperand = '', extra] = secondWhat === undefined ? ['', ...others] : others;
   if (operand === '' && operandIsOptional !== true) {
     throw new RdpullError('bad-argument', `rdpull ${name} needs ${what}`, helpOf(name));
   }
-  if (extra === undefined) return operand;
+  if (extra === undefined) return { operand, secondOperand };
   throw new RdpullError(
     'bad-argument',
-    `rdpull ${name} takes one ${what}, and ${quotedUrl(extra)} is one too many`,
+    `rdpull ${name} takes one ${what}${secondWhat === undefined ? '' : ` and one ${secondWhat}`}, and ${quotedUrl(extra)} is one too many`,
     'put what contains spaces into quotes',
   );
 }

@@ -26,6 +26,8 @@ export interface OptionSpec {
 export interface CommandLine {
   /** Empty when it is optional and was left out. */
   readonly operand: string;
+  /** Empty when it was left out. */
+  readonly secondOperand: string;
   /** Whether a switch was given. */
   has(name: string): boolean;
   /** The value of an option; the last one wins. */
@@ -40,6 +42,8 @@ export interface CommandSummary {
   /** How its one operand is called in the help. */
   readonly operand: string;
   readonly operandIsOptional?: boolean;
+  /** How a second operand is called, which may always be left out. */
+  readonly secondOperand?: string;
   /** Where the name of the operand does not say it, as with the value of an option. */
   readonly completes?: Completion;
   readonly summary: string;

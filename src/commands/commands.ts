@@ -1,4 +1,5 @@
 import { attach } from './attach.ts';
+import { bootEntry } from './boot-entry.ts';
 import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { detach } from './detach.ts';
@@ -19,6 +20,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   origin,
   serve,
+  bootEntry,
   freeInitramfs,
 ];
 

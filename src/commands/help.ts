@@ -7,7 +7,7 @@ const WIDTH = 100;
 
 /** What `rdpull --help` prints. */
 export function overview(commands: readonly CommandSummary[]): string {
-  const rows = commands.map((command) => row(`${command.name} ${shownOperand(command)}`, command.summary));
+  const rows = commands.map((command) => row(`${command.name} ${shownOperands(command)}`, command.summary));
   return `Pulls the root image of a machine: downloads it, verifies it, and attaches or mounts it. At boot the kernel
 command line says what to pull (rd.systemd.pull=); by hand, it is a URL.
 
@@ -33,7 +33,7 @@ Exit status: 0 when all that was asked for holds; 2 wrong usage, 10 network, 11 
 export function commandHelp(command: Command): string {
   const { name, description, options } = command;
   const own = options.length === 0 ? '' : `Options:\n${options.map(optionRow).join('\n')}\n\n`;
-  return `Usage: rdpull ${name} [OPTIONS] ${shownOperand(command)}
+  return `Usage: rdpull ${name} [OPTIONS] ${shownOperands(command)}
 
 ${description}
 
@@ -42,8 +42,10 @@ ${COMMON_OPTIONS.map(optionRow).join('\n')}
 `;
 }
 
-function shownOperand({ operand, operandIsOptional }: CommandSummary): string {
-  return operandIsOptional === true ? `[${operand}]` : operand;
+/** `URL`, `[NAME]`, or `ACTION [WHAT]`. */
+export function shownOperands({ operand, operandIsOptional, secondOperand }: CommandSummary): string {
+  const first = operandIsOptional === true ? `[${operand}]` : operand;
+  return secondOperand === undefined ? first : `${first} [${secondOperand}]`;
 }
 
 function optionRow({ name, value, valueIsOptional, repeatable, help }: OptionSpec): string {

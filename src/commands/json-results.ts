@@ -68,6 +68,26 @@ export interface SkippedJson {
   readonly skipped: 'no boot URL';
 }
 
+/** One entry of the firmware's boot menu. */
+export interface BootEntryJson {
+  /** Four hexadecimal digits, as efibootmgr writes them. */
+  readonly number: string;
+  readonly title: string;
+  /** What it boots over HTTP; null: something else. */
+  readonly url: string | null;
+  readonly active: boolean;
+  /** Its place in the order, from 1; null: it is in the menu alone. */
+  readonly place: number | null;
+  /** Whether the next start begins with it, and whether this one did. */
+  readonly next: boolean;
+  readonly current: boolean;
+}
+
+/** `boot-entry list`. */
+export interface BootEntriesJson {
+  readonly entries: readonly BootEntryJson[];
+}
+
 export interface DetachedJson {
   readonly device: string;
   readonly backingFile: string;

@@ -1,14 +1,11 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { isHttpUrl } from '../request/url.ts';
-import { loadOptionUri } from './device-path.ts';
-import { decodeEfiString, EFIVARFS, readEfiVariable } from './efi-variable.ts';
+import { decodeEfiString, EFIVARFS, GLOBAL_GUID, readEfiVariable } from './efi-variable.ts';
+import { loadOptionUri } from './load-option.ts';
 
 /** The variables of boot loaders: https://systemd.io/BOOT_LOADER_INTERFACE/. */
 const LOADER_GUID = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
-
-/** The firmware's own: EFI_GLOBAL_VARIABLE, UEFI specification section 3.3. */
-const GLOBAL_GUID = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 
 /**
  * The boot loaders' variables, best first: where the UKI came from (systemd-stub), where the boot loader came from

@@ -1,57 +1,57 @@
-/**
- * The little of the UEFI specification 2.10 that is needed to find the URL in a boot entry: EFI_LOAD_OPTION
- * (section 3.1.3) and the nodes of a device path (section 10.3).
- */
-
-/** Attributes (4 bytes) and FilePathListLength (2), before the description. */
-const LOAD_OPTION_HEADER = 6;
+/** The little of device paths that is needed to find a URL in one, and to make one: UEFI specification 2.10, section 10.3. */
 
 /** Type (1 byte), SubType (1), Length (2, which counts these four). */
 const NODE_HEADER = 4;
 
-const MESSAGING_DEVICE_PATH = 0x03;
-const MSG_URI_DP = 0x18;
+export const MESSAGING_DEVICE_PATH = 0x03;
+export const MSG_MAC_ADDR_DP = 0x0b;
+export const MSG_URI_DP = 0x18;
 
-const END_DEVICE_PATH_TYPE = 0x7f;
-const END_ENTIRE_DEVICE_PATH_SUBTYPE = 0xff;
+export const END_DEVICE_PATH_TYPE = 0x7f;
+export const END_ENTIRE_DEVICE_PATH_SUBTYPE = 0xff;
 
-/**
- * The URI that a boot entry (`Boot####`) loads its program from; undefined when it loads it from somewhere else, when
- * the URI is left to DHCP (empty), or when the entry is damaged.
- */
-export function loadOptionUri(loadOption: Uint8Array): string | undefined {
-  if (loadOption.length < LOAD_OPTION_HEADER) return undefined;
-  const view = new DataView(loadOption.buffer, loadOption.byteOffset, loadOption.byteLength);
-  const pathLength = view.getUint16(4, true);
-
-  // The description: UTF-16 up to and with a NUL.
-  let offset = LOAD_OPTION_HEADER;
-  do {
-    if (offset + 2 > loadOption.length) return undefined;
-    offset += 2;
-  } while (view.getUint16(offset - 2, true) !== 0);
-
-  if (offset + pathLength > loadOption.length) return undefined;
-  return devicePathUri(loadOption.subarray(offset, offset + pathLength));
+/** One node of a device path. */
+export interface DeviceNode {
+  readonly type: number;
+  readonly subType: number;
+  /** What follows the header. */
+  readonly data: Uint8Array;
+  /** Where it ends in the path. */
+  readonly end: number;
 }
 
-/** The first URI in a device path that is not empty. What follows the path's end is not looked at. */
-export function devicePathUri(path: Uint8Array): string | undefined {
+/** The nodes of a path, up to its end or to the first that is damaged. */
+export function* deviceNodes(path: Uint8Array): Generator<DeviceNode> {
   const view = new DataView(path.buffer, path.byteOffset, path.byteLength);
   let offset = 0;
   while (offset + NODE_HEADER <= path.length) {
     const type = view.getUint8(offset);
     const subType = view.getUint8(offset + 1);
-    const length = view.getUint16(offset + 2, true);
-    if (length < NODE_HEADER || offset + length > path.length) return undefined;
-    if (type === END_DEVICE_PATH_TYPE && subType === END_ENTIRE_DEVICE_PATH_SUBTYPE) return undefined;
-    if (type === MESSAGING_DEVICE_PATH && subType === MSG_URI_DP) {
-      const uri = new TextDecoder().decode(path.subarray(offset + NODE_HEADER, offset + length));
-      const end = uri.indexOf('\0');
-      const text = end < 0 ? uri : uri.slice(0, end);
-      if (text !== '') return text;
-    }
-    offset += length;
+    const end = offset + view.getUint16(offset + 2, true);
+    if (end < offset + NODE_HEADER || end > path.length) return;
+    if (type === END_DEVICE_PATH_TYPE && subType === END_ENTIRE_DEVICE_PATH_SUBTYPE) return;
+    yield { type, subType, data: path.subarray(offset + NODE_HEADER, end), end };
+    offset = end;
+  }
+}
+
+/** The bytes of a node. */
+export function deviceNode(type: number, subType: number, data: Uint8Array = new Uint8Array()): Uint8Array {
+  const node = new Uint8Array(NODE_HEADER + data.length);
+  new DataView(node.buffer).setUint16(2, node.length, true);
+  node.set([type, subType]);
+  node.set(data, NODE_HEADER);
+  return node;
+}
+
+/** The first URI in a device path that is not empty. What follows the path's end is not looked at. */
+export function devicePathUri(path: Uint8Array): string | undefined {
+  for (const { type, subType, data } of deviceNodes(path)) {
+    if (type !== MESSAGING_DEVICE_PATH || subType !== MSG_URI_DP) continue;
+    const uri = new TextDecoder().decode(data);
+    const end = uri.indexOf('\0');
+    const text = end < 0 ? uri : uri.slice(0, end);
+    if (text !== '') return text;
   }
   return undefined;
 }

@@ -5,6 +5,9 @@ import { isSystemError } from '../kernel/system-error.ts';
 /** Where efivarfs is mounted: one file a variable, called NAME-GUID. */
 export const EFIVARFS = '/sys/firmware/efi/efivars';
 
+/** The firmware's own variables: EFI_GLOBAL_VARIABLE, UEFI specification section 3.3. */
+export const GLOBAL_GUID = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
+
 /** Every file starts with the variable's attributes, 32 bits that nobody here needs. */
 const ATTRIBUTES_LENGTH = 4;
 

@@ -12,6 +12,8 @@ export interface ServerInterface {
   readonly name: string;
   /** Lower-case, with colons; undefined for an interface without one (loopback, tunnels). */
   readonly mac: string | undefined;
+  /** Of the server's address. */
+  readonly family: 4 | 6;
 }
 
 /**
@@ -25,8 +27,9 @@ export async function findServerInterface(host: string): Promise<ServerInterface
   const local = await firstOf(addresses, ({ address }) => localAddressTowards(address));
   for (const [name, assigned = []] of Object.entries(os.networkInterfaces())) {
     const found = assigned.find(({ address }) => address === local);
-    if (found !== undefined)
-      return { name, mac: /^[0:]*$/.test(found.mac) ? undefined : found.mac.toLowerCase() };
+    if (found === undefined) continue;
+    const mac = /^[0:]*$/.test(found.mac) ? undefined : found.mac.toLowerCase();
+    return { name, mac, family: isIPv6(found.address) ? 6 : 4 };
   }
   return undefined;
 }

@@ -167,7 +167,7 @@ export function announcementLines(
   if (ukis.length === 0) lines.push('there is no UKI (*.efi) here');
   for (const { url, size: bytes, expressions, images } of ukis) {
     lines.push('', `${printable(nameOf(url))} (${size(bytes)})`);
-    lines.push(`  firmware  kernel-bootcfg --add-uri=${url} --title=rdpull --boot-order=0`);
+    lines.push(`  firmware  rdpull boot-entry add --first ${url}`);
     if (isReachedByGuests(served.address)) {
       const guest = `http://${QEMU_HOST}:${served.port}/${urlPath([nameOf(url)])}`;
       lines.push(

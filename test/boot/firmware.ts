@@ -61,6 +61,12 @@ kernel-bootcfg --add-uri="$2" --title=rdpull --boot-order=0 >&2`,
   await setVariables(variables, written);
 }
 
+/** What is in a variable store, as virt-fw-vars of kernel-bootcfg's project shows it: a boot entry has its device path. */
+export async function bootMenu(variables: string): Promise<string> {
+  const script = 'virt-fw-vars --input "/shared/$1" --print --verbose';
+  return await inToolbox('forky', path.dirname(variables), script, [path.basename(variables)]);
+}
+
 interface Variable {
   readonly name: string;
   readonly guid: string;

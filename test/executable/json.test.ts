@@ -12,6 +12,7 @@ import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { makeUki } from '../fixtures/uki.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
+import { bytes, END, GLOBAL, loadOption, uri } from '../origin/efi-image.ts';
 
 const PAGE = fs.readFileSync(path.resolve(import.meta.dir, '../../src/commands/rdpull-json.7.md'), 'utf8');
 
@@ -57,6 +58,11 @@ const KINDS = {
   'PULL: THERE WAS NOTHING TO PULL': () => fieldsOf('PULL: THERE WAS NOTHING TO PULL'),
   ATTACH: () => fieldsOf('ATTACH'),
   DETACH: () => fieldsOf('DETACH'),
+  'BOOT-ENTRY: THE MENU': () => [
+    ...fieldsOf('BOOT-ENTRY: THE MENU'),
+    ...named(fieldsOf('BOOT-ENTRY: ONE ENTRY'), (name) => `entries[].${name}`),
+  ],
+  'BOOT-ENTRY: ONE ENTRY': () => fieldsOf('BOOT-ENTRY: ONE ENTRY'),
   VERIFY: () => [...fieldsOf('VERIFY'), ...promised()],
   ORIGIN: () => fieldsOf('ORIGIN'),
   STATUS: () => fieldsOf('STATUS'),
@@ -252,6 +258,17 @@ describe('what is printed is what rdpull-json(7) says', () => {
 
   test('free-initramfs', async () => {
     await printed('FREE-INITRAMFS', ['free-initramfs']);
+  });
+
+  test('boot-entry', async () => {
+    const url = 'http://192.0.2.7/image.efi';
+    const disk = Buffer.from(loadOption('disk', END)).toString('utf16le');
+    const wrapper = bootedMachine({ [`Boot0000-${GLOBAL}`]: disk });
+    await printed('BOOT-ENTRY: THE MENU', ['boot-entry', 'list'], { wrapper });
+    await printed('BOOT-ENTRY: ONE ENTRY', ['boot-entry', 'add', '--interface=any', url], { wrapper });
+    const http = Buffer.from(loadOption('http', bytes(uri(url), END))).toString('utf16le');
+    const other = bootedMachine({ [`Boot0000-${GLOBAL}`]: http });
+    await printed('BOOT-ENTRY: ONE ENTRY', ['boot-entry', 'remove', '0000'], { wrapper: other });
   });
 
   test('origin', async () => {

@@ -1,7 +1,8 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { devicePathUri, loadOptionUri } from '../../src/origin/device-path.ts';
+import { devicePathUri } from '../../src/origin/device-path.ts';
 import { decodeEfiString } from '../../src/origin/efi-variable.ts';
+import { loadOptionUri } from '../../src/origin/load-option.ts';
 import { always, mutatedBytes } from '../fixtures/property.ts';
 import { bytes, END, END_INSTANCE, efiString, loadOption, NETWORK, node, uri } from './efi-image.ts';
 

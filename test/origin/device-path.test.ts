@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { devicePathUri, loadOptionUri } from '../../src/origin/device-path.ts';
+import { devicePathUri } from '../../src/origin/device-path.ts';
+import { loadOptionUri } from '../../src/origin/load-option.ts';
 import { survives } from '../request/refusal.ts';
 import { SeededRandom } from '../request/seeded-random.ts';
 import { bytes, END, END_INSTANCE, loadOption, NETWORK, node, uri } from './efi-image.ts';

@@ -33,12 +33,12 @@ test('the route decides which interface reaches a server', () => {
   expect(
     found(NETWORKS, '10.0.1.9', '10.0.2.9', '203.0.113.80', 'fd00:1::9', 'fd00:2::9', '10.0.1.7'),
   ).toEqual([
-    { name: 'lan1', mac: '52:54:00:ab:cd:01' },
-    { name: 'lan2', mac: '52:54:00:ab:cd:02' },
-    { name: 'lan2', mac: '52:54:00:ab:cd:02' },
-    { name: 'lan1', mac: '52:54:00:ab:cd:01' },
-    { name: 'lan2', mac: '52:54:00:ab:cd:02' },
-    { name: 'lan1', mac: '52:54:00:ab:cd:01' },
+    { name: 'lan1', mac: '52:54:00:ab:cd:01', family: 4 },
+    { name: 'lan2', mac: '52:54:00:ab:cd:02', family: 4 },
+    { name: 'lan2', mac: '52:54:00:ab:cd:02', family: 4 },
+    { name: 'lan1', mac: '52:54:00:ab:cd:01', family: 6 },
+    { name: 'lan2', mac: '52:54:00:ab:cd:02', family: 6 },
+    { name: 'lan1', mac: '52:54:00:ab:cd:01', family: 4 },
   ]);
 });
 
@@ -48,5 +48,5 @@ test('no route and no such name are told apart', () => {
 });
 
 test('the loopback interface has no hardware address', async () => {
-  expect(await findServerInterface('127.0.0.1')).toEqual({ name: 'lo', mac: undefined });
+  expect(await findServerInterface('127.0.0.1')).toEqual({ name: 'lo', mac: undefined, family: 4 });
 });

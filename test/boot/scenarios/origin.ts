@@ -1,8 +1,9 @@
 import fs from 'node:fs';
 import { makeEsp } from '../esp.ts';
-import { copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
-import { serveUki } from '../http-boot.ts';
+import { bootMenu, copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
+import { httpBoot, publishUki, serveUki } from '../http-boot.ts';
 import { LABEL, makeDisk, makeFileSystem, pack } from '../image.ts';
+import type { InitrdFile } from '../initrd.ts';
 import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -44,6 +45,26 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'boot-entry-add',
+    title: 'an entry that rdpull boot-entry has made in a booted machine: the next start boots over HTTP',
+    async run(lab) {
+      const tree = await serveImage(lab);
+      const server = await lab.serve();
+      const url = server.url('image.efi');
+      await publishUki(lab, EXPRESSION, { files: addingEntry(url) });
+      const first = httpBoot(lab, server);
+      await expectBooted(lab, first, tree);
+      await first.switchedOff();
+      // Now DHCP says no URL.
+      const variables = lab.file('variables.fd');
+      const second = lab.start({ boot: firmware(variables) });
+      await expectBooted(lab, second, tree);
+      expectConsole(second, new RegExp(`starting Boot[0-9A-F]{4} "rdpull" from .*MAC\\(.*Uri\\(${url}\\)`));
+      await second.switchedOff();
+      await expectMenu(variables, new RegExp(`"rdpull".*MAC\\(.*\\/URI\\(${url}\\)`, 'i'));
+    },
+  },
+  {
     name: 'local-disk',
     title:
       'the same UKI on a local disk: nothing is pulled, the disk boots, and not a byte of its root changes',
@@ -72,6 +93,31 @@ async function serveImage(lab: Lab): Promise<RootTree> {
   await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
   await pack(`${lab.served}/image.raw`, 'xz');
   return tree;
+}
+
+/** A unit of the initrd that puts an entry into the boot menu, as a person would on the running machine. */
+function addingEntry(url: string): Record<string, InitrdFile> {
+  const unit = `[Unit]
+DefaultDependencies=no
+Wants=network-online.target
+After=network-online.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/rdpull boot-entry add --first ${url}
+`;
+  const wanted = '[Unit]\nWants=lab-boot-entry.service\nAfter=lab-boot-entry.service\n';
+  return {
+    'etc/systemd/system/lab-boot-entry.service': { content: unit },
+    'etc/systemd/system/initrd-root-fs.target.d/lab.conf': { content: wanted },
+  };
+}
+
+/** @throws Error when not exactly one line of the menu, as kernel-bootcfg's library shows it, is like this */
+async function expectMenu(variables: string, entry: RegExp): Promise<void> {
+  const menu = await bootMenu(variables);
+  const found = menu.split('\n').filter((line) => entry.test(line));
+  if (found.length !== 1) throw new Error(`${found.length} entries are like ${entry} in the menu:\n${menu}`);
 }
 
 /** A disk with an ESP that holds the UKI, and a root partition. */
