@@ -34,6 +34,17 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     inInitrd: true,
   },
   {
+    name: 'oci-without-root',
+    commandLine: `rd.systemd.pull=oci,machine:root:registry.example.com:5000/os/image:42@sha256:${DIGEST}`,
+    inInitrd: true,
+  },
+  {
+    name: 'oci-bind',
+    commandLine:
+      'rd.systemd.pull=oci,machine,verify=no::http://10.0.2.2:5000/os/image root=bind:/run/machines/image ro',
+    inInitrd: true,
+  },
+  {
     name: 'tar-bind',
     commandLine: 'rd.systemd.pull=tar,machine:root:http://h/root.tar.xz root=bind:/run/machines/root ro',
     inInitrd: true,
