@@ -48,7 +48,9 @@ function rowCells(row: Row): string[] {
     seconds(median.cpu),
     quantity(median.rss * 1024),
     quantity(median.rssOfAll * 1024),
-    ...[rdpullRatio.wall, rdpullRatio.cpu, rdpullRatio.rss].map((ratio) => ratio.toFixed(2)),
+    ...[rdpullRatio.wall, rdpullRatio.cpu, rdpullRatio.rss].map((ratio) =>
+      Number.isNaN(ratio) ? '' : ratio.toFixed(2),
+    ),
     target === undefined ? '' : `${met(row) ? 'met' : 'MISSED'}, <= ${target.toFixed(2)}`,
     row.verified,
   ];
@@ -76,12 +78,15 @@ export function verdict(comparisons: readonly Comparison[]): string {
 }
 
 /** `milliseconds` with three digits or so. */
+/** What was not measured is no number. */
 function seconds(milliseconds: number): string {
+  if (Number.isNaN(milliseconds)) return '';
   return milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(2)} s`;
 }
 
 /** `bytes` in the unit that fits. */
 export function quantity(bytes: number): string {
+  if (Number.isNaN(bytes)) return '';
   const mebibytes = bytes / 1024 / 1024;
   if (mebibytes < 0.1) return `${(bytes / 1024).toFixed(0)} KiB`;
   return `${mebibytes.toFixed(mebibytes < 10 ? 1 : 0)} MiB`;

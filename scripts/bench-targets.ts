@@ -22,3 +22,9 @@ export const START_TARGET = 2;
 
 /** How much faster each further core is to make the decoding of blocks: with all of them as many times as one, times this. */
 export const SCALING_TARGET = 0.85;
+
+/** Of a download of the same image: an image on demand is complete, when nobody reads it. */
+export const FILL_TARGET = 1.15;
+
+/** Of a loop device on a tmpfs: the time of a sequential read of an image on demand, of what is there. */
+export const SEQUENTIAL_TARGET = 2;

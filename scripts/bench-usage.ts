@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { withoutRuntimeVariables } from '../src/runtime-variables.ts';
+import { environment } from './bench-shell.ts';
 
 /** What one run of a command cost. */
 export interface Usage {
@@ -22,8 +22,7 @@ export type Run =
  * Runs `command` and measures it. A pipeline leaves the peak of each stage in `stagePeaks`, one line each.
  *
  * GNU time stands between Bun and the command because of the resident set alone: Linux carries what a process had before
- * execve(2) into its ru_maxrss, and what Bun starts shares Bun's own memory until then. GNU time forks, and is small. Without
- * variables for the runtime, which rdpull would start itself once more for.
+ * execve(2) into its ru_maxrss, and what Bun starts shares Bun's own memory until then. GNU time forks, and is small.
  */
 export async function measure(
   command: readonly string[],
@@ -35,7 +34,7 @@ export async function measure(
 
   const begun = performance.now();
   const child = Bun.spawn(['/usr/bin/time', '--quiet', '-f', '%M', '-o', peak, ...command], {
-    env: withoutRuntimeVariables(process.env) ?? process.env,
+    env: environment(),
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: Bun.file(messages),

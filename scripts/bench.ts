@@ -10,6 +10,7 @@ import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench
 import { countStarts, startVerdict } from './bench-instructions.ts';
 import { limitEntries } from './bench-limits.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
+import { onDemandComparisons } from './bench-on-demand.ts';
 import { onOneCore, peers } from './bench-peers.ts';
 import { type Server, serve } from './bench-server.ts';
 import { shell } from './bench-shell.ts';
@@ -32,6 +33,9 @@ const PARALLEL_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'xz-multi-6']
 
 const note = (text: string) => console.error(`bench: ${text}`);
 
+const PARTS = ['pull', 'scaling', 'on-demand', 'tar', 'verification', 'start', 'generator'] as const;
+type Part = (typeof PARTS)[number];
+
 const HELP = `Usage: scripts/bench [OPTIONS]
 
 Pulls the same files from the same server with rdpull, systemd-pull and curl | tee | xz | dd, in turns, and prints
@@ -42,7 +46,7 @@ Options:
   --size=MIB         size of the files in the image (default: 256)
   --rounds=N         runs of each, of which the median counts (default: 5)
   --formats=LIST     of ${PACKINGS.map(({ format }) => format).join(',')} (default: all)
-  --only=LIST        of pull,scaling,tar,verification,start,generator (default: all)
+  --only=LIST        of ${PARTS.join(',')} (default: all)
   --growth           show how the cost grows with the image: ${GROWTH.join(', ')} MiB, and nothing else
   --target=DIR       where to pull to, for example on a tmpfs (default: dist/bench)
   --rdpull=FILE      the executable to measure (default: dist/rdpull)
@@ -53,9 +57,6 @@ Options:
 
 /** A start is short, so that its noise is large and more of them are cheap. */
 const LEAST_START_ROUNDS = 20;
-
-const PARTS = ['pull', 'scaling', 'tar', 'verification', 'start', 'generator'] as const;
-type Part = (typeof PARTS)[number];
 
 interface Options {
   readonly parts: ReadonlySet<Part>;
@@ -199,6 +200,10 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
       );
       await run(`scaling, ${titleOf(packing, inputs.directory)}`, entries, rounds);
     }
+  }
+  if (parts.has('on-demand')) {
+    const { mebibytes } = options;
+    comparisons.push(...(await onDemandComparisons(rdpull, { cache: CACHE, mebibytes, rounds, note }, site)));
   }
   if (parts.has('tar')) {
     const inputs = makeTarInputs(CACHE, note);
