@@ -130,8 +130,12 @@ describe('its end', () => {
 
   /** The runtime closes the event loop of a thread a moment after the thread has ended. */
   async function expectDescriptors(count: number): Promise<void> {
-    for (let tries = 0; tries < 100 && descriptors() !== count; tries++) await Bun.sleep(20);
-    expect(descriptors()).toBe(count);
+    let open = descriptors();
+    for (let tries = 0; tries < 100 && open !== count; tries++) {
+      await Bun.sleep(20);
+      open = descriptors();
+    }
+    expect(open).toBe(count);
   }
 
   test('comes when nobody has it any more, and leaves nothing open or mounted', async () => {
