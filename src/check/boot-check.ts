@@ -1,5 +1,5 @@
 import { shownUrl } from '../console/shown-url.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import type { PullRequest, Remote } from '../request/pull-request.ts';
 import { hostTrust, trustOf, withoutRoot } from './boot-trust.ts';
 import { type Boot, readBoot } from './booted-system.ts';
 import type { BootCheck } from './check-request.ts';
@@ -51,7 +51,8 @@ export async function checkBoot(check: BootCheck): Promise<CheckResult> {
         'systemd.pull= is for the host, which has keys of its own: checked with those of this machine',
       );
     }
-    if (requests.some(({ remote }) => remote.kind === 'bootorigin')) await checkOrigin(check, boot, findings);
+    const [remote] = requests.flatMap(({ remote: each }) => (each.kind === 'bootorigin' ? [each] : []));
+    if (remote !== undefined) await checkOrigin(check, boot, remote, findings);
     for (const pull of planned) {
       const others = pulls.reduce(
         (bytes, { target, uncompressed, size }) =>
@@ -75,9 +76,26 @@ function checkNeeds({ commandLine, uki }: Boot, requests: readonly PullRequest[]
   checkSurroundings(findings, uki.initrd, requests, commandLine, uki);
 }
 
+type BootOriginRemote = Extract<Remote, { kind: 'bootorigin' }>;
+
 /** Where the machine is booted from, for those that look beside it. */
-async function checkOrigin(check: BootCheck, { uki }: Boot, findings: Findings): Promise<void> {
-  const { bootUrl, access } = check;
+async function checkOrigin(
+  check: BootCheck,
+  { uki }: Boot,
+  remote: BootOriginRemote,
+  findings: Findings,
+): Promise<void> {
+  const { access } = check;
+  const bootUrl = check.bootUrlFor(remote);
+  const word = remote.dhcp === 'only' ? 'dhcporigin' : 'bootorigin';
+  if (bootUrl === undefined && remote.dhcp !== undefined) {
+    findings.warn(
+      'url',
+      `${word}: what DHCP will say to the machine that boots is not known here; without a URL or a server in its lease the pull fails`,
+      'say what it will be: --boot-url=http://HOST/image.efi; rdpull origin says what it is on this machine',
+    );
+    return;
+  }
   if (bootUrl === undefined) {
     findings.warn(
       'url',
@@ -87,7 +105,7 @@ async function checkOrigin(check: BootCheck, { uki }: Boot, findings: Findings):
     return;
   }
   if (uki === undefined) {
-    findings.ok('url', `bootorigin: booted from ${shownUrl(bootUrl)}`);
+    findings.ok('url', `${word}: booted from ${shownUrl(bootUrl)}`);
     return;
   }
   await found(findings, 'url', access.signal, async () =>

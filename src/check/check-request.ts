@@ -1,13 +1,13 @@
 import type { Placeholder } from '../request/placeholder.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import type { PullRequest, Remote } from '../request/pull-request.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import type { Subject } from './subject.ts';
 
 /** What a check is made with. */
 export interface BootCheck {
   readonly subject: Subject;
-  /** Where the machine will have been booted from; undefined when nobody says so. */
-  readonly bootUrl: string | undefined;
+  /** Where the machine will have been booted from, as far as a request asks for that; undefined when nobody says so. */
+  bootUrlFor(remote: Remote): string | undefined;
   /** RAM of the machine that will boot, in bytes. */
   readonly ram: number;
   readonly isOwnRam: boolean;

@@ -67,7 +67,7 @@ export async function checkPull(
   if (remote.kind === 'registry') {
     return (await checkRegistryPull(step, remote.reference, others)) ?? begun;
   }
-  if (request.remote.kind === 'bootorigin' && check.bootUrl === undefined) return begun;
+  if (request.remote.kind === 'bootorigin' && check.bootUrlFor(request.remote) === undefined) return begun;
   const locations = await locate(step);
   if (locations === undefined) return begun;
   const resolved = { ...begun, urls: locations.map(({ url }) => shownUrl(url)) };

@@ -75,7 +75,7 @@ export function checkSurroundings(
   const blockdev = requests.some((request) => request.blockdev);
   if (blockdev) checkModule(findings, initrd, 'loop', release);
   if (requests.some(({ onDemand }) => onDemand !== undefined)) checkModule(findings, initrd, 'fuse', release);
-  if (requests.some(({ remote }) => remote.kind === 'bootorigin')) {
+  if (requests.some(({ remote }) => remote.kind === 'bootorigin' && remote.dhcp !== 'only')) {
     checkModule(findings, initrd, 'efivarfs', release);
   }
   if (blockdev && commandLine.includes('by-loop-ref') && initrd.named(RULE).length === 0) {

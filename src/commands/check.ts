@@ -5,7 +5,7 @@ import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
-import { type PullRequest, remoteText } from '../request/pull-request.ts';
+import { type PullRequest, type Remote, remoteText } from '../request/pull-request.ts';
 import { parseSize } from '../request/size-text.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { warnOfClock } from './clock.ts';
@@ -32,7 +32,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     {
       name: 'boot-url',
       value: 'URL',
-      help: 'check as if the machine had been booted from URL, for bootorigin (default: where this one was booted from)',
+      help: 'check as if the machine had been booted from URL, for bootorigin and dhcporigin (default: where this one was booted from)',
     },
     {
       name: 'ram',
@@ -66,10 +66,12 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     ]);
     const { warn, detail } = reporter;
     const access = { ca, proxy, signal, login: undefined };
-    const url = givenUrl ?? (await ownBootUrl());
+    const ownUrl = givenUrl ?? (await ownBootUrl());
+    const bootUrlFor = (remote: Remote) =>
+      remote.kind === 'bootorigin' && remote.dhcp === 'only' ? givenUrl : ownUrl;
     const result = await checkBoot({
       subject,
-      bootUrl: url,
+      bootUrlFor,
       ram: ram ?? ownMemory(),
       isOwnRam: ram === undefined,
       ...trust,
@@ -81,7 +83,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
           identity,
           warn,
           detail,
-          bootUrl: url,
+          bootUrl: bootUrlFor(request.remote),
           placeholders: new Map([...known, ...placeholders]),
         }),
       identify: (text) => withIdentity(text, identity, warn),
@@ -124,7 +126,7 @@ function requireMeaning(
   if (line.has('boot-url') && remote.kind !== 'bootorigin' && used.size === 0) {
     throw new RdpullError(
       'bad-option',
-      `--boot-url=URL is for bootorigin, and ${quotedUrl(line.operand)} does not ask for that`,
+      `--boot-url=URL is for bootorigin and dhcporigin, and ${quotedUrl(line.operand)} does not ask for that`,
       'leave it out',
     );
   }

@@ -1,6 +1,8 @@
 import type { Compression } from '../decode/compression-magic.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import type { BootOriginSource } from '../origin/boot-origin.ts';
+import type { DhcpLease } from '../origin/dhcp/dhcp-lease.ts';
+import type { DhcpOriginField } from '../origin/dhcp/dhcp-origin.ts';
 import type { Promised } from '../transfer/promise.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 
@@ -101,9 +103,18 @@ export interface VerifiedJson {
 }
 
 /** `origin`; `url` is null on a machine that was not booted over HTTP. */
-export type OriginJson =
+export type OriginJson = (
   | { readonly url: string; readonly source: BootOriginSource; readonly images: readonly string[] }
-  | { readonly url: null };
+  | { readonly url: null; readonly images?: readonly string[] }
+) &
+  LeasesJson;
+
+/** What DHCP says of where to boot from; nothing on a machine without a lease. */
+interface LeasesJson {
+  readonly leases?: readonly { readonly [field in keyof DhcpLease]: string | null }[];
+  /** What dhcporigin takes; null when no lease has it. */
+  readonly dhcp?: { readonly url: string; readonly source: string; readonly field: DhcpOriginField } | null;
+}
 
 /** `free-initramfs`: what it has removed, which is nothing where there was no reason to. */
 export interface FreedJson {

@@ -1,5 +1,9 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
+import type { DhcpLease } from '../origin/dhcp/dhcp-lease.ts';
+import type { DhcpOrigin } from '../origin/dhcp/dhcp-origin.ts';
+import type { OriginKind } from '../origin/image-url.ts';
 import { FILE_TYPES } from '../request/image-class.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { isUrlText } from '../request/url.ts';
@@ -15,32 +19,80 @@ export const origin: Command = {
   summary: 'print where this machine was booted from over HTTP, and the URLs of the images beside it',
   description: `Prints the URL that this machine was booted from, which EFI variable says so, and the URL of the file NAME
 beside it, as the option bootorigin of a pull expression finds it. Without NAME: the URLs at which an image
-called like the boot file is looked for, best first. Nothing is downloaded.
+called like the boot file is looked for, best first. Then what each DHCP client has kept of its lease, and which
+URL the option dhcporigin takes out of that; on a machine that was not booted over HTTP, the URLs of the images
+beside that one. Nothing is downloaded.
 
-Prints nothing, and succeeds, on a machine that was not booted over HTTP.`,
+Prints nothing, and succeeds, on a machine that was not booted over HTTP and has no lease.`,
   options: [],
   async run(line, { reporter, signal }) {
     const name = line.operand === '' ? undefined : checkedName(line.operand);
     const found = await readBootOrigin(reporter.detail);
-    if (found === undefined) {
+    const leases = await readLeases(reporter.detail);
+    const dhcp = await originIn(leases);
+    if (found === undefined)
       reporter.info('this machine was not booted over HTTP: no EFI variable holds a boot URL');
-      reporter.result([], { url: null } satisfies OriginJson);
-      return;
-    }
-    const url = splitLogin(found.url).url;
+    const url = found === undefined ? undefined : splitLogin(found.url).url;
+    const place: Place | undefined = url === undefined ? dhcp : { url, kind: 'uki' };
     const images =
-      name === undefined ? await candidates(url, reporter.info) : await imageCalled(name, url, signal);
-    const json: OriginJson = { url, source: found.source, images };
-    reporter.result(
-      [
-        `booted from  ${url}`,
-        `says         ${found.source}`,
-        ...images.map((image) => `image        ${image}`),
-      ],
-      json,
-    );
+      place === undefined
+        ? []
+        : name === undefined
+          ? await candidates(place, reporter.info)
+          : await imageCalled(name, place, signal);
+    const lines = [
+      ...(url === undefined ? [] : [`booted from  ${url}`, `says         ${found?.source}`]),
+      ...(await leaseLines(leases)),
+      ...(dhcp === undefined ? [] : [`dhcporigin   ${shownUrl(dhcp.url)} (${dhcp.field})`]),
+      ...images.map((image) => `image        ${shownUrl(image)}`),
+    ];
+    const origin =
+      url === undefined || found === undefined ? { url: null } : { url, source: found.source, images };
+    reporter.result(lines, { ...origin, ...leaseJson(leases, dhcp, images) } satisfies OriginJson);
   },
 };
+
+async function readLeases(detail: (text: string) => void): Promise<readonly DhcpLease[]> {
+  const { readDhcpLeases } = await import('../origin/dhcp/dhcp-leases.ts');
+  return readDhcpLeases(detail);
+}
+
+async function originIn(leases: readonly DhcpLease[]): Promise<DhcpOrigin | undefined> {
+  const { findDhcpOrigin } = await import('../origin/dhcp/dhcp-origin.ts');
+  return findDhcpOrigin(leases);
+}
+
+async function leaseLines(leases: readonly DhcpLease[]): Promise<readonly string[]> {
+  const { describeLease } = await import('../origin/dhcp/dhcp-origin.ts');
+  return leases.map((lease) => `lease        ${describeLease(lease)}`);
+}
+
+/** What DHCP says, for a script; nothing on a machine without a lease. */
+function leaseJson(leases: readonly DhcpLease[], dhcp: DhcpOrigin | undefined, images: readonly string[]) {
+  if (leases.length === 0) return {};
+  const shown = (text: string | undefined) => (text === undefined ? null : withoutSecrets(text));
+  return {
+    leases: leases.map(({ source, interface: name, bootFile, rootPath, ...others }) => ({
+      source,
+      interface: name ?? null,
+      bootFile: shown(bootFile),
+      rootPath: shown(rootPath),
+      tftpServer: others.tftpServer ?? null,
+      nextServer: others.nextServer ?? null,
+      gateway: others.gateway ?? null,
+      dhcpServer: others.dhcpServer ?? null,
+    })),
+    dhcp:
+      dhcp === undefined ? null : { url: withoutSecrets(dhcp.url), source: dhcp.source, field: dhcp.field },
+    images: images.map(withoutSecrets),
+  };
+}
+
+/** Where a file called NAME is: beside a URL, or in it. */
+interface Place {
+  readonly url: string;
+  readonly kind: OriginKind;
+}
 
 function checkedName(name: string): string {
   if (!isUrlText(name)) {
@@ -55,16 +107,17 @@ function checkedName(name: string): string {
   throw new RdpullError('bad-url', `${quoted(name)} ${defect.what}`, defect.hint);
 }
 
-async function imageCalled(name: string, bootUrl: string, signal: AbortSignal): Promise<readonly string[]> {
+async function imageCalled(name: string, place: Place, signal: AbortSignal): Promise<readonly string[]> {
   const { imageUrls } = await import('../origin/image-url.ts');
-  return imageUrls(await fillPlaceholders(name, { signal }, bootUrl), 'raw', bootUrl);
+  const { url, kind } = place;
+  return imageUrls(await fillPlaceholders(name, { signal }, url), 'raw', url, kind);
 }
 
 /** What is looked for without a name. A boot URL that yields none is worth printing all the same. */
-async function candidates(bootUrl: string, info: (text: string) => void): Promise<readonly string[]> {
+async function candidates({ url, kind }: Place, info: (text: string) => void): Promise<readonly string[]> {
   const { imageUrls } = await import('../origin/image-url.ts');
   try {
-    return FILE_TYPES.flatMap((type) => imageUrls(undefined, type, bootUrl));
+    return FILE_TYPES.flatMap((type) => imageUrls(undefined, type, url, kind));
   } catch (error) {
     if (!(error instanceof RdpullError)) throw error;
     info(error.message);

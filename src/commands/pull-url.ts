@@ -1,8 +1,16 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { BootOrigin } from '../origin/boot-origin.ts';
-import { expandPlaceholders, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import type { DhcpOrigin } from '../origin/dhcp/dhcp-origin.ts';
+import type { OriginKind } from '../origin/image-url.ts';
+import {
+  expandPlaceholders,
+  NETWORK_PLACEHOLDERS,
+  type NetworkPlaceholder,
+  type Placeholder,
+  placeholdersIn,
+} from '../request/placeholder.ts';
+import type { DhcpUse, PullRequest } from '../request/pull-request.ts';
 import { splitZone } from '../source/link-local.ts';
 import { splitLogin } from '../source/login.ts';
 import type { Absence } from '../source/open-source.ts';
@@ -40,7 +48,7 @@ export async function findLocations(request: PullRequest, options: FindOptions):
     try {
       const { patience: _, ...once } = options;
       mirrors.push(
-        await withIdentity(await fillPlaceholders(mirror, once), forMirrors(options.identity), options.warn),
+        await withIdentity(await fillPlaceholders(mirror, once), onlyNamed(options.identity), options.warn),
       );
     } catch (error) {
       if (!isOthersFailure(error)) throw error;
@@ -61,8 +69,8 @@ export async function findLocations(request: PullRequest, options: FindOptions):
  * The URL that a request means on this machine: its own, or the file beside what the machine was booted from; with
  * its placeholders replaced.
  *
- * @returns undefined when the request is for the boot origin and the machine was not booted over HTTP
- * @throws RdpullError bad-url, http-not-found or http-forbidden when no image lies beside the UKI, and those of `openSource`
+ * @returns undefined when the request is for the boot origin alone and the machine was not booted over HTTP
+ * @throws RdpullError dhcp-lease-missing, dhcp-url-missing; bad-url, http-not-found or http-forbidden when no image lies beside the UKI, and those of `openSource`
  */
 export async function findPullUrl(
   { remote, type }: PullRequest,
@@ -71,12 +79,13 @@ export async function findPullUrl(
   if (remote.kind === 'url')
     return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
   if (remote.kind === 'registry') throw new Error('a container image is found by its registry');
-  const bootUrl = options.bootUrl ?? (await readBootOrigin(options.detail))?.url;
-  if (bootUrl === undefined) return undefined;
+  const origin = await findOrigin(remote.dhcp, options);
+  if (origin === undefined) return undefined;
+  const { url: bootUrl, kind, identity } = origin;
   const { imageUrls } = await import('../origin/image-url.ts');
   const name = remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, bootUrl);
-  const urls = imageUrls(name, type, bootUrl);
-  const candidates = await Promise.all(urls.map((url) => withIdentity(url, options.identity, options.warn)));
+  const urls = imageUrls(name, type, bootUrl, kind);
+  const candidates = await Promise.all(urls.map((url) => withIdentity(url, identity, options.warn)));
   const [only, ...others] = candidates;
   if (only !== undefined && others.length === 0) return only;
   const forbidden: Location[] = [];
@@ -86,6 +95,43 @@ export async function findPullUrl(
     if (absence === 'forbidden (403)') forbidden.push(candidate);
   }
   throw noneOf(candidates, forbidden);
+}
+
+/** What the image lies beside, or in, and what its server may be shown. */
+interface Origin {
+  readonly url: string;
+  readonly kind: OriginKind;
+  readonly identity: Identity;
+}
+
+/** Where the machine was booted from, or DHCP says that it is to boot from. */
+async function findOrigin(dhcp: DhcpUse | undefined, options: FindOptions): Promise<Origin | undefined> {
+  const { identity, detail } = options;
+  const bootUrl = options.bootUrl ?? (dhcp === 'only' ? undefined : (await readBootOrigin(detail))?.url);
+  if (bootUrl !== undefined) return { url: bootUrl, kind: 'uki', identity };
+  if (dhcp === undefined) return undefined;
+  const { url, kind, source, field } = await awaitDhcpOrigin(options);
+  detail(`dhcporigin: ${shownUrl(url)} is the ${field} of ${source}`);
+  // Whoever answers first on the network decides which server this is.
+  return { url, kind, identity: onlyNamed(identity) };
+}
+
+/**
+ * What DHCP says of where to boot from, as soon as there is a lease.
+ *
+ * @throws RdpullError dhcp-lease-missing, dhcp-url-missing
+ */
+async function awaitDhcpOrigin(options: FindOptions): Promise<DhcpOrigin> {
+  const [{ readDhcpLeases }, { requireDhcpOrigin }, { patiently }] = await Promise.all([
+    import('../origin/dhcp/dhcp-leases.ts'),
+    import('../origin/dhcp/dhcp-origin.ts'),
+    import('../source/patience.ts'),
+  ]);
+  return patiently(
+    'dhcporigin',
+    async () => requireDhcpOrigin(await readDhcpLeases(options.detail)),
+    options,
+  );
 }
 
 /** None of the names that an image may have is there, as far as the server says. */
@@ -102,8 +148,8 @@ function noneOf(candidates: readonly Location[], forbidden: readonly Location[])
   );
 }
 
-/** Of what opens the server of a request, what is for its mirrors, too: only what names them. */
-function forMirrors({ secrets }: Identity): Identity {
+/** Of what opens the server of a request, what is for its mirrors, too, and for servers that DHCP names: only what names them. */
+function onlyNamed({ secrets }: Identity): Identity {
   const named = secrets.filter(({ origin, isAsked }) => origin !== undefined && !isAsked);
   return { secrets: named, clientCertificate: undefined };
 }
@@ -164,7 +210,9 @@ export async function fillPlaceholders(
   const { identify } = await import('../origin/machine-identity.ts');
   const values = new Map<Placeholder, string>();
   for (const placeholder of asked) {
-    if (placeholder !== 'mac') values.set(placeholder, identify(placeholder));
+    if (isNetworkPlaceholder(placeholder))
+      values.set(placeholder, await networkAddress(placeholder, options));
+    else if (placeholder !== 'mac') values.set(placeholder, identify(placeholder));
   }
   const filled = expandPlaceholders(text, values);
   if (!asked.has('mac')) return filled;
@@ -172,6 +220,19 @@ export async function fillPlaceholders(
     filled,
     new Map<Placeholder, string>([['mac', await macTowards(bootUrl ?? filled, options)]]),
   );
+}
+
+function isNetworkPlaceholder(placeholder: Placeholder): placeholder is NetworkPlaceholder {
+  return NETWORK_PLACEHOLDERS.some((each) => each === placeholder);
+}
+
+/** The gateway, or who has given the lease, as soon as the network is up. */
+async function networkAddress(placeholder: NetworkPlaceholder, options: FillOptions): Promise<string> {
+  const [{ addressOf }, { patiently }] = await Promise.all([
+    import('../origin/dhcp/network-address.ts'),
+    import('../source/patience.ts'),
+  ]);
+  return patiently(`{${placeholder}}`, () => addressOf(placeholder), options);
 }
 
 /** The address of the interface that reaches the server of a URL, as file names have it: `52-54-00-12-34-56`. */

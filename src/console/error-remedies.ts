@@ -87,6 +87,15 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     remedy:
       'Put the login into the URL of the proxy, look at its rules, or pass it by (--proxy= or NO_PROXY).',
   },
+  'dhcp-lease-missing': {
+    cause: 'An address or a URL is to come from DHCP, and no DHCP client of this machine has a lease.',
+    remedy: 'Bring the network up by DHCP (ip=dhcp, networkctl status), or write the whole URL.',
+  },
+  'dhcp-url-missing': {
+    cause: 'The DHCP lease of this machine names neither an http URL nor a server to boot from.',
+    remedy:
+      'Look at what it says (rdpull origin), and have the DHCP server send a boot file name, a root path or a next server; systemd-networkd before 262 keeps the last two only.',
+  },
   'http-not-found': {
     cause: 'The server has no such file, or none of those that are looked for beside the UKI.',
     remedy: 'Check the name, and that the file lies in the directory that is served.',

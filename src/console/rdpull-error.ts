@@ -40,6 +40,8 @@ export const ERROR_CODES = {
   'tls-failed': 'network',
   'ca-unusable': 'network',
   'proxy-refused': 'network',
+  'dhcp-lease-missing': 'network',
+  'dhcp-url-missing': 'network',
 
   // The server answered, but not with the file.
   'http-not-found': 'http',

@@ -43,8 +43,8 @@ export interface PlannedPull {
  */
 export const ROOT_LINK = '/run/rdpull/root';
 
-/** What the image of a `bootorigin` request is called that names neither LOCAL nor REMOTE: units need a name now. */
-const UNNAMED = 'bootorigin';
+/** What the image of a `bootorigin` or `dhcporigin` request is called that names neither LOCAL nor REMOTE: units need a name now. */
+const UNNAMED = { firmware: 'bootorigin', dhcp: 'dhcporigin' } as const;
 
 /** @throws RdpullError bad-image-name */
 export function planPull(request: PullRequest, inInitrd: boolean, source: PullSource): PlannedPull {
@@ -82,7 +82,8 @@ export function localObject(request: PullRequest, inInitrd: boolean): LocalObjec
 
 /** The name that the URL will yield, whatever the machine is booted from: the file takes the place of the UKI's. */
 function derivedName({ remote, type }: PullRequest): string {
-  if (remote.kind === 'bootorigin' && remote.name === undefined) return UNNAMED;
+  if (remote.kind === 'bootorigin' && remote.name === undefined)
+    return remote.dhcp === 'only' ? UNNAMED.dhcp : UNNAMED.firmware;
   if (remote.kind === 'registry') return nameOfImage(remote.reference);
   const url = remote.kind === 'url' ? remote.url : `http://host/${remote.name}`;
   const name = stripImageSuffixes(lastComponent(url) ?? '', type);

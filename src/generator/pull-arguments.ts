@@ -1,5 +1,5 @@
 import { formatOnDemand } from '../request/on-demand.ts';
-import { remoteText } from '../request/pull-request.ts';
+import { type DhcpUse, remoteText } from '../request/pull-request.ts';
 import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
@@ -22,7 +22,7 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
   where.push(...mirrors.map((url) => `--mirror=${url}`));
   if (remote.kind === 'bootorigin') {
-    const options = [type, imageClass, 'bootorigin', `verify=${formatVerifyMode(verify)}`];
+    const options = [type, imageClass, ...originOptions(remote.dhcp), `verify=${formatVerifyMode(verify)}`];
     if (readOnly) options.push('ro');
     if (blockdev) options.push('blockdev');
     if (overcommit) options.push('overcommit');
@@ -37,4 +37,10 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
   if (overcommit) how.push('--overcommit');
   if (onDemand !== undefined) how.push(...formatOnDemand(onDemand).map((word) => `--${word}`));
   return ['pull', ...what, ...where, ...how, remoteText(remote)];
+}
+
+/** Who says where the machine is to boot from. */
+function originOptions(dhcp: DhcpUse | undefined): readonly string[] {
+  if (dhcp === 'only') return ['dhcporigin'];
+  return dhcp === 'fallback' ? ['bootorigin', 'dhcporigin'] : ['bootorigin'];
 }

@@ -157,8 +157,11 @@ function commandLine(executable: string, args: readonly string[], staysOn: boole
 /** What is pulled, without a login, in words. */
 function shownRemote({ request: { remote }, object }: PlannedPull): string {
   if (remote.kind !== 'bootorigin') return shownUrl(remoteText(remote));
-  const name = remote.name === undefined ? `the image called like the UKI, as ${object.local},` : remote.name;
-  return `${printable(name)} beside the UKI`;
+  const name =
+    remote.name === undefined
+      ? `the image called like ${remote.dhcp === 'only' ? 'the boot file' : 'the UKI'}, as ${object.local},`
+      : remote.name;
+  return `${printable(name)} beside ${remote.dhcp === 'only' ? 'what DHCP names' : 'the UKI'}`;
 }
 
 /** The path in a file URL, for the mounts that lead to it; undefined where there is none. */

@@ -65,7 +65,8 @@ function collectPulls(
     try {
       const request = parsePullExpression(expression, warn);
       // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
-      if (request.remote.kind === 'bootorigin' && lacksBootUrl) {
+      const { remote } = request;
+      if (remote.kind === 'bootorigin' && remote.dhcp === undefined && lacksBootUrl) {
         warn(`pull expression ${quotedUrl(expression)} is left out: this machine was not booted over HTTP`);
         return;
       }

@@ -1,6 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import type { ImageType } from '../request/image-class.ts';
+import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 
 /** What is looked for beside a UKI when the request does not say: best first. */
@@ -10,18 +11,29 @@ const IMAGE_SUFFIXES: Record<ImageType, readonly string[]> = {
   oci: [],
 };
 
+/** What a boot URL is of: of a UKI, beside which the image lies; of the directory it lies in; of a file that may be the image itself. */
+export type OriginKind = 'uki' | 'directory' | 'file';
+
 /**
  * Where the image of a `bootorigin` request may lie, best first: the file `name` beside the UKI, or without a name
- * the files that are called like the UKI but for its `.efi`. Whether they exist is for the caller to find out; all of
- * them derive the same local name.
+ * the files that are called like the UKI but for its `.efi`; or what DHCP names, when that is an image itself. Whether they
+ * exist is for the caller to find out; all of them derive the same local name.
  *
  * @param bootUrl the UKI's URL
+ * @param kind what the URL is of
  * @throws RdpullError bad-url when there is no name and the boot URL does not yield one
  */
-export function imageUrls(name: string | undefined, type: ImageType, bootUrl: string): readonly string[] {
-  if (name !== undefined) return [replaceComponents(bootUrl, 1, name)];
+export function imageUrls(
+  name: string | undefined,
+  type: ImageType,
+  bootUrl: string,
+  kind: OriginKind = 'uki',
+): readonly string[] {
+  if (name !== undefined) return [replaceComponents(bootUrl, kind === 'directory' ? 0 : 1, name)];
 
-  const stem = lastComponent(bootUrl)?.replace(/\.efi$/i, '') ?? '';
+  const file = (kind === 'directory' ? undefined : lastComponent(bootUrl)) ?? '';
+  if (kind === 'file' && stripImageSuffixes(file, type) !== file) return [bootUrl];
+  const stem = file.replace(/\.efi$/i, '');
   if (stem === '') {
     throw new RdpullError(
       'bad-url',

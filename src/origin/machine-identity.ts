@@ -4,10 +4,10 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
 import { sameKey, splitWords } from '../request/kernel-command-line.ts';
-import type { Placeholder } from '../request/placeholder.ts';
+import type { NetworkPlaceholder, Placeholder } from '../request/placeholder.ts';
 
 /** What this machine knows about itself without asking the network. */
-export type Identity = Exclude<Placeholder, 'mac'>;
+export type Identity = Exclude<Placeholder, 'mac' | NetworkPlaceholder>;
 
 /** Host names that are none: the kernel's before one is set, and systemd's when nobody has chosen one. */
 const NO_HOST_NAME: readonly (string | undefined)[] = [undefined, '', '(none)', 'localhost'];

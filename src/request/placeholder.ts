@@ -3,9 +3,24 @@ import { type Remote, remoteText } from './pull-request.ts';
 import { isHttpUrl, lastComponent } from './url.ts';
 
 /** What may stand in braces in a remote, to be replaced by what this machine is when it pulls. */
-export const PLACEHOLDERS = ['machine-id', 'hostname', 'arch', 'kernel', 'serial', 'uuid', 'mac'] as const;
+export const PLACEHOLDERS = [
+  'machine-id',
+  'hostname',
+  'arch',
+  'kernel',
+  'serial',
+  'uuid',
+  'mac',
+  'gateway',
+  'dhcp-server',
+] as const;
 
 export type Placeholder = (typeof PLACEHOLDERS)[number];
+
+/** Those of which DHCP or the routes tell what they stand for, all of them addresses. */
+export const NETWORK_PLACEHOLDERS = ['gateway', 'dhcp-server'] as const satisfies readonly Placeholder[];
+
+export type NetworkPlaceholder = (typeof NETWORK_PLACEHOLDERS)[number];
 
 /** Braces around anything else are ordinary characters. */
 const PATTERN = /\{([a-z-]+)\}/g;

@@ -26,6 +26,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'fill=',
   'overcommit',
   'bootorigin',
+  'dhcporigin',
   'runtime=',
 ];
 
@@ -45,6 +46,7 @@ interface Options {
   fillRate: number | undefined;
   overcommit: boolean;
   bootOrigin: boolean;
+  dhcpOrigin: boolean;
   runtime: boolean | undefined;
   /** Unknown words, which may explain why something else is missing. */
   unknown: string[];
@@ -54,7 +56,7 @@ interface Options {
 interface Fields {
   readonly options: readonly string[];
   readonly local: string | undefined;
-  /** Empty only beside `bootorigin`. */
+  /** Empty only beside `bootorigin` or `dhcporigin`. */
   readonly remote: string;
 }
 
@@ -63,7 +65,7 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
 
 /**
  * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
- * `verify=yes`, `verify=sha256:HEX`, `mirror=URL`, placeholders in REMOTE, and with `bootorigin` an empty REMOTE.
+ * `verify=yes`, `verify=sha256:HEX`, `mirror=URL`, `dhcporigin`, placeholders in REMOTE, and beside an origin an empty REMOTE.
  *
  * @param warn takes a line about each option that is ignored, also when the expression is refused in the end
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
@@ -81,7 +83,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   const remote =
     options.type === 'oci'
       ? parseRegistryRemote(fields.remote, options, refusal)
-      : parseRemote(fields.remote, options.bootOrigin, refusal);
+      : parseRemote(fields.remote, options, refusal);
 
   const { imageClass, verify, mirrors, overcommit, runtime } = options;
   const type = checkType(options, refusal);
@@ -128,7 +130,11 @@ function splitFields(expression: string, refusal: Refusal): Fields {
     local: local.text === '' ? undefined : local.text,
     remote: local.rest ?? '',
   };
-  if (fields.remote === '' && !fields.options.includes('bootorigin')) {
+  if (
+    fields.remote === '' &&
+    !fields.options.includes('bootorigin') &&
+    !fields.options.includes('dhcporigin')
+  ) {
     throw refusal('bad-expression', 'names no remote image', GRAMMAR);
   }
   return fields;
@@ -206,11 +212,16 @@ function deriveLocal(remote: Remote, type: ImageType, refusal: Refusal): string 
 /** What belongs to files says nothing of a container image. */
 function parseRegistryRemote(
   text: string,
-  { bootOrigin, mirrors }: Pick<Options, 'bootOrigin' | 'mirrors'>,
+  { bootOrigin, dhcpOrigin, mirrors }: Pick<Options, 'bootOrigin' | 'dhcpOrigin' | 'mirrors'>,
   refusal: Refusal,
 ): Remote {
-  if (bootOrigin || mirrors.length > 0) {
-    const word = bootOrigin ? 'bootorigin' : 'mirror=';
+  const unfit = [
+    bootOrigin ? ['bootorigin'] : [],
+    dhcpOrigin ? ['dhcporigin'] : [],
+    mirrors.length > 0 ? ['mirror='] : [],
+  ];
+  const [word] = unfit.flat();
+  if (word !== undefined) {
     throw refusal(
       'bad-expression',
       `asks for "${word}", which is for files, and not for oci`,
@@ -226,16 +237,20 @@ function parseRegistryRemote(
   );
 }
 
-function parseRemote(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
-  const remote = parseAddress(text, bootOrigin, refusal);
+type Origins = Pick<Options, 'bootOrigin' | 'dhcpOrigin'>;
+
+function parseRemote(text: string, origins: Origins, refusal: Refusal): Remote {
+  const remote = parseAddress(text, origins, refusal);
   const defect = placeholderDefect(remote);
   if (defect === undefined) return remote;
   throw refusal('bad-url', defect.what, defect.hint);
 }
 
-function parseAddress(text: string, bootOrigin: boolean, refusal: Refusal): Remote {
-  if (bootOrigin) {
-    if (isUrlText(text)) return { kind: 'bootorigin', name: text === '' ? undefined : text };
+function parseAddress(text: string, { bootOrigin, dhcpOrigin }: Origins, refusal: Refusal): Remote {
+  if (bootOrigin || dhcpOrigin) {
+    const name = text === '' ? undefined : text;
+    const dhcp = dhcpOrigin ? { dhcp: bootOrigin ? ('fallback' as const) : ('only' as const) } : {};
+    if (isUrlText(text)) return { kind: 'bootorigin', name, ...dhcp };
     throw refusal(
       'bad-url',
       `has an unusable file name: ${quotedUrl(text)} holds characters that a URL cannot`,
@@ -294,6 +309,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     fillRate: undefined,
     overcommit: false,
     bootOrigin: false,
+    dhcpOrigin: false,
     runtime: undefined,
     unknown: [],
   };
@@ -342,6 +358,9 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         break;
       case 'bootorigin':
         options.bootOrigin = true;
+        break;
+      case 'dhcporigin':
+        options.dhcpOrigin = true;
         break;
       case 'verify=': {
         const mode = parseVerifyMode(value);

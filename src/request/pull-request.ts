@@ -8,9 +8,12 @@ import type { VerifyMode } from './verify-mode.ts';
 export type Remote =
   | { readonly kind: 'url'; readonly url: string }
   /** The file `name` beside what this machine was booted from; without a name, the image called like the UKI. */
-  | { readonly kind: 'bootorigin'; readonly name: string | undefined }
+  | { readonly kind: 'bootorigin'; readonly name: string | undefined; readonly dhcp?: DhcpUse }
   /** A container image, of the type oci alone. */
   | { readonly kind: 'registry'; readonly reference: OciReference };
+
+/** What DHCP's word on where to boot from is for: when the firmware says nothing, or alone. Without it, the firmware's alone counts. */
+export type DhcpUse = 'fallback' | 'only';
 
 /** What was written behind the second colon. */
 export function remoteText(remote: Remote): string {

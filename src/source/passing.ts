@@ -11,6 +11,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'connection-lost',
   'transfer-stalled',
   'http-length',
+  'dhcp-lease-missing',
 ]);
 
 /** RFC 9110, section 15: a slow request, too many of them, and what a server or a proxy has trouble with. */

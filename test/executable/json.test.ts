@@ -275,6 +275,13 @@ describe('what is printed is what rdpull-json(7) says', () => {
     await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(undefined) });
     const variables = { 'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f': 'http://192.0.2.7/image.efi' };
     await printed('ORIGIN', ['origin'], { wrapper: bootedMachine(variables) });
+    const leases = [
+      'mount -t tmpfs tmpfs /run',
+      'echo "filename=\'http://h/image.efi\'" >/run/net-eth0.conf',
+      'exec "$@"',
+    ];
+    const wrapper = ['unshare', '-m', 'sh', '-ec', leases.join('\n'), 'sh'];
+    await printed('ORIGIN', ['origin'], { wrapper: [...wrapper, ...bootedMachine(undefined)] });
   });
 
   test('status: of images attached and mounted, failed, waiting, planned; of a record that is none', async () => {

@@ -72,6 +72,11 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     inInitrd: true,
   },
   {
+    name: 'dhcp-origin-unnamed',
+    commandLine: 'rd.systemd.pull=raw,machine,dhcporigin::',
+    inInitrd: true,
+  },
+  {
     name: 'extensions-with-actions',
     commandLine:
       'root=/dev/sda2 rd.systemd.pull=raw,sysext:debug:http://h/debug.sysext.raw rd.systemd.pull=tar,confext:site:file:///srv/my%20images/site.tar rd.systemd.pull.success_action=none rd.systemd.pull.failure-action=reboot',

@@ -57,6 +57,14 @@ describe('the arguments of a unit', () => {
       'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev:a\\:b\\\\c:x:y.raw',
     ],
     [
+      'raw,machine,dhcporigin:x:y.raw',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,dhcporigin,verify=signature:x:y.raw',
+    ],
+    [
+      'raw,machine,dhcporigin,bootorigin:x:y.raw',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,dhcporigin,verify=signature:x:y.raw',
+    ],
+    [
       'raw,machine,bootorigin::b/image.raw.xz?x=1',
       'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature:image:b/image.raw.xz?x=1',
     ],

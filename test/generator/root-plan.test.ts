@@ -75,6 +75,15 @@ describe('the image does not become /sysroot', () => {
     ]);
   });
 
+  test.each(['raw,machine,dhcporigin::', 'raw,machine,bootorigin,dhcporigin::'])(
+    'but not %s',
+    (expression) => {
+      const root = fs.mkdtempSync(directory.file('root-'));
+      expect(generateInto(root, `rd.systemd.pull=${expression}`, { lacksBootUrl: true })).toEqual([]);
+      expect(treeNames(root)).toContain(SYSROOT);
+    },
+  );
+
   test('on the host', () => {
     expect(generated('systemd.pull=raw,machine:r:http://h/r', false).names).not.toContain(SYSROOT);
   });

@@ -42,6 +42,15 @@ describe('where the image lies', () => {
     }
   });
 
+  test('in a directory, or where DHCP names the image itself', () => {
+    expect(imageUrls('a.raw', 'raw', 'http://h/images/', 'directory')).toEqual(['http://h/images/a.raw']);
+    expect(imageUrls('a.raw', 'raw', 'http://h/images/x.raw', 'file')).toEqual(['http://h/images/a.raw']);
+    expect(imageUrls(undefined, 'raw', 'http://h/x.img.xz?y', 'file')).toEqual(['http://h/x.img.xz?y']);
+    expect(imageUrls(undefined, 'tar', 'http://h/x.tar.zst', 'file')).toEqual(['http://h/x.tar.zst']);
+    expect(imageUrls(undefined, 'tar', 'http://h/x.efi', 'file')[0]).toBe('http://h/x.tar.xz');
+    expect(() => imageUrls(undefined, 'raw', 'http://h/images/', 'directory')).toThrow('it names no file');
+  });
+
   test.each(['http://h', 'http://h/', 'http://h/.efi'])('%s names no image', (bootUrl) => {
     expect(refusal(() => imageUrls(undefined, 'raw', bootUrl)).toRecord()).toEqual({
       code: 'bad-url',

@@ -15,6 +15,8 @@ const LITERAL = ' (braces that mean themselves are written %7B and %7D)';
 describe('a remote can be pulled from', () => {
   test.each([
     'http://h/{machine-id}/{hostname}/{arch}/{kernel}/{serial}/{uuid}/{mac}.raw',
+    'http://{gateway}:8080/{mac}.raw',
+    'http://{dhcp-server}/{gateway}.raw',
     'http://{hostname}.example.com:8080/{mac}.raw',
     'https://{serial}:{uuid}@h/x.raw?mac={mac}',
     'file:///images/{uuid}.raw',
@@ -38,7 +40,7 @@ describe('an unknown placeholder is refused, and the nearest one named', () => {
     [
       'http://h/{user-name}',
       '{user-name}',
-      `valid are {machine-id}, {hostname}, {arch}, {kernel}, {serial}, {uuid}, {mac}${LITERAL}`,
+      `valid are {machine-id}, {hostname}, {arch}, {kernel}, {serial}, {uuid}, {mac}, {gateway}, {dhcp-server}${LITERAL}`,
     ],
     ['http://h/{-}', '{-}', expect.stringContaining('valid are')],
   ])('%s', (text, word, hint) => {

@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, runtime=';
+  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, dhcporigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -66,6 +66,12 @@ describe('a valid expression', () => {
     ['raw,machine,bootorigin::a.raw', { local: undefined, remote: { kind: 'bootorigin', name: 'a.raw' } }],
     ['raw,machine,bootorigin:f:', { remote: { kind: 'bootorigin', name: undefined } }],
     ['raw,machine,bootorigin:f', { remote: { kind: 'bootorigin', name: undefined } }],
+    ['raw,machine,dhcporigin:f:a.raw', { remote: { kind: 'bootorigin', name: 'a.raw', dhcp: 'only' } }],
+    ['raw,machine,dhcporigin:f', { remote: { kind: 'bootorigin', name: undefined, dhcp: 'only' } }],
+    [
+      'raw,machine,dhcporigin,bootorigin::',
+      { local: undefined, remote: { kind: 'bootorigin', name: undefined, dhcp: 'fallback' } },
+    ],
     ['raw,machine,bootorigin::', { local: undefined, remote: { kind: 'bootorigin', name: undefined } }],
   ])('%s', (expression, expected) => {
     expect(parse(expression)).toEqual({ request: { ...PLAIN, ...expected }, warnings: [] });
@@ -396,6 +402,12 @@ describe('a refused expression', () => {
       'bad-reference',
       'has an unusable reference: "http://h/X" has a name that no registry takes',
       'write the name of the image in lower case',
+    ],
+    [
+      'oci,machine,dhcporigin:foo:x',
+      'bad-expression',
+      'asks for "dhcporigin", which is for files, and not for oci',
+      'leave it out',
     ],
     [
       'oci,machine,bootorigin:foo:x',
