@@ -1,8 +1,10 @@
-import { type Inflater, openDeflateDecoder } from '../decode/gzip.ts';
+import { type Inflater, openDeflateDecoder, openGzipCodec } from '../decode/gzip.ts';
 import { type MemberCodec, streamCorrupt } from '../decode/member-decoder.ts';
+import { openXzCodec } from '../decode/xz.ts';
 import { openXzBlockDecoder } from '../decode/xz-block.ts';
 import { openZstdCodec } from '../decode/zstd.ts';
 import type { Encoding } from './block-map.ts';
+import { unpackChunk } from './chunk-decoder.ts';
 
 /** Makes the bytes of an image of stored ones. Synchronous, and slow: for a thread that has nothing else to do. */
 export interface BlockDecoder extends Disposable {
@@ -10,7 +12,7 @@ export interface BlockDecoder extends Disposable {
    * @param stored what the file has of the block
    * @param output takes the block: as long as it is
    * @throws RdpullError stream-corrupt when anything is not as it has to be: the integrity checks of the format, its headers,
-   *   or the lengths; stream-unsupported, decoder-memory
+   *   or the lengths; chunk-damaged when a chunk is another one; stream-unsupported, decoder-memory
    */
   decode(stored: Uint8Array, encoding: Encoding, output: Uint8Array): void;
 }
@@ -20,6 +22,8 @@ export function openBlockDecoder(): BlockDecoder {
   const xz = once(openXzBlockDecoder);
   const zstd = once(openZstdCodec);
   const deflate = once(openDeflateDecoder);
+  const gzip = once(openGzipCodec);
+  const xzStream = once(() => openXzCodec(0));
 
   return {
     decode(stored, encoding, output) {
@@ -38,10 +42,17 @@ export function openBlockDecoder(): BlockDecoder {
           if (encoding.compression === 'zstd') decodeCluster(zstd.get(), true, stored, output);
           else decodeCluster(deflate.get(), false, stored, output);
           break;
+        case 'chunk':
+          unpackChunk(stored, encoding, output, (compression) => {
+            if (compression === 'zstd') return zstd.get();
+            return compression === 'xz' ? xzStream.get() : gzip.get();
+          });
+          break;
       }
     },
     [Symbol.dispose]() {
       zstd.opened()?.close();
+      xzStream.opened()?.close();
     },
   };
 }

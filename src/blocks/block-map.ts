@@ -1,3 +1,5 @@
+import type { ChunkDigest } from './chunk-index.ts';
+
 /**
  * Where the bytes of an image lie in the file that a server has of it. What this is for, and how it is used: README.md.
  */
@@ -14,7 +16,7 @@ export interface RangedFile {
 
 /** The bytes of an image in pieces that can be had one by one. */
 export interface BlockMap {
-  readonly format: 'raw' | 'xz' | 'zstd' | 'qcow2';
+  readonly format: 'raw' | 'xz' | 'zstd' | 'qcow2' | 'caibx';
   /** Bytes of the image. */
   readonly size: number;
   /** The largest block, in bytes of the image, but for runs of zeros. */
@@ -58,7 +60,9 @@ export type Encoding =
   /** One zstd frame; `checksum`: the low 32 bits of the XXH64 of what comes out, where the seek table has it. */
   | { readonly kind: 'zstd-frame'; readonly checksum: number | undefined }
   /** A compressed cluster of a qcow2 image: a deflate stream, or zstd frames, and whatever lies behind in its sectors. */
-  | { readonly kind: 'qcow2-cluster'; readonly compression: 'deflate' | 'zstd' };
+  | { readonly kind: 'qcow2-cluster'; readonly compression: 'deflate' | 'zstd' }
+  /** A chunk, packed or not, whose bytes have this digest: lower-case hexadecimal. It is a file of its own. */
+  | { readonly kind: 'chunk'; readonly algorithm: ChunkDigest; readonly digest: string };
 
 /** A map, or why a file has none: it can only be read as a whole. */
 export type MapResult =

@@ -26,6 +26,17 @@ export interface BootCheck {
     access: SourceOptions,
     known: ReadonlyMap<Placeholder, string>,
   ): Promise<readonly Location[]>;
+  /**
+   * Finds where the chunks of an image lie, whose index lies at `locations`.
+   *
+   * @param known as for {@link locate}
+   */
+  findStores(
+    request: PullRequest,
+    locations: readonly Location[],
+    access: SourceOptions,
+    known: ReadonlyMap<Placeholder, string>,
+  ): Promise<readonly Location[]>;
   /** A URL, and what its server is shown. */
   identify(url: string): Promise<Location>;
   /** Takes lines for `--verbose`. */

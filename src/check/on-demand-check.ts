@@ -28,9 +28,8 @@ export async function checkOnDemand(
     else findings.warn('image', `${what}: it is downloaded whole, and not read on demand`, remedy);
     return;
   }
-  const { source, map } = plan;
-  source[Symbol.dispose]();
-  const { format, largestBlock } = map;
+  using image = plan.image;
+  const { format, largestBlock } = image.map;
   const text = `it is read on demand (${format}, in blocks of ${size(largestBlock)} at most)`;
   if (largestBlock <= QUICK_BLOCK) findings.ok('image', text);
   else

@@ -4,7 +4,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
-import { stripImageSuffixes } from '../request/image-name.ts';
+import { isChunkIndexUrl, stripImageSuffixes } from '../request/image-name.ts';
 import type { OciReference } from '../request/oci-reference.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import type { PullRequest } from '../request/pull-request.ts';
@@ -13,6 +13,7 @@ import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
+import { DEFAULT_LIMITS } from '../transfer/limits.ts';
 import { type Demand, findPromise, type Promised } from '../transfer/promise.ts';
 import { inspectFileSystem } from '../transfer/room/file-system.ts';
 import { describeSigner } from '../verify/signer.ts';
@@ -20,9 +21,10 @@ import { checkMemory } from './boot-memory.ts';
 import type { Trust } from './boot-trust.ts';
 import type { Boot, BootedUki } from './booted-system.ts';
 import type { BootCheck } from './check-request.ts';
+import { checkChunkedImage } from './chunked-image-check.ts';
 import { type Findings, found, foundAtOne } from './finding.ts';
 import { checkOnDemand } from './on-demand-check.ts';
-import { checkCertificate, checkImage } from './server.ts';
+import { checkCertificate, checkImage, type OfferedImage } from './server.ts';
 import { checkFileSystem } from './uki-content.ts';
 
 /** What can lie beside an image (systemd-dissect(1), veritytab(5)). */
@@ -75,7 +77,9 @@ export async function checkPull(
 
   const demand = await findVoucher(step, locations);
   const promised = demand?.promised;
-  const offered = await findOffer(step, locations, promised !== undefined);
+  const stores = await findStores(step, locations);
+  if (stores === undefined) return { ...resolved, promised: promised ?? null };
+  const offered = await findOffer(step, { locations, stores }, demand);
   if (offered === undefined) return { ...resolved, promised: promised ?? null };
   const { size, expected, fileSystem } = offered;
   if (fileSystem !== undefined && uki?.initrd !== undefined) {
@@ -85,7 +89,7 @@ export async function checkPull(
     const { onDemand, verify } = request;
     const rootLink = pull.isRoot ? ROOT_LINK : undefined;
     const question = {
-      locations,
+      ...{ locations, stores, seeds: [], limits: DEFAULT_LIMITS },
       verify,
       commandLine,
       rootLink,
@@ -204,18 +208,40 @@ async function findVoucher(
   return demand;
 }
 
+/** Where the chunks of an image lie: nowhere, where it is a file; undefined when nobody knows. */
+async function findStores(
+  { check, uki, pull: { request }, access, findings }: Step,
+  locations: readonly Location[],
+): Promise<readonly Location[] | undefined> {
+  if (!isChunkIndexUrl(locations[0]?.url ?? '')) return [];
+  const stores = await found(findings, 'url', access.signal, () =>
+    check.findStores(request, locations, access, knownOf(uki)),
+  );
+  if (stores !== undefined)
+    findings.ok('url', `its chunks: ${stores.map(({ url }) => shownUrl(url)).join(', ')}`);
+  return stores;
+}
+
 /** What the first server that has the image says of it. */
 async function findOffer(
   { uki, pull: { request, isRoot }, access, findings }: Step,
-  locations: readonly Location[],
-  isPromised: boolean,
-) {
+  { locations, stores }: { readonly locations: readonly Location[]; readonly stores: readonly Location[] },
+  demand: Demand | undefined,
+): Promise<OfferedImage | undefined> {
   const use = {
     type: request.type === 'raw' ? ('raw' as const) : ('tar' as const),
     isRoot,
     blockdev: request.blockdev,
     architecture: uki?.architecture ?? process.arch,
   };
+  const isPromised = demand?.promised !== undefined;
+  if (stores.length > 0) {
+    // An index that nothing vouches for says nothing of the image.
+    if (demand === undefined) return undefined;
+    return await found(findings, 'server', access.signal, () =>
+      checkChunkedImage(findings, { locations, stores }, demand, access, use),
+    );
+  }
   const [offered] = await foundAtOne(findings, 'server', access.signal, locations, (location) =>
     checkImage(findings, location, { ...access, isPromised }, use),
   );
@@ -247,11 +273,11 @@ function knownOf(uki: BootedUki | undefined): ReadonlyMap<Placeholder, string> {
 }
 
 function sayPlaceholders(
-  { remote, mirrors }: PullRequest,
+  { remote, mirrors, stores }: PullRequest,
   uki: BootedUki | undefined,
   findings: Findings,
 ): void {
-  const text = [remoteText(remote), ...mirrors].join(' ');
+  const text = [remoteText(remote), ...mirrors, ...stores].join(' ');
   const used = PLACEHOLDERS.filter((each) => placeholdersIn(text).has(each) && !knownOf(uki).has(each));
   if (used.length === 0) return;
   findings.ok(

@@ -11,7 +11,7 @@ import { isHttpUrl } from '../request/url.ts';
 import { warnOfClock } from './clock.ts';
 import type { Command, CommandLine } from './command.ts';
 import { requestForUrl } from './pull-arguments.ts';
-import { findLocations, withIdentity } from './pull-url.ts';
+import { findLocations, findStores, withIdentity } from './pull-url.ts';
 import { requireServers, SERVER_OPTIONS, serverAccess } from './server-access.ts';
 import { TRUST_OPTIONS, trusted } from './trust-arguments.ts';
 
@@ -69,6 +69,19 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     const ownUrl = givenUrl ?? (await ownBootUrl());
     const bootUrlFor = (remote: Remote) =>
       remote.kind === 'bootorigin' && remote.dhcp === 'only' ? givenUrl : ownUrl;
+    const finding = (
+      remote: Remote,
+      authorities: readonly string[],
+      known: ReadonlyMap<Placeholder, string>,
+    ) => ({
+      ...access,
+      ca: authorities,
+      identity,
+      warn,
+      detail,
+      bootUrl: bootUrlFor(remote),
+      placeholders: new Map([...known, ...placeholders]),
+    });
     const result = await checkBoot({
       subject,
       bootUrlFor,
@@ -77,15 +90,9 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       ...trust,
       access,
       locate: (request, { ca: authorities }, known) =>
-        findLocations(request, {
-          ...access,
-          ca: authorities,
-          identity,
-          warn,
-          detail,
-          bootUrl: bootUrlFor(request.remote),
-          placeholders: new Map([...known, ...placeholders]),
-        }),
+        findLocations(request, finding(request.remote, authorities, known)),
+      findStores: (request, locations, { ca: authorities }, known) =>
+        findStores(request, locations, finding(request.remote, authorities, known)),
       identify: (text) => withIdentity(text, identity, warn),
       detail,
     });
@@ -109,11 +116,11 @@ function requestOf(subject: Subject): PullRequest | undefined {
 /** @throws RdpullError bad-option for what makes no difference to this request */
 function requireMeaning(
   line: CommandLine,
-  { remote, mirrors }: PullRequest,
+  { remote, mirrors, stores }: PullRequest,
   given: ReadonlyMap<Placeholder, string>,
 ): void {
-  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors]);
-  const texts = [remoteText(remote), ...mirrors];
+  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors, ...stores]);
+  const texts = [remoteText(remote), ...mirrors, ...stores];
   const used = new Set(texts.flatMap((text) => [...placeholdersIn(text)]));
   const unused = [...given.keys()].find((name) => !used.has(name));
   if (unused !== undefined) {

@@ -9,8 +9,8 @@ import {
   type ImageType,
   isTree,
 } from '../request/image-class.ts';
-import { imageNameDefect, imageTypeOf } from '../request/image-name.ts';
-import { mirrorDefect } from '../request/mirror.ts';
+import { imageNameDefect, imageTypeOf, isChunkIndexName } from '../request/image-name.ts';
+import { mirrorDefect, storeDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
 import { parseReference } from '../request/oci-reference.ts';
 import {
@@ -42,6 +42,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     imageClass: choice<ImageClass>(line, 'class', IMAGE_CLASSES) ?? asked.imageClass,
     local: localName(line) ?? asked.local,
     mirrors: [...asked.mirrors, ...line.values('mirror').map(checkedMirror)],
+    stores: [...asked.stores, ...line.values('store').map(checkedStore)],
     verify: verifyMode(line) ?? asked.verify,
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
@@ -49,6 +50,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     onDemand: onDemand(line, asked.onDemand),
   };
   const request = withDevice(wanted, line.has('on-demand'), warn);
+  requireChunks(request);
   if (request.blockdev && line.has('bind')) {
     throw new RdpullError(
       'bad-option',
@@ -100,6 +102,7 @@ function requestForReference(text: string): PullRequest {
 /** What nobody has asked for otherwise. */
 const DEFAULTS = {
   mirrors: [],
+  stores: [],
   imageClass: 'machine',
   local: undefined,
   verify: { kind: 'signature' },
@@ -194,6 +197,36 @@ function checkedMirror(url: string): string {
   const defect = mirrorDefect(url);
   if (defect === undefined) return url;
   throw new RdpullError('bad-url', `--mirror=${shownUrl(url)} ${defect.what}`, defect.hint);
+}
+
+function checkedStore(url: string): string {
+  const defect = storeDefect(url);
+  if (defect === undefined) return url;
+  throw new RdpullError('bad-url', `--store=${shownUrl(url)} ${defect.what}`, defect.hint);
+}
+
+/** @throws RdpullError bad-option where what belongs to an image in chunks was asked of another one */
+function requireChunks({ remote, stores, type }: PullRequest): void {
+  const name = remote.kind === 'url' ? remote.url : remote.kind === 'bootorigin' ? remote.name : undefined;
+  const isIndex = name !== undefined && isChunkIndexName(name.replace(/[?#].*$/s, ''));
+  if (isIndex && isTree(type)) {
+    throw new RdpullError(
+      'bad-option',
+      `a file that ends in .caibx is the index of a disk image, and no ${type === 'tar' ? 'tarball' : 'container image'}`,
+      'leave out the type, or name a tarball',
+    );
+  }
+  if (
+    stores.length === 0 ||
+    isIndex ||
+    (remote.kind === 'bootorigin' && name === undefined && type === 'raw')
+  )
+    return;
+  throw new RdpullError(
+    'bad-option',
+    '--store=URL says where the chunks of an image lie, and only a file that ends in .caibx has them',
+    'leave it out, or name the index of the image',
+  );
 }
 
 function choice<T extends string>(line: CommandLine, name: string, valid: readonly T[]): T | undefined {

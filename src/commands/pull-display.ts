@@ -192,7 +192,7 @@ function onDemandObserverOf(target: string, audience: Audience): OnDemandObserve
   let shown = '';
   return {
     started({ url, size: total, imageSize }) {
-      whole = total;
+      whole = total ?? Number.POSITIVE_INFINITY;
       observerOf(target, audience).started({ url, size: total, expected: imageSize });
     },
     attached(device, root) {

@@ -5,6 +5,7 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
+import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
@@ -21,7 +22,7 @@ import type { ContainerImage } from './pull-container-image.ts';
 import type { Display } from './pull-display.ts';
 import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
 import { type PullPlan, plannedTarget, planPull, targetOf } from './pull-plan.ts';
-import { type FindOptions, findLocations } from './pull-url.ts';
+import { type FindOptions, findLocations, findStores } from './pull-url.ts';
 import { serverAccess } from './server-access.ts';
 
 /** A pull on its way: what was asked for, how servers are asked, and who hears of it. */
@@ -61,6 +62,10 @@ export async function pullImage(
   const locations = container?.locations ?? (await findLocations(request, finding));
   const [first] = locations;
   if (first === undefined) return skipped(pull);
+  const places: Places = {
+    locations,
+    stores: isChunkIndexUrl(first.url) ? await findStores(request, locations, finding) : [],
+  };
 
   const target = targetOf(plan, first.url);
   tellTarget(pull, locations, target);
@@ -71,10 +76,10 @@ export async function pullImage(
   const shown =
     onDemand === undefined
       ? undefined
-      : await readOnDemand(pull, onDemand, locations, target, begun, guardInterruption);
+      : await readOnDemand(pull, onDemand, places, target, begun, guardInterruption);
   if (shown !== undefined) return shown;
 
-  const result = await (container?.download(pull, target) ?? download(pull, locations, target));
+  const result = await (container?.download(pull, target) ?? download(pull, places, target));
   const milliseconds = Math.round(performance.now() - begun);
   const summary = tellPulled(pull, result, milliseconds);
   const exposed = await expose(pull, target).catch((error) => {
@@ -85,9 +90,15 @@ export async function pullImage(
   return summary;
 }
 
+/** Where an image lies, or its index and its chunks: without stores, it is a file. */
+interface Places {
+  readonly locations: readonly Location[];
+  readonly stores: readonly Location[];
+}
+
 /** All that may be asked; undefined where only the boot origin, or a registry, says. */
-function urlsOf({ remote, mirrors }: PullRequest): readonly string[] | undefined {
-  return remote.kind === 'url' ? [remote.url, ...mirrors] : undefined;
+function urlsOf({ remote, mirrors, stores }: PullRequest): readonly string[] | undefined {
+  return remote.kind === 'url' ? [remote.url, ...mirrors, ...stores] : undefined;
 }
 
 /** What of a pull is another thing for a container image; undefined for a file. */
@@ -177,7 +188,7 @@ async function keepImage(pull: Pull, target: string): Promise<string> {
 async function readOnDemand(
   { plan, access, display, recorder }: Pull,
   onDemand: OnDemand,
-  locations: readonly Location[],
+  places: Places,
   target: string,
   begun: number,
   guard: CommandContext['guardInterruption'],
@@ -188,7 +199,7 @@ async function readOnDemand(
     import('../on-demand/plan-on-demand.ts'),
     import('./pull-on-demand.ts'),
   ]);
-  const wanted = await told.onDemandPull(plan, onDemand, locations, target);
+  const wanted = await told.onDemandPull(plan, onDemand, places, target);
   const options = { ...access, login: undefined };
   const result = await pullOnDemand(wanted, options, display.observeOnDemand(target), guard).finally(
     display.end,
@@ -219,21 +230,23 @@ async function readOnDemand(
 
 async function download(
   { plan, access, display }: Pull,
-  locations: readonly Location[],
+  { locations, stores }: Places,
   target: string,
 ): Promise<TransferResult> {
   const { request, existing, trust, limits, memory } = plan;
   const { verify, readOnly, overcommit } = request;
-  const type: FileType = request.type === 'raw' ? 'raw' : 'tar';
-  const [{ runTransfer }, { sideFilesOf }] = await Promise.all([
-    import('../transfer/transfer.ts'),
-    import('../expose/side-files.ts'),
-  ]);
+  const { sideFilesOf: sideFiles } = await import('../expose/side-files.ts');
   const force = existing === 'replaced';
-  const wanted = { locations, type, target, verify, ...trust, readOnly, force, overcommit, limits, memory };
+  const wanted = { locations, target, verify, ...trust, readOnly, force, overcommit, limits, sideFiles };
+  const options = { ...access, login: undefined };
   try {
-    const options = { ...access, login: undefined };
-    return await runTransfer({ ...wanted, sideFiles: sideFilesOf }, options, display.observe(target));
+    if (stores.length > 0) {
+      const { downloadChunked } = await import('../on-demand/chunked-download.ts');
+      return await downloadChunked({ ...wanted, stores, seeds: [] }, options, display.observe(target));
+    }
+    const { runTransfer } = await import('../transfer/transfer.ts');
+    const type: FileType = request.type === 'raw' ? 'raw' : 'tar';
+    return await runTransfer({ ...wanted, type, memory }, options, display.observe(target));
   } finally {
     display.end();
   }

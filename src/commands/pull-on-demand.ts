@@ -7,7 +7,6 @@ import type { WholeDownload } from '../on-demand/plan-on-demand.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
 import { inInitrd } from '../request/initrd.ts';
 import type { OnDemand } from '../request/on-demand.ts';
-import type { Location } from '../source/source.ts';
 import { exposedJson } from './exposed.ts';
 import type { OnDemandFiguresJson, OnDemandJson } from './json-results.ts';
 import type { PullPlan } from './pull-plan.ts';
@@ -17,13 +16,13 @@ import { vouched } from './vouched.ts';
 export async function onDemandPull(
   { request, existing, trust, limits, exposure }: PullPlan,
   onDemand: OnDemand,
-  locations: readonly Location[],
+  { locations, stores }: Pick<OnDemandPull, 'locations' | 'stores'>,
   target: string,
 ): Promise<OnDemandPull> {
   const { sideFilesOf } = await import('../expose/side-files.ts');
   const { verify, overcommit } = request;
   return {
-    ...{ locations, verify, ...trust, target, onDemand, overcommit, limits },
+    ...{ locations, stores, seeds: [], verify, ...trust, target, onDemand, overcommit, limits },
     rootLink: exposure.rootLink,
     force: existing === 'replaced',
     sideFiles: sideFilesOf,
@@ -83,7 +82,7 @@ export function onDemandJson(result: OnDemandResult, milliseconds: number): OnDe
     decoded,
     entries: 1,
     compression: format === 'xz' || format === 'zstd' ? format : 'none',
-    format: format === 'qcow2' ? 'qcow2' : 'raw',
+    format: format === 'qcow2' || format === 'caibx' ? format : 'raw',
     ...(sha256 !== undefined && { sha256 }),
     promised,
     milliseconds,

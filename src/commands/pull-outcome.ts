@@ -11,13 +11,19 @@ import { vouched } from './vouched.ts';
 
 /** What a person is told of an image that was pulled, in one line. */
 export function pulledSummary(
-  { target, received, decoded, compression, format, layers = 1, promised }: TransferResult,
+  { target, received, decoded, compression, format, layers = 1, promised, reused = [] }: TransferResult,
   milliseconds: number,
 ): string {
   const packed = [format === 'qcow2' ? ['qcow2'] : [], compression === 'none' ? [] : [compression]].flat();
-  const many = format === 'oci' ? ` in ${layers === 1 ? 'one layer' : `${layers} layers`}` : '';
+  const layered = format === 'oci' ? ` in ${layers === 1 ? 'one layer' : `${layers} layers`}` : '';
+  const many = format === 'caibx' ? ' in chunks' : layered;
   const kind = many !== '' || packed.length === 0 ? many : ` of ${packed.join(' in ')}`;
-  return `${target}: ${size(received)}${kind} received, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+  return `${target}: ${size(received)}${kind} received${reusedFrom(reused)}, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+}
+
+/** `, 12 MiB found in /var/lib/old.raw` */
+function reusedFrom(reused: NonNullable<TransferResult['reused']>): string {
+  return reused.map(({ path, bytes }) => `, ${size(bytes)} found in ${printable(path)}`).join('');
 }
 
 /** What the journal has of it. */

@@ -64,8 +64,8 @@ export function plannedTarget(plan: PullPlan): string | undefined {
 
 /** @throws RdpullError bad-option */
 function requireOptionsThatGoTogether(line: CommandLine, request: PullRequest): void {
-  const { blockdev, remote, mirrors, type } = request;
-  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors]);
+  const { blockdev, remote, mirrors, stores, type } = request;
+  if (remote.kind === 'url') requireServers(line, [remote.url, ...mirrors, ...stores]);
   requireLimitsFor(line, type);
   if (line.has('root-link') && !blockdev) {
     throw new RdpullError(

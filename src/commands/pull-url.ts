@@ -11,6 +11,7 @@ import {
   placeholdersIn,
 } from '../request/placeholder.ts';
 import type { DhcpUse, PullRequest } from '../request/pull-request.ts';
+import { replaceComponents } from '../request/url.ts';
 import { splitZone } from '../source/link-local.ts';
 import { splitLogin } from '../source/login.ts';
 import type { Absence } from '../source/open-source.ts';
@@ -132,6 +133,44 @@ async function awaitDhcpOrigin(options: FindOptions): Promise<DhcpOrigin> {
     async () => requireDhcpOrigin(await readDhcpLeases(options.detail)),
     options,
   );
+}
+
+/**
+ * Where the chunks of an image lie whose index lies at `locations`: where the request says, in this order, else beside the index.
+ *
+ * @throws RdpullError as {@link findPullUrl}, when none can be named
+ */
+export async function findStores(
+  { stores }: PullRequest,
+  locations: readonly Location[],
+  options: FindOptions,
+): Promise<readonly Location[]> {
+  if (stores.length === 0) {
+    const { DEFAULT_STORE } = await import('../chunks/chunk-stores.ts');
+    return locations.map(({ url, ...server }) => ({
+      ...server,
+      url: replaceComponents(url, 1, DEFAULT_STORE),
+    }));
+  }
+  const [first] = locations;
+  return await Promise.all(
+    stores.map(async (text) => {
+      const store = await withIdentity(
+        await fillPlaceholders(text, options),
+        onlyNamed(options.identity),
+        options.warn,
+      );
+      // What the server of the index is shown, it is shown for its chunks, too.
+      const isSame = first !== undefined && originOf(first.url) === originOf(store.url);
+      return store.login === undefined && isSame ? { ...first, url: store.url } : store;
+    }),
+  );
+}
+
+/** The server of a URL; undefined for a file. */
+function originOf(url: string): string | undefined {
+  const origin = URL.parse(url)?.origin;
+  return origin === 'null' ? undefined : origin;
 }
 
 /** None of the names that an image may have is there, as far as the server says. */

@@ -62,6 +62,13 @@ registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is
       repeatable: true,
       help: 'where the same file lies as well: asked when the server before it fails',
     },
+    {
+      name: 'store',
+      value: 'URL',
+      completes: URL_BEGINNINGS,
+      repeatable: true,
+      help: 'where the chunks of an image lie whose URL ends in .caibx, each store asked for what the one before it lacks (default: default.castr beside the index)',
+    },
     { name: 'read-only', help: 'write-protect the image, its loop device or its mount' },
     { name: 'blockdev', help: 'attach a raw image to a loop device, with its partitions' },
     {

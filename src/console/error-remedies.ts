@@ -142,6 +142,11 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The file was replaced on the server while it was pulled, or the mirrors have different files.',
     remedy: 'Pull again when nobody replaces it any more, and let all mirrors have the same file.',
   },
+  'chunk-missing': {
+    cause: 'A chunk that the index of an image lists is in none of the stores that were asked.',
+    remedy:
+      'Upload the chunks, all of them, before the index; keep those of old indexes as long as somebody boots them. store=URL names where they lie.',
+  },
   'registry-name-unknown': {
     cause: 'The registry has no image of this name, or shows it to nobody without a login.',
     remedy: 'Check registry and name: skopeo list-tags docker://REGISTRY/NAME. Else give a login.',
@@ -194,6 +199,10 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     remedy:
       'Find out what the server sends; when it is meant to be so, raise the limit that the message names (--limit=NAME=VALUE).',
   },
+  'index-malformed': {
+    cause: 'What ends in .caibx is no index of an image in chunks, or a damaged one.',
+    remedy: 'Make it again and upload it: casync make --store=default.castr IMAGE.caibx IMAGE.raw.',
+  },
   'oci-malformed': {
     cause: 'A manifest, an index or a configuration of a container image does not follow its format.',
     remedy:
@@ -231,6 +240,12 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause:
       'The file is not the one whose SHA-256 was promised: it was changed, damaged, or only one of the two was renewed.',
     remedy: 'Renew and sign the checksum file when you changed the image; if you did not, find out who did.',
+  },
+  'chunk-damaged': {
+    cause:
+      'A chunk of an image has another digest than its index says, at every store: it was damaged, or replaced by something else.',
+    remedy:
+      'Remove the chunk from the store and upload it again; look whether the server answers missing files with a page.',
   },
   'tag-unverified': {
     cause: 'A container image was asked for by a tag, which anybody may move who can write to the registry.',

@@ -55,6 +55,7 @@ export const ERROR_CODES = {
   'http-length': 'http',
   'http-range': 'http',
   'http-changed': 'http',
+  'chunk-missing': 'http',
 
   // The registry answered, but not with the container image.
   'registry-name-unknown': 'http',
@@ -71,6 +72,7 @@ export const ERROR_CODES = {
   'stream-unsupported': 'decode',
   'decoder-memory': 'decode',
   'limit-exceeded': 'decode',
+  'index-malformed': 'decode',
   'oci-malformed': 'decode',
   'oci-unsupported': 'decode',
   'tar-malformed': 'decode',
@@ -81,6 +83,7 @@ export const ERROR_CODES = {
   'manifest-malformed': 'verify',
   'manifest-not-listed': 'verify',
   'checksum-mismatch': 'verify',
+  'chunk-damaged': 'verify',
   'tag-unverified': 'verify',
   'tag-moved': 'verify',
   'signature-missing': 'verify',

@@ -15,12 +15,13 @@ const PATIENCE = 300;
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
 export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
-  const { remote, mirrors, type, imageClass, verify, readOnly, blockdev, overcommit, onDemand } = request;
+  const { remote, mirrors, stores, type, imageClass, verify, readOnly, blockdev, overcommit, onDemand } =
+    request;
   const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
   if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
-  where.push(...mirrors.map((url) => `--mirror=${url}`));
+  where.push(...mirrors.map((url) => `--mirror=${url}`), ...stores.map((url) => `--store=${url}`));
   if (remote.kind === 'bootorigin') {
     const options = [type, imageClass, ...originOptions(remote.dhcp), `verify=${formatVerifyMode(verify)}`];
     if (readOnly) options.push('ro');

@@ -8,7 +8,6 @@ import { linkDevice, rootDevice } from '../expose/root-partition.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import { Pools } from '../source/pools.ts';
 import type { Location, Patience, SourceOptions } from '../source/source.ts';
-import { expectSize } from '../transfer/expected-size.ts';
 import { aboutUrl } from '../transfer/failed-stream.ts';
 import { type Limits, requireDownload, requireSize } from '../transfer/limits.ts';
 import {
@@ -20,25 +19,26 @@ import {
 } from '../transfer/promise.ts';
 import { publishImage } from '../transfer/publish-image.ts';
 import { TargetRoom } from '../transfer/room/target-room.ts';
-import { storageError } from '../transfer/sink/storage-error.ts';
 import { Staging } from '../transfer/staging.ts';
-import { ImageCache } from './cache/image-cache.ts';
+import type { ImageCache } from './cache/image-cache.ts';
+import type { ChunkedImagePlaces } from './chunked-image.ts';
 import type { DeviceUse } from './device/device-use.ts';
 import { attachOnDemand, type OnDemandDevice } from './device/on-demand-device.ts';
 import { dirtyJournals, type ReadImage } from './dirty-journal.ts';
 import { type BlockFetcher, openBlockFetcher } from './fetch/block-fetcher.ts';
 import type { FetchFigures } from './fetch/fetch-figures.ts';
-import type { PinnedSource } from './fetch/pinned-source.ts';
 import { type FuseFile, openFuseFile } from './fuse/fuse-file.ts';
 import { keepNetwork } from './kept-network.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
 import { type Pulse, startPulse } from './pulse.ts';
+import type { ServedImage } from './served-image.ts';
+import { openCache, openStaged } from './staged-image.ts';
 import { keepUnit, type SwitchRootSurvivor, surviveSwitchRoot } from './switch-root.ts';
 import { addSysrootOption } from './sysroot-options.ts';
 
 /** An image that is to be read before it is there, and what to make of it. */
-export interface OnDemandPull extends Verification {
-  /** Where it lies: at least one place. All of them are to have the same file. */
+export interface OnDemandPull extends Verification, ChunkedImagePlaces {
+  /** Where it lies, or its index: at least one place. All of them are to have the same file. */
   readonly locations: readonly Location[];
   /** The final name of the image, which it has when all of it is there. */
   readonly target: string;
@@ -59,8 +59,12 @@ export interface OnDemandPull extends Verification {
 
 /** Who watches. Bytes throughout. */
 export interface OnDemandObserver {
-  /** The image is found; `size` as served, `imageSize` after decompression. */
-  started(source: { readonly url: string; readonly size: number; readonly imageSize: number }): void;
+  /** The image is found; `size` as served, where that is known, `imageSize` after decompression. */
+  started(source: {
+    readonly url: string;
+    readonly size: number | undefined;
+    readonly imageSize: number;
+  }): void;
   /** It can be used from now on. */
   attached(device: AttachedLoopDevice, root: string | undefined): void;
   /** Called four times a second. */
@@ -117,24 +121,24 @@ export async function pullOnDemand(
   const demand = await findPromise(pull.locations, pull, access, observer.explain);
   const plan = await planOnDemand(pull, demand, access);
   if (plan.kind === 'whole') return plan;
-  using source = plan.source;
-  const { map } = plan;
+  using served = plan.image;
+  const { map, url, size } = served;
   try {
     using room = new TargetRoom(path.dirname(pull.target), false);
     using staging = await Staging.open(pull.target, { replace: pull.force, tell: observer.warn });
-    await makeRoom(room, source, map, pull);
+    await makeRoom(room, served, pull);
     using image = openStaged(staging.path);
     using cache = openCache(image, map.size);
-    observer.started({ url: source.url, size: source.size, imageSize: map.size });
+    observer.started({ url, size, imageSize: map.size });
     const shown: Shown = {
-      ...{ pull, demand, source, map, staging, room, cache, survivor, pulse, patience, observer },
+      ...{ pull, demand, image: served, staging, room, cache, survivor, pulse, patience, observer },
     };
     return await show(shown, access, guard);
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof RdpullError && error.code === 'fuse-missing')
       return { kind: 'whole', what: error.message, remedy: error.hint };
-    throw aboutUrl(source.location.url, error);
+    throw aboutUrl(served.location.url, error);
   }
 }
 
@@ -147,8 +151,7 @@ function hostsOf(locations: readonly Location[]): string[] {
 interface Shown {
   readonly pull: OnDemandPull;
   readonly demand: Demand;
-  readonly source: PinnedSource;
-  readonly map: BlockMap;
+  readonly image: ServedImage;
   readonly staging: Staging;
   readonly room: TargetRoom;
   readonly cache: ImageCache;
@@ -161,60 +164,27 @@ interface Shown {
 /** Judges by what is known beforehand whether the image may and can be kept, as for a download. */
 async function makeRoom(
   room: TargetRoom,
-  source: PinnedSource,
-  map: BlockMap,
+  { map, size, room: needed }: ServedImage,
   { limits, overcommit }: OnDemandPull,
 ): Promise<void> {
-  requireDownload(source.size, limits);
-  requireSize(map.size, source.size, limits);
-  const known = { uncompressed: map.size, exact: true };
-  if (map.format === 'qcow2') {
-    // What comes is put where it belongs: there is no conversion, and what a cluster does not have takes no room.
-    await room.make({ ...known, occupied: Math.min(map.size, source.size) }, overcommit);
-    return;
-  }
-  const { start, size, read } = source;
-  const { occupied } = await expectSize({
-    start,
-    size,
-    readAt: read,
-    enough: Math.min(room.available(), limits.size),
-  });
-  await room.make({ ...known, occupied: map.format === 'zstd' ? map.size : occupied }, overcommit);
-}
-
-/** A new file in the staging directory: closed by this, and never removed, which is the directory's part. */
-function openStaged(file: string): { readonly fd: number; readonly path: string } & Disposable {
-  try {
-    const fd = fs.openSync(file, 'wx+', 0o600);
-    return { fd, path: file, [Symbol.dispose]: () => fs.closeSync(fd) };
-  } catch (error) {
-    throw storageError(file, 0, error);
-  }
-}
-
-/** The image in its file, as far as it is there. */
-function openCache(
-  { fd, path: file }: { readonly fd: number; readonly path: string },
-  size: number,
-): ImageCache {
-  try {
-    return ImageCache.open(fd, size);
-  } catch (error) {
-    throw storageError(file, 0, error);
-  }
+  requireDownload(size ?? 0, limits);
+  requireSize(map.size, size, limits);
+  await room.make(await needed(Math.min(room.available(), limits.size)), overcommit);
 }
 
 /** From the first byte that can be read to the plain file. */
 async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise<OnDemandResult> {
-  const { pull, demand, source, map, staging, cache, pulse, patience, observer } = shown;
+  const { pull, demand, image, staging, cache, pulse, patience, observer } = shown;
+  const { map, source, chunks, url } = image;
   const { signal } = options;
   // Bytes as served wait there that came before it was the digest's turn to see them.
   using waiting =
-    demand.promised === undefined ? undefined : openStaged(path.join(path.dirname(staging.path), 'served'));
+    demand.promised === undefined || image.sha256 !== undefined
+      ? undefined
+      : openStaged(path.join(path.dirname(staging.path), 'served'));
   const { fillRate } = pull.onDemand;
   await using fetcher = openBlockFetcher({
-    ...{ map, cache, source, signal, path: staging.path, digest: waiting },
+    ...{ map, cache, source, chunks, signal, path: staging.path, digest: waiting },
     fillRate: Number.isFinite(fillRate) ? fillRate : undefined,
   });
   const read: ReadImage = async (offset, length) => {
@@ -240,13 +210,12 @@ async function show(shown: Shown, options: SourceOptions, guard: Guard): Promise
   };
   using _progress = pulse.each(() => observer.progress(fetcher.figures, isSeenMounted()));
   observer.attached(device, root);
-  const sha256 = await filled(fetcher, file, attachment, shown, signal);
+  const sha256 = (await filled(fetcher, file, attachment, shown, signal)) ?? image.sha256;
   await complete(sha256, shown, options);
   const handedOver = await handOver(file, attachment, shown, signal);
   const { promised } = demand;
   const { target } = pull;
   const { figures } = fetcher;
-  const { url } = source;
   return {
     ...{ kind: 'complete', target, url, decoded: map.size, format: map.format, sha256, promised, figures },
     ...{ device, root, handedOver },
@@ -373,17 +342,17 @@ function abortion(signal: AbortSignal): Promise<never> {
 /** Checks the whole, and gives it its name. */
 async function complete(
   sha256: string | undefined,
-  { pull, demand, source, map, staging, room, survivor, observer }: Shown,
+  { pull, demand, image, staging, room, survivor, observer }: Shown,
   options: SourceOptions,
 ): Promise<void> {
   const { promised } = demand;
+  const { map, location, lastModified } = image;
   if (promised !== undefined) {
     if (sha256 === undefined) throw new Error('the digest of the image is not known');
-    requirePromise(source.location.url, promised, { sha256, bytes: source.size });
+    requirePromise(location.url, promised, { sha256, bytes: image.size ?? 0 });
   }
   survivor?.follow();
   const { target, force, sideFiles } = pull;
-  const { location, lastModified } = source;
   const from = { url: location.url, server: location, lastModified };
   const publication = { target, force, sideFiles, readOnly: true };
   await publishImage(staging, publication, from, demand, options, observer.warn);

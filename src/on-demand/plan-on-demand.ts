@@ -1,22 +1,24 @@
-import type { BlockMap } from '../blocks/block-map.ts';
 import { openBlockMap } from '../blocks/open-block-map.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { isChunkIndexUrl } from '../request/image-name.ts';
+import { isFileUrl } from '../request/url.ts';
 import type { Demand } from '../transfer/promise.ts';
 import { blockVoucher } from './block-voucher.ts';
-import { openPinnedSource, type PinnedSource, type PinOptions } from './fetch/pinned-source.ts';
+import { openChunkedImage } from './chunked-image.ts';
+import { openPinnedSource, type PinOptions } from './fetch/pinned-source.ts';
+import { imageInFile } from './image-in-file.ts';
 import type { OnDemandPull } from './on-demand-pull.ts';
+import type { ServedImage } from './served-image.ts';
 
 /** What has to be known to decide it. */
 export type PlanQuestion = Pick<
   OnDemandPull,
-  'locations' | 'verify' | 'commandLine' | 'rootLink' | 'inInitrd'
+  'locations' | 'stores' | 'seeds' | 'verify' | 'commandLine' | 'rootLink' | 'inInitrd' | 'limits'
 >;
 
 /** How an image is read on demand, or why it is downloaded whole. */
-export type OnDemandPlan =
-  | { readonly kind: 'on-demand'; readonly source: PinnedSource; readonly map: BlockMap }
-  | WholeDownload;
+export type OnDemandPlan = { readonly kind: 'on-demand'; readonly image: ServedImage } | WholeDownload;
 
 /** Why an image is downloaded whole: what is in the way, with its URL, and what would help. */
 export interface WholeDownload {
@@ -27,9 +29,9 @@ export interface WholeDownload {
 
 /**
  * Looks whether an image can be read on demand: whether its blocks are vouched for, its server sends parts of it, and its
- * format has blocks. The image is asked for its first bytes, and for its index.
+ * format has blocks. The image is asked for its first bytes, and for its index. Of one in chunks, the index vouches for each of them.
  *
- * @throws RdpullError as `openSource`; stream-unsupported, stream-corrupt, http-web-page
+ * @throws RdpullError as `openSource`; stream-unsupported, stream-corrupt, http-web-page; of an index as `openChunkedImage`
  */
 export async function planOnDemand(
   pull: PlanQuestion,
@@ -42,7 +44,12 @@ export async function planOnDemand(
     what: `${shownUrl(url)} ${reason}`,
     remedy,
   });
-  const { verify, commandLine, rootLink, inInitrd } = pull;
+  const { verify, commandLine, rootLink, inInitrd, limits } = pull;
+  if (isChunkIndexUrl(url)) {
+    if (isFileUrl(url)) return whole('is on this machine already', 'name an http or https URL');
+    // The index is what was demanded, and tells each block by itself.
+    return { kind: 'on-demand', image: await openChunkedImage(pull, demand, limits, options) };
+  }
   const voucher = blockVoucher({
     ...{ verify, demand, url, commandLine, inInitrd },
     isMountedPlainly: rootLink !== undefined,
@@ -53,7 +60,7 @@ export async function planOnDemand(
   const { source } = pinned;
   try {
     const found = await openBlockMap(source.start, source);
-    if (found.kind === 'map') return { kind: 'on-demand', source, map: found.map };
+    if (found.kind === 'map') return { kind: 'on-demand', image: imageInFile(source, found.map) };
     source[Symbol.dispose]();
     return whole(found.reason, found.remedy);
   } catch (error) {

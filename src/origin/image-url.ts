@@ -6,7 +6,8 @@ import { lastComponent, replaceComponents } from '../request/url.ts';
 
 /** What is looked for beside a UKI when the request does not say: best first. */
 const IMAGE_SUFFIXES: Record<ImageType, readonly string[]> = {
-  raw: ['.raw.xz', '.raw.zst', '.raw'],
+  // systemd's own names first, and in its order: a server that has them boots what it has booted, and is asked nothing more.
+  raw: ['.raw.xz', '.raw.zst', '.raw', '.raw.caibx', '.caibx'],
   tar: ['.tar.xz', '.tar.zst', '.tar'],
   oci: [],
 };

@@ -18,6 +18,8 @@ const RAW_SUFFIXES = [
   '.qcow2',
   '.img',
   '.bin',
+  // Of ours alone: systemd reads no index.
+  '.caibx',
 ];
 
 const TAR_SUFFIXES = ['.tar', '.tar.xz', '.tar.gz', '.tar.bz2', '.tar.zst', '.tgz'];
@@ -35,6 +37,16 @@ export function imageNameDefect(name: string): string | undefined {
   const bytes = name.length * 3 > NAME_MAX ? Buffer.byteLength(name) : name.length;
   if (bytes > NAME_MAX) return `is ${bytes} bytes long, ${NAME_MAX} is the limit`;
   return undefined;
+}
+
+/** Whether a URL names the index of an image in chunks, as casync and desync call it. */
+export function isChunkIndexUrl(url: string): boolean {
+  return isChunkIndexName(lastComponent(url) ?? '');
+}
+
+/** Whether a file is the index of an image in chunks, by its name. */
+export function isChunkIndexName(fileName: string): boolean {
+  return /\.caibx$/i.test(fileName);
 }
 
 /** A file called like a tarball is one; everything else is a disk image. */

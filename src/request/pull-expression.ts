@@ -2,8 +2,8 @@ import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, withoutPasswords } from '../console/shown-url.ts';
 import { parseBoolean } from './boolean.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
-import { deriveImageName, imageNameDefect } from './image-name.ts';
-import { isMirrorColon, mirrorDefect } from './mirror.ts';
+import { deriveImageName, imageNameDefect, isChunkIndexName, isChunkIndexUrl } from './image-name.ts';
+import { isUrlColon, mirrorDefect, storeDefect } from './mirror.ts';
 import { nearest } from './nearest.ts';
 import { nameOfImage, parseReference } from './oci-reference.ts';
 import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
@@ -20,6 +20,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'rw',
   'verify=',
   'mirror=',
+  'store=',
   'blockdev',
   'on-demand',
   'on-demand=require',
@@ -38,6 +39,7 @@ interface Options {
   imageClass: ImageClass | undefined;
   verify: VerifyMode;
   mirrors: string[];
+  stores: string[];
   /** undefined where neither `ro` nor `rw` is said. */
   readOnly: boolean | undefined;
   blockdev: boolean;
@@ -86,6 +88,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       : parseRemote(fields.remote, options, refusal);
 
   const { imageClass, verify, mirrors, overcommit, runtime } = options;
+  const stores = checkStores(remote, options.stores, tell);
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
     throw refusal(
@@ -109,6 +112,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   return {
     remote,
     mirrors,
+    stores,
     type,
     imageClass,
     local,
@@ -174,7 +178,7 @@ function readField(
 }
 
 function isOptionColon(read: string, following: string): boolean {
-  return isDigestColon(read, following) || isMirrorColon(read.slice(read.lastIndexOf(',') + 1), following);
+  return isDigestColon(read, following) || isUrlColon(read.slice(read.lastIndexOf(',') + 1), following);
 }
 
 /** Whether a colon stands in `verify=sha256:HEX`, where it should be escaped and nobody will. */
@@ -212,13 +216,19 @@ function deriveLocal(remote: Remote, type: ImageType, refusal: Refusal): string 
 /** What belongs to files says nothing of a container image. */
 function parseRegistryRemote(
   text: string,
-  { bootOrigin, dhcpOrigin, mirrors }: Pick<Options, 'bootOrigin' | 'dhcpOrigin' | 'mirrors'>,
+  {
+    bootOrigin,
+    dhcpOrigin,
+    mirrors,
+    stores,
+  }: Pick<Options, 'bootOrigin' | 'dhcpOrigin' | 'mirrors' | 'stores'>,
   refusal: Refusal,
 ): Remote {
   const unfit = [
     bootOrigin ? ['bootorigin'] : [],
     dhcpOrigin ? ['dhcporigin'] : [],
     mirrors.length > 0 ? ['mirror='] : [],
+    stores.length > 0 ? ['store='] : [],
   ];
   const [word] = unfit.flat();
   if (word !== undefined) {
@@ -273,6 +283,28 @@ function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
   throw refusal('bad-expression', 'does not say what the image is', missingHint(IMAGE_TYPES, unknown));
 }
 
+/** Only an index has chunks; what lies beside a UKI may be one, whatever it is called. */
+function checkStores(
+  remote: Remote,
+  stores: readonly string[],
+  warn: (what: string) => void,
+): readonly string[] {
+  if (stores.length === 0 || mayBeIndex(remote)) return stores;
+  warn('"store=" is ignored: it says where chunks lie, and only a file that ends in .caibx has them');
+  return [];
+}
+
+function mayBeIndex(remote: Remote): boolean {
+  switch (remote.kind) {
+    case 'url':
+      return isChunkIndexUrl(remote.url);
+    case 'bootorigin':
+      return remote.name === undefined || isChunkIndexName(remote.name);
+    case 'registry':
+      return false;
+  }
+}
+
 /** What is not possible on demand is downloaded whole, unless it is required. */
 function checkOnDemand(
   { onDemand, fillRate, readOnly }: Options,
@@ -303,6 +335,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     imageClass: undefined,
     verify: { kind: 'signature' },
     mirrors: [],
+    stores: [],
     readOnly: undefined,
     blockdev: false,
     onDemand: 'no',
@@ -382,6 +415,12 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         const defect = mirrorDefect(value);
         if (defect === undefined) options.mirrors.push(value);
         // The others, and the URL itself, may still save the boot.
+        else warn(`${quotedUrl(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
+        break;
+      }
+      case 'store=': {
+        const defect = storeDefect(value);
+        if (defect === undefined) options.stores.push(value);
         else warn(`${quotedUrl(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
         break;
       }

@@ -32,6 +32,8 @@ export interface PullRequest {
   readonly remote: Remote;
   /** URLs of the same file on other servers, which may hold placeholders. */
   readonly mirrors: readonly string[];
+  /** URLs of directories with the chunks of an image whose URL names an index; without any, the one beside the index. May hold placeholders. */
+  readonly stores: readonly string[];
   readonly type: ImageType;
   readonly imageClass: ImageClass;
   /** The valid image name to store it as; undefined: derive it once the URL is known. */

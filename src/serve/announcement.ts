@@ -44,7 +44,7 @@ export interface Announcement {
 }
 
 /** An image by its name; what is beside it, such as checksums, is none. */
-const IMAGE = /\.(?:raw|tar)(?:\.(?:xz|zst|gz|bz2))?$/i;
+const IMAGE = /\.(?:(?:raw|tar)(?:\.(?:xz|zst|gz|bz2))?|caibx)$/i;
 
 /** Looks at what is served, and at where machines find it. */
 export function announce(directory: ServedDirectory, address: string, port: number): Announcement {

@@ -6,6 +6,7 @@ import { fileState, isUntouched } from './file-state.ts';
 import { mediaType } from './media-type.ts';
 import { precondition, rangeHolds } from './preconditions.ts';
 import { requestedPart } from './range.ts';
+import { isChunkPath } from './request-path.ts';
 import type { ServedFile } from './served-directory.ts';
 
 const read = promisify(fs.read);
@@ -31,15 +32,18 @@ export interface FileAnswer {
   readonly part: { readonly start: number; readonly end: number } | undefined;
 }
 
-/** Decides by the conditions and the range of a request what of the file `name` is sent: RFC 9110, sections 13 and 14. */
-export function fileAnswer(request: IncomingMessage, file: ServedFile, name: string): FileAnswer {
+/** A year, the most that means anything; and that nobody need ask again meanwhile (RFC 8246). */
+const FOR_EVER = 'public, max-age=31536000, immutable';
+
+/** Decides by the conditions and the range of a request what of the file at `names` is sent: RFC 9110, sections 13 and 14. */
+export function fileAnswer(request: IncomingMessage, file: ServedFile, names: readonly string[]): FileAnswer {
   const { size, modified } = file.state;
   const tag = entityTag(file.state);
   const milliseconds = Number(modified / 1_000_000n);
   const common = {
     'accept-ranges': 'bytes',
-    // Whoever keeps a copy is to ask whether it is still the same: an image is built many times a day.
-    'cache-control': 'no-cache',
+    // Whoever keeps a copy is to ask whether it is still the same: an image is built many times a day. A chunk is called by what it is.
+    'cache-control': isChunkPath(names) ? FOR_EVER : 'no-cache',
     etag: tag,
     'last-modified': new Date(milliseconds).toUTCString(),
   };
@@ -48,7 +52,7 @@ export function fileAnswer(request: IncomingMessage, file: ServedFile, name: str
   if (condition === 'failed') {
     return { status: 412, headers: { ...common, 'content-length': 0 }, part: undefined };
   }
-  const type = { 'content-type': mediaType(name), 'x-content-type-options': 'nosniff' };
+  const type = { 'content-type': mediaType(names.at(-1) ?? ''), 'x-content-type-options': 'nosniff' };
   // Only GET has a range (RFC 9110, section 14.2).
   const isPart = request.method === 'GET' && rangeHolds(request.headers, tag);
   const part = isPart ? requestedPart(request.headers.range, size) : undefined;

@@ -4,7 +4,9 @@ import type { ProgressOutput } from '../console/progress.ts';
 import { percent } from '../console/progress-text.ts';
 import { duration, share, size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { createChunkTally } from './chunk-tally.ts';
 import type { BodyObserver } from './file-answer.ts';
+import { isChunkPath } from './request-path.ts';
 
 /** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
 const DRAW_INTERVAL = 250;
@@ -68,6 +70,7 @@ export interface LogOutput {
 export function createRequestLog(output: LogOutput): RequestLog {
   const running = new Set<Running>();
   const picture = createPicture(running, output.progress);
+  const tally = createChunkTally((text) => picture.above(() => output.info(text)));
   return {
     began(request) {
       const began = performance.now();
@@ -90,14 +93,25 @@ export function createRequestLog(output: LogOutput): RequestLog {
         ended(status, reason) {
           if (!running.delete(each)) return;
           const end: Ended = { status, reason, agent, milliseconds: Math.round(performance.now() - began) };
-          picture.above(() => output.info(summaryOf(each, end)));
+          const store = status === 200 ? storeOf(request.url ?? '') : undefined;
+          if (store === undefined) picture.above(() => output.info(summaryOf(each, end)));
+          else tally.sent(`${about.client}  ${about.method} ${shownUrl(store)}`, each.sent);
           output.request(requestJson(about, each, end));
         },
       };
     },
     warn: (text) => picture.above(() => output.warn(text)),
-    [Symbol.dispose]: () => picture[Symbol.dispose](),
+    [Symbol.dispose]() {
+      tally[Symbol.dispose]();
+      picture[Symbol.dispose]();
+    },
   };
+}
+
+/** The path of the store of a chunk; undefined for any other file. */
+function storeOf(path: string): string | undefined {
+  const names = path.split('/');
+  return isChunkPath(names) ? `${names.slice(0, -2).join('/')}/` : undefined;
 }
 
 /** How a request came to its end. */

@@ -31,3 +31,9 @@ function decoded(part: string): string | undefined {
 export function urlPath(names: readonly string[]): string {
   return names.map(encodeURIComponent).join('/');
 }
+
+/** Whether a path is that of a chunk in a store of casync or desync: a directory of the first digits of its digest, and the digest. */
+export function isChunkPath(names: readonly string[]): boolean {
+  const [directory = '', name = ''] = names.slice(-2);
+  return /^[0-9a-f]{64}(?:\.cacnk)?$/.test(name) && name.startsWith(directory) && directory.length === 4;
+}

@@ -124,7 +124,7 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   if (found.kind === 'refused') return notFound(response, watch, found.why);
   if (found.kind === 'missing' || isDirectory) return notFound(response, watch);
 
-  const { status, headers, part } = fileAnswer(request, found, name);
+  const { status, headers, part } = fileAnswer(request, found, names);
   response.writeHead(status, headers);
   if (part === undefined || request.method === 'HEAD') {
     response.end();

@@ -74,11 +74,13 @@ export interface TransferResult {
   readonly entries: number;
   readonly compression: Compression;
   /** What was in the file: a qcow2 image has become a raw one. */
-  readonly format: PipelineResult['format'] | 'oci';
-  /** Of the bytes as served, lower-case hexadecimal; of a container image that of its manifest. */
+  readonly format: PipelineResult['format'] | 'oci' | 'caibx';
+  /** Of the bytes as served, lower-case hexadecimal; of a container image that of its manifest, of one in chunks that of its index. */
   readonly sha256: string;
   /** How many a container image has. */
   readonly layers?: number;
+  /** Of an image in chunks: bytes of it that files of this machine had, each that had any. */
+  readonly reused?: readonly { readonly path: string; readonly bytes: number }[];
   /** What vouched for them; undefined for `verify=no`. */
   readonly promised: Promised | undefined;
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createFindings } from '../../src/check/finding.ts';
 import { checkOnDemand } from '../../src/check/on-demand-check.ts';
 import type { VerifyMode } from '../../src/request/verify-mode.ts';
+import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -30,7 +31,10 @@ async function check(name: string, { isRequired = false, verify = { kind: 'no' }
   await checkOnDemand(
     findings,
     { isRequired, fillRate: Number.POSITIVE_INFINITY },
-    { locations: [location], verify, commandLine: '', rootLink: '/run/rdpull/root', inInitrd: true },
+    {
+      ...{ locations: [location], stores: [], seeds: [], limits: DEFAULT_LIMITS },
+      ...{ verify, commandLine: '', rootLink: '/run/rdpull/root', inInitrd: true },
+    },
     { promised: undefined, digestOf: () => undefined },
     { ca: [], login: undefined, signal: new AbortController().signal },
   );

@@ -37,6 +37,7 @@ beforeAll(() => {
     login: [`--login=${login}`],
     proxy: ['--proxy=http://proxy:3128'],
     mirror: ['--mirror=https://mirror/image.raw'],
+    store: ['--store=https://store/default.castr'],
     'read-only': ['--read-only'],
     blockdev: ['--blockdev'],
     bind: ['--type=tar', '--bind=/mnt'],
@@ -64,7 +65,8 @@ afterAll(async () => {
 
 /** Why a command line of pull is refused before anything is done; undefined when it is not. */
 async function refusal(args: readonly string[]): Promise<RdpullError | undefined> {
-  const url = 'https://host/image.raw';
+  const isInChunks = args.some((each) => each.startsWith('--store='));
+  const url = `https://host/image.${isInChunks ? 'caibx' : 'raw'}`;
   try {
     const line = parseCommandLine(pull, [...args, url]);
     planPull(line, () => undefined);
@@ -85,6 +87,8 @@ const PAIRS: Readonly<Record<string, readonly string[]>> = {
   'blockdev bind': ['blockdev', '--bind=DIR'],
   'bind root-link': ['blockdev', '--bind=DIR'],
   'blockdev limit': ['tarball', 'block device'],
+  'store bind': ['.caibx', 'tarball'],
+  'store limit': ['.caibx', 'tarball'],
   'root-link limit': ['tarball', 'block device'],
   'force keep': ['--force', '--keep'],
   'quiet verbose': ['--quiet', '--verbose'],

@@ -20,6 +20,8 @@ says         StubDeviceURL
 image        http://192.0.2.7:8081/d/myimage.raw.xz
 image        http://192.0.2.7:8081/d/myimage.raw.zst
 image        http://192.0.2.7:8081/d/myimage.raw
+image        http://192.0.2.7:8081/d/myimage.raw.caibx
+image        http://192.0.2.7:8081/d/myimage.caibx
 image        http://192.0.2.7:8081/d/myimage.tar.xz
 image        http://192.0.2.7:8081/d/myimage.tar.zst
 image        http://192.0.2.7:8081/d/myimage.tar

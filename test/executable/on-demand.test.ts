@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { seekableZstd } from '../blocks/seekable-zstd.ts';
+import { chunksOf, makeChunks } from '../chunks/chunked-image.ts';
 import {
   type Finished,
   RDPULL,
@@ -15,6 +16,7 @@ import { NotifyServer } from '../fixtures/notify-server.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer } from '../fixtures/web-server.ts';
 
 const MIB = 1024 * 1024;
 const ROOT = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709';
@@ -542,6 +544,76 @@ describe('what vouches for the whole vouches for no part:', () => {
     await using pull = new OnDemand(`${server.url}/image.raw`, ['--verify=checksum', '--fill=4M'], { env });
     await pull.mount();
     expect(await pull.end()).toMatchObject({ status: 0, stderr: expect.stringContaining('handed over') });
+  });
+});
+
+describe('an image in chunks', () => {
+  const signed = new TemporaryDirectory();
+  const gpg = new GpgHome();
+  let trust: string;
+  beforeAll(() => {
+    const index = makeChunks(signed.path, 'image', site.file('image.raw'), { chunkSize: 65536 });
+    const key = gpg.generateKey('Builder <builder@example.com>');
+    trust = `--keyring=${signed.write('.keyring.pgp', gpg.exportKeys())}`;
+    signed.write('SHA256SUMS', run(['sha256sum', path.basename(index)], { cwd: signed.path }));
+    signed.write('SHA256SUMS.gpg', gpg.sign(fs.readFileSync(signed.file('SHA256SUMS')), { by: key }));
+  });
+  afterAll(() => {
+    gpg[Symbol.dispose]();
+    signed[Symbol.dispose]();
+  });
+
+  test('is read before it is there with verify=signature, and becomes a file like any other', async () => {
+    await using server = startWebServer(signed.path);
+    await using pull = new OnDemand(`${server.url}/image.caibx`, [trust, '--json', '--fill=2M']);
+    await pull.mount();
+    expect(await pull.read('etc/os-release')).toEqual(files.get('etc/os-release') as Buffer);
+    expect(server.requests.length).toBeLessThan(chunksOf(signed.file('default.castr')).length / 2);
+    expect(pull.images.names()).toEqual(['.#rdpull-image.raw']);
+    for (const [file, bytes] of files) expect((await pull.read(file)).equals(bytes)).toBe(true);
+    const { status, stdout, stderr } = await pull.end();
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(parsed(stdout)[1]).toMatchObject({
+      ...{ event: 'complete', decoded: image.length, format: 'caibx', compression: 'none' },
+      ...{
+        promised: { signedBy: { userId: 'Builder <builder@example.com>' } },
+        onDemand: { handedOver: true },
+      },
+    });
+    expect(fs.readFileSync(pull.images.file('image.raw')).equals(image)).toBe(true);
+    // No chunk came twice.
+    const chunks = server.requests.filter((each) => each.includes('castr'));
+    expect(new Set(chunks).size).toBe(chunks.length);
+  });
+
+  test('a chunk that is another one is an error for its reader, and never a wrong byte', async () => {
+    const read = files.get('file-7');
+    if (read === undefined) throw new Error('it is in the image');
+    await using server = startWebServer(signed.path, (request) => {
+      const chunk = path.join(signed.path, new URL(request.url).pathname);
+      if (!chunk.endsWith('.cacnk')) return undefined;
+      const bytes = run(['zstd', '-q', '-d', '-c', chunk]);
+      return bytes.includes(read.subarray(1000, 1100)) ? new Response(bytes.reverse()) : undefined;
+    });
+    await using pull = new OnDemand(`${server.url}/image.caibx`, [trust, '--fill=no', '--patience=0']);
+    await pull.mount();
+    expect((await pull.read('file-3')).equals(files.get('file-3') ?? Buffer.of())).toBe(true);
+    const { exitCode, stderr } = await spawned(['cat', pull.mountPoint.file('file-7')]);
+    expect({ exitCode, stderr }).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining('Input/output error'),
+    });
+  });
+
+  test('an index that is not what was signed is not attached', async () => {
+    await using server = startWebServer(signed.path, (request) =>
+      request.url.endsWith('.caibx')
+        ? new Response(fs.readFileSync(signed.file('image.caibx')).subarray(0, -40))
+        : undefined,
+    );
+    await using pull = new OnDemand(`${server.url}/image.caibx`, [trust, '--patience=0']);
+    expect(await pull.end()).toMatchObject({ status: 13, stdout: '' });
+    expect(pull.images.names()).toEqual([]);
   });
 });
 

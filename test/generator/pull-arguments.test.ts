@@ -45,6 +45,10 @@ function fail(warning: string): never {
 describe('the arguments of a unit', () => {
   test.each([
     [
+      'raw,machine,store=http://a/castr,store=https://b:8443/castr:root:http://h/a.caibx',
+      'pull --type=raw --class=machine --local=root --boot-screen --image-root=/run/machines --patience=300 --store=http://a/castr --store=https://b:8443/castr --verify=signature http://h/a.caibx',
+    ],
+    [
       'raw,machine,blockdev,ro,verify=checksum:root:http://h/a.raw.xz',
       'pull --type=raw --class=machine --local=root --boot-screen --image-root=/run/machines --patience=300 --verify=checksum --read-only --blockdev http://h/a.raw.xz',
     ],

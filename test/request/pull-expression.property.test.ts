@@ -80,6 +80,7 @@ const request: fc.Arbitrary<PullRequest> = fc.record({
     fc.constantFrom(undefined, 'x.raw', 'a b/c:d.raw').map((name) => ({ kind: 'bootorigin' as const, name })),
   ),
   mirrors: fc.uniqueArray(url, { maxLength: 3 }),
+  stores: fc.constant([]),
   type: fc.constantFrom('raw', 'tar'),
   imageClass: fc.constantFrom('machine', 'portable', 'sysext', 'confext'),
   local: fc.string({ unit: 'grapheme', maxLength: 30 }).filter((name) => imageNameDefect(name) === undefined),

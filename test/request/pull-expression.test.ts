@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, dhcporigin, runtime=';
+  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, store=, blockdev, on-demand, on-demand=require, fill=, overcommit, bootorigin, dhcporigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -20,6 +20,7 @@ const PLAIN: PullRequest = {
   local: 'f',
   verify: { kind: 'signature' },
   mirrors: [],
+  stores: [],
   readOnly: false,
   blockdev: false,
   overcommit: false,
@@ -159,7 +160,7 @@ describe('on-demand', () => {
   });
 });
 
-describe('mirror=', () => {
+describe('mirror= and store=', () => {
   test.each<[string, string[]]>([
     ['mirror=http://m/x', ['http://m/x']],
     ['mirror=https://m:8443/x,mirror=http://n:80/d/x?q=1', ['https://m:8443/x', 'http://n:80/d/x?q=1']],
@@ -183,6 +184,25 @@ describe('mirror=', () => {
     expect(request).toEqual({ ...PLAIN, mirrors: ['http://n/x'] });
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain(warning);
+  });
+
+  test('of the chunks of an image, as mirrors are; for any other they are left out with a warning', () => {
+    const stores = ['http://m:80/default.castr', 'file:///srv/castr'];
+    const options = `raw,machine,${stores.map((url) => `store=${url}`).join(',')}`;
+    const remote = { kind: 'url' as const, url: 'http://h/x.caibx' };
+    expect(parse(`${options}:f:${remote.url}`)).toEqual({
+      request: { ...PLAIN, remote, stores },
+      warnings: [],
+    });
+    expect(parse(`${options},bootorigin:f:`).request).toMatchObject({ stores });
+    for (const end of [':f:http://h/x', ',bootorigin:f:x.raw']) {
+      const { request, warnings } = parse(options + end);
+      expect(request).toMatchObject({ stores: [] });
+      expect(warnings).toEqual([expect.stringContaining('only a file that ends in .caibx has them')]);
+    }
+    expect(parse(`raw,machine,store=castr:f:${remote.url}`).warnings).toEqual([
+      expect.stringContaining('"store=castr" is ignored: the URL does not start with'),
+    ]);
   });
 
   test('a colon that no URL has there ends the options', () => {

@@ -53,6 +53,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     local: 'importtest9',
     verify: { kind: 'no' },
     mirrors: [],
+    stores: [],
     readOnly: false,
     blockdev: false,
     overcommit: false,

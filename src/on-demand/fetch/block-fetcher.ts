@@ -1,4 +1,6 @@
 import type { BlockMap } from '../../blocks/block-map.ts';
+import type { ChunkTable } from '../../blocks/chunk-index.ts';
+import type { ChunkSeed } from '../../chunks/chunk-seed.ts';
 import type { ImageCache } from '../cache/image-cache.ts';
 import { PAGE_BYTES } from '../cache/present-pages.ts';
 import { createComingBlocks } from './coming-blocks.ts';
@@ -6,22 +8,34 @@ import { createCourtesy } from './courtesy.ts';
 import { createCoveredPages } from './covered-pages.ts';
 import { createFetchFigures, type FetchFigures } from './fetch-figures.ts';
 import type { FetchedBlock } from './fetch-run.ts';
-import { createFillPace } from './fill-pace.ts';
+import { chunkFillPace, createFillPace } from './fill-pace.ts';
 import { fillImage } from './image-fill.ts';
 import type { PinnedSource } from './pinned-source.ts';
 import { openBlockPlacer } from './placing/block-placer.ts';
 import { createPrecedence, RANK, type Rank } from './precedence.ts';
 import { createReadahead } from './readahead.ts';
 import { createRequestQueue, TOGETHER_BYTES } from './request-queue.ts';
-import { createRunDelivery } from './run-delivery.ts';
+import { type BlockSource, createRunDelivery } from './run-delivery.ts';
+import { createSelfSeed } from './self-seed.ts';
 import { createServedDigest, type ServedDigest } from './served-digest.ts';
 import { createSlots } from './slots.ts';
 
+/** What belongs to an image in chunks. */
+export interface ChunkFetchOptions {
+  readonly table: ChunkTable;
+  /** Files of this machine that may have some of them, best first. */
+  readonly seeds: readonly ChunkSeed[];
+  /** Takes a line about a chunk that did not hold, and what is done about it. */
+  readonly notify: (text: string) => void;
+}
+
 export interface FetchOptions {
-  /** Of the file that `source` has. */
+  /** Of what `source` has. */
   readonly map: BlockMap;
   /** Disposed of with the fetcher. */
-  readonly source: PinnedSource;
+  readonly source: BlockSource;
+  /** Of an image in chunks: its index, and files of this machine that may have some of them. */
+  readonly chunks?: ChunkFetchOptions | undefined;
   /** Empty, and of the map's size. It has to stay until the fetcher is disposed of. */
   readonly cache: ImageCache;
   /** The path of the cache's file, for messages. */
@@ -62,6 +76,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const digest = openDigest(options);
   const needsAll = digest !== undefined;
   const pace = createFillPace(options.fillRate);
+  const fillPace = source.kind === 'file' ? pace : chunkFillPace(pace);
   const courtesy = createCourtesy();
   const precedence = createPrecedence();
   const readahead = createReadahead();
@@ -69,12 +84,16 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const placer = openBlockPlacer({ fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory });
   const covered = createCoveredPages(cache.present, map.size);
   const coming = createComingBlocks(covered);
+  const { table, seeds: others = [], notify = () => undefined } = options.chunks ?? {};
+  const seeds =
+    table === undefined ? [] : [createSelfSeed(table, cache.fd, options.path, covered), ...others];
   const delivery = createRunDelivery({
-    ...{ source, slots, precedence, pace, signal, coming, placer, digest },
+    ...{ source, slots, precedence, pace, signal, coming, placer, digest, seeds, notify },
     again: (block) => queue.again(block),
   });
   const queue = createRequestQueue({ pace, precedence, needsAll, request: delivery.deliver });
-  const figuresWith = createFetchFigures({ size: map.size, source, covered, delivery, digest });
+  const served = servedBytes(source, map);
+  const figuresWith = createFetchFigures({ size: map.size, served, source, covered, delivery, digest });
   let bytesOnDemand = 0;
 
   /** Has a part of the image come, as urgently as `rank` says. @returns the blocks of it that are not there */
@@ -114,9 +133,18 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
 
   async function fill(): Promise<string | undefined> {
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
-    const turn = () => courtesy.turn(pace.timeOf(source.size), signal);
-    await fillImage({ map, coming, pace, turn, needsAll, request: delivery.deliver, ahead, signal });
-    return digest === undefined ? undefined : await completeDigest(digest, source);
+    const turn = () => courtesy.turn(pace.timeOf(served), signal);
+    await fillImage({
+      map,
+      coming,
+      pace: fillPace,
+      turn,
+      needsAll,
+      request: delivery.deliver,
+      ahead,
+      signal,
+    });
+    return digest === undefined || source.kind !== 'file' ? undefined : await completeDigest(digest, source);
   }
 
   return {
@@ -136,9 +164,14 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   };
 }
 
+/** How much there is to be fetched, in bytes: of chunks nobody knows how they are packed. */
+function servedBytes(source: BlockSource, map: BlockMap): number {
+  return source.kind === 'file' ? source.size : map.size;
+}
+
 /** Of a raw image, the cache has the bytes as served. */
 function openDigest({ map, source, cache, path, digest }: FetchOptions): ServedDigest | undefined {
-  if (digest === undefined) return undefined;
+  if (digest === undefined || source.kind !== 'file') return undefined;
   const store = map.format === 'raw' ? { fd: cache.fd, path, isCache: true } : { ...digest, isCache: false };
   return createServedDigest(source.size, store);
 }

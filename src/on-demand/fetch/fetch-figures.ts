@@ -1,7 +1,6 @@
 import { createRateMeter } from '../../console/transfer-rate.ts';
 import type { CoveredPages } from './covered-pages.ts';
-import type { PinnedSource } from './pinned-source.ts';
-import type { RunDelivery } from './run-delivery.ts';
+import type { BlockSource, RunDelivery } from './run-delivery.ts';
 import type { ServedDigest } from './served-digest.ts';
 
 /** How often the rate is measured, in ms. */
@@ -25,6 +24,8 @@ export interface FetchFigures {
   readonly rate: number;
   /** How long it takes until all is there, at this rate, in ms: 0 when it is; undefined when nothing comes. */
   readonly left: number | undefined;
+  /** Bytes of the image that were found on this machine, by the path of the file that had them. */
+  readonly reused: ReadonlyMap<string, number>;
   /** The most bytes that have waited for the digest, in its file. */
   readonly waited: number;
 }
@@ -33,14 +34,16 @@ export interface FetchFigures {
 export interface Counted {
   /** Bytes of the image. */
   readonly size: number;
-  readonly source: PinnedSource;
+  /** Bytes that are to be fetched. */
+  readonly served: number;
+  readonly source: BlockSource;
   readonly covered: CoveredPages;
   readonly delivery: RunDelivery;
   readonly digest: ServedDigest | undefined;
 }
 
 /** @returns tells the figures of the moment, given the bytes that were asked for before they were there */
-export function createFetchFigures({ size, source, covered, delivery, digest }: Counted) {
+export function createFetchFigures({ size, served, source, covered, delivery, digest }: Counted) {
   let ratedAt = performance.now();
   let rate = 0;
   const rateAt = createRateMeter(ratedAt);
@@ -51,18 +54,19 @@ export function createFetchFigures({ size, source, covered, delivery, digest }: 
       ratedAt = now;
       rate = rateAt(now, source.fetched);
     }
-    const left = covered.bytes === size ? 0 : Math.max(0, source.size - source.fetched);
+    const left = covered.bytes === size ? 0 : Math.max(0, served - source.fetched);
     return {
       size,
       present: covered.bytes,
       blocks: delivery.blocks,
       blocksOnDemand: delivery.blocksOnDemand,
       bytesOnDemand,
-      served: source.size,
+      served,
       fetched: source.fetched,
       requests: source.requests,
       rate,
       left: left === 0 ? 0 : rate > 0 ? (left * 1000) / rate : undefined,
+      reused: delivery.reused,
       waited: digest?.waited ?? 0,
     };
   };

@@ -56,3 +56,18 @@ export function createFillPace(limit: number | undefined): FillPace {
     },
   };
 }
+
+/** Chunks are requests of their own, as few at once as the network is busy with, and each may be held up: what is planned together only keeps them coming. */
+const CHUNK_RUN_BYTES = 4 * 1024 * 1024;
+
+/** The pace of a fill by chunks, two runs of which follow each other without a gap. */
+export function chunkFillPace(pace: FillPace): Pick<FillPace, 'requestBytes' | 'atOnce' | 'spent' | 'pause'> {
+  return {
+    requestBytes: CHUNK_RUN_BYTES,
+    atOnce: 2,
+    spent: pace.spent,
+    get pause() {
+      return pace.pause;
+    },
+  };
+}

@@ -7,7 +7,7 @@ import { RANK } from './precedence.ts';
 export interface ImageFillOptions {
   readonly map: BlockMap;
   readonly coming: ComingBlocks;
-  readonly pace: FillPace;
+  readonly pace: Pick<FillPace, 'requestBytes' | 'atOnce' | 'spent' | 'pause'>;
   /** Waits for readers. */
   readonly turn: () => Promise<void>;
   /** Whether what lies between blocks is of use, too. */

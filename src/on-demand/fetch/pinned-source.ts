@@ -30,6 +30,7 @@ export interface PinOptions extends SourceOptions {
  * they send is always of the file that it was opened as, as far as servers can tell. Whoever reads when it is disposed of is told so.
  */
 export interface PinnedSource extends Disposable {
+  readonly kind: 'file';
   /** Where it was found, after redirects. */
   readonly url: string;
   readonly location: Location;
@@ -264,7 +265,13 @@ function pinned(
   }
 
   return {
-    ...{ url: found.source.url, location: found.location, size: found.size, start: found.start },
+    ...{
+      kind: 'file',
+      url: found.source.url,
+      location: found.location,
+      size: found.size,
+      start: found.start,
+    },
     ...{ lastModified: found.source.lastModified, locations, read, parts, doubt },
     get present() {
       return attempts.place ?? found.location;

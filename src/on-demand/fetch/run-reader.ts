@@ -1,17 +1,18 @@
+import type { Location } from '../../source/source.ts';
 import type { FetchedBlock, FetchRun } from './fetch-run.ts';
 import type { FillPace } from './fill-pace.ts';
 import type { PinnedSource } from './pinned-source.ts';
 import type { Precedence } from './precedence.ts';
 import type { Slots } from './slots.ts';
 
-export interface RunReader {
-  readonly source: PinnedSource;
+export interface RunReader<Source = PinnedSource> {
+  readonly source: Source;
   readonly slots: Slots;
   readonly precedence: Precedence;
   readonly pace: FillPace;
   readonly signal: AbortSignal;
-  /** All that is stored of a block is in a slot, which is the taker's now. */
-  readonly complete: (block: FetchedBlock, slot: number) => void;
+  /** All that is stored of a block is in a slot, which is the taker's now: so many bytes, and where they came from. */
+  readonly complete: (block: FetchedBlock, slot: number, stored: number, from: Location) => void;
   /** Bytes that belong to no block. */
   readonly between: (offset: number, bytes: Uint8Array) => void;
 }
@@ -27,19 +28,10 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
   let block: FetchedBlock | undefined = blocks.next().value;
   let slot: number | undefined;
   let at = run.from;
+  const asked = source.present;
   /** When its first bytes came, how many they were, and whether it was held up since: what comes then says nothing of the network. */
   let begun: { readonly at: number; readonly time: number } | undefined;
   let wasHeldUp = false;
-
-  async function takeSlot(): Promise<number> {
-    const free = slots.take(run);
-    if (typeof free === 'number') return free;
-    // Who waits for memory holds nobody up.
-    precedence.leave(run);
-    const given = await free;
-    precedence.enter(run);
-    return given;
-  }
 
   /** Of the present block, what is in the slot. */
   const filled = (slotNumber: number, length: number) =>
@@ -52,7 +44,7 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
       reader.between(at, chunk.subarray(0, length));
       return length;
     }
-    slot ??= await takeSlot();
+    slot ??= await takeSlot(run, reader);
     const { offset, stored } = block;
     const part = chunk.subarray(0, offset + stored - at);
     new Uint8Array(memoryOf(slots, slot)).set(part, at - offset);
@@ -67,9 +59,9 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
       block !== undefined && block.offset < at
         ? filled(from, complete.stored).slice(block.offset - complete.offset)
         : undefined;
-    reader.complete(complete, from);
+    reader.complete(complete, from, complete.stored, asked);
     if (shared === undefined) return;
-    slot = await takeSlot();
+    slot = await takeSlot(run, reader);
     new Uint8Array(memoryOf(slots, slot)).set(shared);
   }
 
@@ -95,6 +87,20 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
     if (slot !== undefined) slots.give(slot);
     precedence.leave(run);
   }
+}
+
+/** A slot for the bytes of a run. */
+export async function takeSlot(
+  run: FetchRun,
+  { slots, precedence }: Pick<RunReader<unknown>, 'slots' | 'precedence'>,
+): Promise<number> {
+  const free = slots.take(run);
+  if (typeof free === 'number') return free;
+  // Who waits for memory holds nobody up.
+  precedence.leave(run);
+  const given = await free;
+  precedence.enter(run);
+  return given;
 }
 
 export function memoryOf({ memory }: Slots, slot: number): SharedArrayBuffer {

@@ -1,7 +1,7 @@
 import os from 'node:os';
 import type { Encoding } from '../../../blocks/block-map.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import type { FromWorker, PlaceOptions, ToWorker } from './messages.ts';
+import type { FromWorker, PlaceOptions, StoredBytes, ToWorker } from './messages.ts';
 
 /** Threads that decode, at most: each takes memory, and what is fetched waits for the network more often than for them. */
 const WORKERS = Math.min(2, os.availableParallelism());
@@ -11,8 +11,7 @@ const AHEAD = 2;
 
 /** A block whose bytes are here. */
 export interface PlaceJob {
-  readonly slot: number;
-  readonly stored: number;
+  readonly from: StoredBytes;
   readonly encoding: Encoding;
   readonly start: number;
   readonly length: number;
@@ -22,7 +21,7 @@ export interface PlaceJob {
 export interface BlockPlacer extends AsyncDisposable {
   /**
    * @param isUrgent before those that are not
-   * @throws RdpullError stream-corrupt, of the storage family
+   * @throws RdpullError stream-corrupt, chunk-damaged, file-unreadable (of another file), of the storage family
    */
   place(job: PlaceJob, isUrgent: boolean): Promise<void>;
 }

@@ -1,7 +1,11 @@
 import fs from 'node:fs';
 import { type BlockDecoder, openBlockDecoder } from '../../../blocks/block-decoder.ts';
+import type { Encoding } from '../../../blocks/block-map.ts';
+import { requireChunk } from '../../../blocks/chunk-decoder.ts';
 import { silenceLibraries } from '../../../console/library-output.ts';
-import { RdpullError } from '../../../console/rdpull-error.ts';
+import { printable } from '../../../console/printable.ts';
+import { RdpullError, reasonOf } from '../../../console/rdpull-error.ts';
+import { cloneRange } from '../../../kernel/clone-range.ts';
 import { punchHole } from '../../../kernel/punch-hole.ts';
 import { reserveRoom } from '../../../kernel/reserve-room.ts';
 import { SharedMapping } from '../../../kernel/shared-mapping.ts';
@@ -60,10 +64,12 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   }
 };
 
-function put(
-  to: Place,
-  { slot, stored, encoding, start, length }: Extract<ToWorker, { kind: 'place' }>,
-): void {
+function put(to: Place, { from, encoding, start, length }: Extract<ToWorker, { kind: 'place' }>): void {
+  if ('fd' in from) {
+    copyChunk(to, from, encoding, start, length);
+    return;
+  }
+  const { slot, stored } = from;
   const memory = to.slots[slot];
   if (memory === undefined) throw new Error(`there is no slot ${slot}`);
   const input = new Uint8Array(memory, 0, stored);
@@ -87,6 +93,68 @@ function put(
   to.decoder.decode(input, encoding, output);
   written(to, () => write(to.fd, output, start));
   to.written += length;
+}
+
+/** Puts a chunk in its place that lies in another file, if it is that chunk. */
+function copyChunk(
+  to: Place,
+  { fd, path, offset }: { readonly fd: number; readonly path: string; readonly offset: number },
+  encoding: Encoding,
+  start: number,
+  length: number,
+): void {
+  if (encoding.kind !== 'chunk') throw new Error('nothing but a digest can tell what another file has');
+  if (to.output.length < length) to.output = Buffer.alloc(length);
+  const output = to.output.subarray(0, length);
+  readWhole(fd, path, output, offset);
+  try {
+    requireChunk(output, encoding);
+  } catch (error) {
+    const { code, message, hint } = RdpullError.from(error);
+    throw new RdpullError(code, `${printable(path)}, at byte ${offset}: ${message}`, hint, { cause: error });
+  }
+  written(to, () => {
+    const shared = sharedPages(fd, offset, to.fd, start, length);
+    write(to.fd, output.subarray(0, shared.from - start), start);
+    write(to.fd, output.subarray(shared.to - start), shared.to);
+  });
+  to.written += length;
+}
+
+function readWhole(fd: number, path: string, output: Buffer, offset: number): void {
+  try {
+    for (let at = 0; at < output.length; ) {
+      const count = fs.readSync(fd, output, at, output.length - at, offset + at);
+      if (count === 0) throw new Error('it ends before');
+      at += count;
+    }
+  } catch (error) {
+    throw new RdpullError(
+      'file-unreadable',
+      `${printable(path)}, at byte ${offset}: it cannot be read: ${reasonOf(error)}`,
+      'check the disk',
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Lets two files share the pages of a part, where their file system can, and the part lies alike in both.
+ *
+ * @returns the bytes of the target that it has now: none, where both are alike
+ */
+function sharedPages(
+  fd: number,
+  offset: number,
+  target: number,
+  start: number,
+  length: number,
+): { readonly from: number; readonly to: number } {
+  const none = { from: start, to: start };
+  const from = Math.ceil(start / PAGE_BYTES) * PAGE_BYTES;
+  const to = Math.floor((start + length) / PAGE_BYTES) * PAGE_BYTES;
+  if (to <= from || offset % PAGE_BYTES !== start % PAGE_BYTES) return none;
+  return cloneRange(fd, offset + from - start, to - from, target, from) ? { from, to } : none;
 }
 
 /** What is zeros stays a hole. */

@@ -1,6 +1,20 @@
 import type { Encoding } from '../../../blocks/block-map.ts';
 import type { ErrorRecord } from '../../../console/rdpull-error.ts';
 
+/** Where the bytes of a block are: as they are stored, or as they are in the image, which only a chunk can be asked for. */
+export type StoredBytes =
+  | {
+      readonly slot: number;
+      /** Bytes in the slot. */
+      readonly stored: number;
+    }
+  | {
+      /** Another file, its path for messages, and where in it. */
+      readonly fd: number;
+      readonly path: string;
+      readonly offset: number;
+    };
+
 /** Where blocks are put. */
 export interface PlaceOptions {
   /** The file of the cache: its descriptor, its path for messages, and the bytes of the image. */
@@ -17,9 +31,7 @@ export type ToWorker =
   | {
       readonly kind: 'place';
       readonly job: number;
-      readonly slot: number;
-      /** Bytes in the slot. */
-      readonly stored: number;
+      readonly from: StoredBytes;
       readonly encoding: Encoding;
       /** Bytes of the image. */
       readonly start: number;

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import type { SeedFiles } from '../../src/chunks/chunk-seed.ts';
+import { downloadChunked } from '../../src/on-demand/chunked-download.ts';
+import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
+import { chunksOf, imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
+import { run } from '../fixtures/run.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
+
+const site = new TemporaryDirectory();
+const OLD = imageToChunk(randomBytes(1_200_000));
+/** As much as an upgrade changes: a few bytes, some more, and all that follows moves. */
+const NEW = Buffer.concat([OLD.subarray(0, 300_000), randomBytes(5000), OLD.subarray(300_000)]);
+let server: WebServer;
+
+beforeAll(() => {
+  for (const [name, image] of Object.entries({ old: OLD, new: NEW })) {
+    makeChunks(site.path, name, site.write(`${name}.raw`, image));
+  }
+  server = startWebServer(site.path);
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  site[Symbol.dispose]();
+});
+
+/** Downloads the new image, with `seeds` on this machine. */
+async function download(target: string, seeds: readonly SeedFiles[]) {
+  const said: string[] = [];
+  server.requests.length = 0;
+  const options = {
+    ...{ ca: [], login: undefined, signal: new AbortController().signal },
+    patience: { milliseconds: 0, notify: (text: string) => void said.push(text) },
+  };
+  const observer = {
+    ...{ started: () => undefined, progress: () => undefined, converting: () => undefined },
+    ...{ warn: (text: string) => void said.push(text), explain: () => undefined },
+  };
+  const result = await downloadChunked(
+    {
+      ...{ locations: [{ url: `${server.url}/new.caibx`, login: undefined }], seeds, target },
+      stores: [{ url: `${server.url}/default.castr`, login: undefined }],
+      ...{ verify: { kind: 'no' }, keyrings: [], certificates: [], limits: DEFAULT_LIMITS },
+      ...{ readOnly: false, force: false, overcommit: false, sideFiles: () => [] },
+    },
+    options,
+    observer,
+  );
+  expect(fs.readFileSync(target).equals(NEW)).toBe(true);
+  const fetched = server.requests.filter((each) => each.includes('castr')).length;
+  return { ...result, fetched, said };
+}
+
+const seedOf = (directory: TemporaryDirectory, image: Buffer): SeedFiles => ({
+  image: directory.write('seed.raw', image),
+  index: site.file('old.caibx'),
+});
+
+describe('what an image of this machine has is not fetched:', () => {
+  test('all but what has changed, with the bytes that were found', async () => {
+    using directory = new TemporaryDirectory();
+    const seed = seedOf(directory, OLD);
+    const whole = await download(directory.file('whole.raw'), []);
+    const { fetched, reused, received, said } = await download(directory.file('new.raw'), [seed]);
+    expect(said).toEqual([]);
+    expect(fetched).toBeLessThan(8);
+    expect(received).toBeLessThan(whole.received / 10);
+    expect(reused).toEqual([{ path: seed.image, bytes: expect.any(Number) }]);
+    expect(reused?.[0]?.bytes).toBeGreaterThan(1_000_000);
+    expect(whole.reused).toEqual([]);
+  });
+
+  test('a byte that was lost on the disk is found, told, and fetched', async () => {
+    using directory = new TemporaryDirectory();
+    const damaged = Buffer.from(OLD);
+    damaged[900_000] = (damaged[900_000] ?? 0) ^ 1;
+    const seed = seedOf(directory, damaged);
+    using other = new TemporaryDirectory();
+    const good = await download(directory.file('good.raw'), [seedOf(other, OLD)]);
+    const { fetched, said } = await download(directory.file('new.raw'), [seed]);
+    expect(fetched).toBe(good.fetched + 1);
+    expect(said).toHaveLength(1);
+    expect(said[0]).toMatch(
+      /seed\.raw, at byte \d+: chunk [0-9a-f]{64} is another one: its sha512-256 is [0-9a-f]{64}; it is fetched$/,
+    );
+  });
+
+  test.each([
+    ['a seed that ends early', (d: TemporaryDirectory) => seedOf(d, OLD.subarray(0, 800_000))],
+    [
+      'a seed that is not there',
+      (d: TemporaryDirectory) => ({ image: d.file('none'), index: site.file('old.caibx') }),
+    ],
+    [
+      'an index that is none',
+      (d: TemporaryDirectory) => ({ image: d.write('seed.raw', OLD), index: d.write('x', 'y') }),
+    ],
+  ])('%s is of no use, and no harm', async (_, seed) => {
+    using directory = new TemporaryDirectory();
+    const { said } = await download(directory.file('new.raw'), [seed(directory)]);
+    expect(said.length).toBeGreaterThan(0);
+  });
+
+  test('an index of other digests', async () => {
+    using directory = new TemporaryDirectory();
+    const image = directory.write('seed.raw', OLD);
+    const index = makeChunks(directory.path, 'other', image, { digest: 'sha256' });
+    const { fetched } = await download(directory.file('new.raw'), [{ image, index }]);
+    expect(fetched).toBeGreaterThan(chunksOf(site.file('default.castr')).length / 3);
+  });
+});
+
+test('where the file system can, an image shares its pages with the one before', async () => {
+  using directory = new TemporaryDirectory();
+  const disk = directory.file('disk');
+  const mountPoint = directory.file('mounted');
+  run(['truncate', '-s', '300M', disk]);
+  run(['mkfs.xfs', '-q', disk]);
+  fs.mkdirSync(mountPoint);
+  run(['mount', '-o', 'loop', disk, mountPoint]);
+  try {
+    fs.writeFileSync(`${mountPoint}/seed.raw`, OLD);
+    const seed = { image: `${mountPoint}/seed.raw`, index: site.file('old.caibx') };
+    await download(`${mountPoint}/new.raw`, [seed]);
+    run(['sync', '-f', mountPoint]);
+    // Only before the change do both lie alike.
+    const shared = run(['xfs_io', '-r', '-c', 'fiemap -v', `${mountPoint}/new.raw`]).toString();
+    // FIEMAP_EXTENT_SHARED, linux/fiemap.h
+    expect(shared).toMatch(/0x2[0-9a-f]0[0-9a-f]$/m);
+  } finally {
+    run(['umount', mountPoint]);
+  }
+});
