@@ -75,6 +75,8 @@ export function checkSurroundings(
   const blockdev = requests.some((request) => request.blockdev);
   if (blockdev) checkModule(findings, initrd, 'loop', release);
   if (requests.some(({ onDemand }) => onDemand !== undefined)) checkModule(findings, initrd, 'fuse', release);
+  if (requests.some(({ overlay }) => overlay !== undefined))
+    checkModule(findings, initrd, 'overlay', release);
   if (requests.some(({ remote }) => remote.kind === 'bootorigin' && remote.dhcp !== 'only')) {
     checkModule(findings, initrd, 'efivarfs', release);
   }

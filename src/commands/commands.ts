@@ -5,6 +5,7 @@ import type { Command, CommandSummary } from './command.ts';
 import { detach } from './detach.ts';
 import { freeInitramfs } from './free-initramfs.ts';
 import { origin } from './origin.ts';
+import { overlay } from './overlay.ts';
 import { pull } from './pull.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
@@ -15,6 +16,7 @@ export const COMMANDS: readonly Command[] = [
   pull,
   attach,
   detach,
+  overlay,
   verify,
   check,
   status,

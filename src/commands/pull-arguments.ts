@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shellCommand } from '../console/shell-command.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import {
   IMAGE_CLASSES,
@@ -24,6 +25,7 @@ import {
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import type { PullRequest, Remote } from '../request/pull-request.ts';
+import { formatRootOverlay } from '../request/root-overlay.ts';
 import { lastComponent, urlDefect } from '../request/url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from '../request/verify-mode.ts';
 import type { CommandLine } from './command.ts';
@@ -49,7 +51,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     overcommit: line.has('overcommit') || asked.overcommit,
     onDemand: onDemand(line, asked.onDemand),
   };
-  const request = withDevice(wanted, line.has('on-demand'), warn);
+  const request = withoutOverlay(withDevice(wanted, line.has('on-demand'), warn), warn);
   requireChunks(request);
   if (request.blockdev && line.has('bind')) {
     throw new RdpullError(
@@ -110,6 +112,7 @@ const DEFAULTS = {
   blockdev: false,
   overcommit: false,
   onDemand: undefined,
+  overlay: undefined,
   runtime: undefined,
 } as const satisfies Partial<PullRequest>;
 
@@ -156,6 +159,16 @@ function withDevice(request: PullRequest, isOption: boolean, warn: (text: string
   }
   warn(`${isOption ? '--on-demand' : 'on-demand'} is passed over: ${defect}`);
   return { ...request, onDemand: undefined };
+}
+
+/** Here nothing is mounted as a root, over which an overlay could lie. */
+function withoutOverlay(request: PullRequest, warn: (text: string) => void): PullRequest {
+  if (request.overlay === undefined) return request;
+  const command = shellCommand(['rdpull', 'overlay', formatRootOverlay(request.overlay), 'DIR']);
+  warn(
+    `overlay= is passed over: at boot it lies over the root; over what is mounted on DIR, do it with ${command}`,
+  );
+  return { ...request, overlay: undefined };
 }
 
 /** The directory of `--image-root=`, absolute. */

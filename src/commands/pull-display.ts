@@ -36,18 +36,14 @@ export interface Display extends AsyncDisposable {
 /**
  * Shows a pull to both, and keeps its record.
  *
- * @param onConsoles whether to show it on all consoles of the machine, too: not when standard error is a terminal, whose
- * reader sees everything already
+ * @param screen the consoles of the machine, where they are to show it, too
  */
-export async function openDisplay(
+export function openDisplay(
   reporter: Reporter,
   service: ServiceNotifier,
   recorder: Recorder,
-  onConsoles: boolean,
-): Promise<Display> {
-  // Only here, because it opens the way into libc.
-  const screen =
-    onConsoles && !process.stderr.isTTY ? (await import('./boot-screen.ts')).openBootScreen() : undefined;
+  screen: BootScreen | undefined,
+): Display {
   return createDisplay(
     screen === undefined ? reporter : withBootScreen(reporter, screen),
     service,

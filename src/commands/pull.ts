@@ -1,6 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES } from '../request/image-class.ts';
 import { ON_DEMAND_WORDS } from '../request/on-demand.ts';
+import { askedBootScreen, BOOT_SCREEN_OPTION } from './boot-screen-option.ts';
 import type { Command } from './command.ts';
 import { LIMIT_OPTION } from './limit-arguments.ts';
 import { MEMORY_OPTION } from './memory-argument.ts';
@@ -111,16 +112,13 @@ registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is
       name: 'keep',
       help: 'when the image exists already, download nothing, and attach or mount what is there',
     },
-    {
-      name: 'boot-screen',
-      help: 'show progress and failures on all consoles of the machine, unless standard error is a terminal',
-    },
+    BOOT_SCREEN_OPTION,
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
     const { Recorder } = await import('../record/recorder.ts');
     const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
-    await using display = await openDisplay(context.reporter, service, recorder, line.has('boot-screen'));
+    await using display = openDisplay(context.reporter, service, recorder, await askedBootScreen(line));
     try {
       display.succeeded(await pullImage(line, context, display, recorder));
     } catch (error) {

@@ -371,6 +371,12 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The tree cannot be mounted or unmounted, or one of the two paths is no directory.',
     remedy: 'Make the directory (mkdir -p), and look at findmnt and the kernel log (dmesg).',
   },
+  'overlay-unusable': {
+    cause:
+      'What is written to the root cannot go where overlay= says: the device is missing, full, read-only, encrypted, or has no file system that can hold an upper layer (ext4, xfs, btrfs, f2fs).',
+    remedy:
+      'Look at it with lsblk -f and dmesg; overlay=tmpfs goes on in memory, and a ? behind the device does so whenever it fails. rdpull formats nothing.',
+  },
   'on-demand-impossible': {
     cause:
       'An image cannot be read before all of it is there, and on-demand=require demands it: nothing vouches for its blocks, its format has none, or its server sends no parts of files.',

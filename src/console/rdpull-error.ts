@@ -116,6 +116,7 @@ export const ERROR_CODES = {
   'fuse-failed': 'device',
   'image-unrecognised': 'device',
   'mount-failed': 'device',
+  'overlay-unusable': 'device',
   'on-demand-impossible': 'device',
 
   // What check looked into.

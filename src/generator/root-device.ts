@@ -1,14 +1,7 @@
+import { blockDevicePath } from '../request/block-device-name.ts';
 import { encodeLinkName } from '../request/device-link-name.ts';
 import { unitNameFromPath } from '../request/unit-name.ts';
 import type { PlannedPull } from './planned-pull.ts';
-
-/** The links that udev makes for the tags of a device: fstab(5). */
-const TAGS: Readonly<Record<string, string>> = {
-  LABEL: 'by-label',
-  UUID: 'by-uuid',
-  PARTLABEL: 'by-partlabel',
-  PARTUUID: 'by-partuuid',
-};
 
 /** The images that systemd-gpt-auto-generator takes for the root disk when no boot loader names another (systemd 258). */
 export const ROOT_DISK = 'rootdisk';
@@ -17,10 +10,7 @@ export const ROOT_DISK = 'rootdisk';
 export function awaitedDevice(what: string): string | undefined {
   if (/^gpt-auto(?:-force)?$/.test(what)) return '/dev/gpt-auto-root';
   if (/^dissect(?:-force)?$/.test(what)) return '/dev/disk/by-designator/root';
-  if (what.startsWith('/dev/')) return what;
-  const [, tag = '', value = ''] = /^([A-Z]+)=(.+)$/s.exec(what) ?? [];
-  const directory = TAGS[tag];
-  return directory === undefined ? undefined : `/dev/disk/${directory}/${encodeLinkName(value)}`;
+  return blockDevicePath(what);
 }
 
 /**
@@ -41,4 +31,11 @@ export function comesFrom(device: string, what: string, { request, object }: Pla
   return (
     device === link || (device.startsWith(`${link}-part`) && /^\d+$/.test(device.slice(link.length + 5)))
   );
+}
+
+/** Whether what `root=` names may lie in this image: what is certain, and what a tag names, which any device may have. */
+export function mayComeFrom(what: string, pull: PlannedPull): boolean {
+  const device = awaitedDevice(what);
+  if (device === undefined || !pull.request.blockdev) return false;
+  return comesFrom(device, what, pull) || /^[A-Z]+=/.test(what);
 }

@@ -3,7 +3,8 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { isTree } from '../request/image-class.ts';
 import { isPersistent, type PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
-import { awaitedDevice, comesFrom, deviceUnit, ROOT_DISK } from './root-device.ts';
+import { awaitedDevice, comesFrom, deviceUnit, mayComeFrom, ROOT_DISK } from './root-device.ts';
+import { type OverlaidPull, overlayEntries } from './root-overlay-unit.ts';
 import type { RootParameters } from './root-parameters.ts';
 import { sysrootMount } from './sysroot-mount.ts';
 import { settingDefect, unitText } from './unit-text.ts';
@@ -21,21 +22,47 @@ export interface RootPlan {
  * image. With another `root=`, and with rules for disk images that systemd alone can enforce, that is left to systemd,
  * and the device that it waits for is given the time that a pull takes.
  *
+ * @param executable the path of this program
  * @param warn takes a line about what cannot be done
  */
 export function planRoot(
   parameters: RootParameters,
   pulls: readonly PlannedPull[],
+  executable: string,
   warn: (message: string) => void,
 ): RootPlan {
   const chosen = chooseRoot(parameters, pulls, warn);
-  if (chosen === undefined) return { pulls, entries: deviceEntries(parameters, pulls, warn) };
+  const overlaid = overlaidRoot(parameters, chosen, pulls, warn);
+  const overlay = overlaid === undefined ? [] : overlayEntries(executable, overlaid);
+  if (chosen === undefined)
+    return { pulls, entries: [...deviceEntries(parameters, pulls, warn), ...overlay] };
   const root = asRoot(chosen);
   return {
     pulls: pulls.map((pull) => (pull === chosen ? root : pull)),
-    entries: sysrootEntries(root, parameters, warn),
+    entries: [...sysrootEntries(root, parameters, warn), ...overlay],
   };
 }
+
+/**
+ * The pull over whose root an overlay is to lie: only over that of an image that asks for it, never over the root of a disk of this
+ * machine, where `root=` leads there.
+ */
+function overlaidRoot(
+  { root }: RootParameters,
+  chosen: PlannedPull | undefined,
+  pulls: readonly PlannedPull[],
+  warn: (message: string) => void,
+): OverlaidPull | undefined {
+  const asking = pulls.filter(asksForOverlay);
+  const isRoot = (pull: PlannedPull) =>
+    chosen === undefined ? root !== undefined && mayComeFrom(root, pull) : pull === chosen;
+  for (const pull of asking.filter((each) => !isRoot(each))) {
+    warn(`overlay= of ${printable(pull.object.path)} is ignored: that does not become the root file system`);
+  }
+  return asking.find(isRoot);
+}
+
+const asksForOverlay = (pull: PlannedPull): pull is OverlaidPull => pull.request.overlay !== undefined;
 
 function chooseRoot(
   { root, usr, hasVerity, imageRule }: RootParameters,

@@ -25,9 +25,11 @@ export function sysrootMount(
   const { type } = pull.request;
   const isBound = isTree(type);
   const isOnDemand = pull.request.onDemand !== undefined;
-  if (isOnDemand && parameters.writable === true)
+  // What an overlay lies over is not written to.
+  const isLower = pull.request.overlay !== undefined;
+  if (isOnDemand && !isLower && parameters.writable === true)
     warn('rw is ignored: what is read on demand cannot be written to');
-  const writable = !isOnDemand && (parameters.writable ?? isBound);
+  const writable = !isOnDemand && !isLower && (parameters.writable ?? isBound);
   const options = [
     ...(isBound ? ['bind'] : []),
     writable ? 'rw' : 'ro',

@@ -47,11 +47,11 @@ export interface PullPlan extends RootPlan {
  * @param warn takes a line about everything that is left out or ignored, and why when that is an expression
  */
 export function planPulls(input: GeneratorInput, warn: PlanWarning): PullPlan {
-  const { inInitrd } = input;
+  const { inInitrd, executable } = input;
   const parameters = pullParameters(input.commandLine, inInitrd, warn);
   const pulls = collectPulls(parameters.expressions, input, warn);
   if (pulls.length === 0 || !inInitrd) return { parameters, pulls, entries: [] };
-  return { parameters, ...planRoot(rootParameters(input.commandLine), pulls, warn) };
+  return { parameters, ...planRoot(rootParameters(input.commandLine), pulls, executable, warn) };
 }
 
 /** Those on the kernel command line first, then those of the credential. */

@@ -7,6 +7,7 @@ export const MS_NODEV = 4;
 export const MS_NOEXEC = 8;
 export const MS_REMOUNT = 32;
 export const MS_BIND = 4096;
+export const MS_PRIVATE = 1 << 18;
 
 /** Flag of umount2(2), glibc's sys/mount.h. */
 export const MNT_DETACH = 2;

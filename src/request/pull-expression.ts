@@ -9,6 +9,7 @@ import { nameOfImage, parseReference } from './oci-reference.ts';
 import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
+import { OVERLAY_VALUES, parseRootOverlay, type RootOverlay } from './root-overlay.ts';
 import { isUrlText, urlDefect } from './url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
 
@@ -25,6 +26,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'on-demand',
   'on-demand=require',
   'fill=',
+  'overlay=',
   'overcommit',
   'bootorigin',
   'dhcporigin',
@@ -46,6 +48,7 @@ interface Options {
   onDemand: 'no' | 'yes' | 'required';
   /** Bytes a second; undefined where nothing is said. */
   fillRate: number | undefined;
+  overlay: RootOverlay | undefined;
   overcommit: boolean;
   bootOrigin: boolean;
   dhcpOrigin: boolean;
@@ -87,7 +90,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       ? parseRegistryRemote(fields.remote, options, refusal)
       : parseRemote(fields.remote, options, refusal);
 
-  const { imageClass, verify, mirrors, overcommit, runtime } = options;
+  const { imageClass, verify, mirrors, overlay, overcommit, runtime } = options;
   const stores = checkStores(remote, options.stores, tell);
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
@@ -103,6 +106,13 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       'bad-expression',
       `asks for a block device, which no ${type === 'oci' ? 'container' : type} image has`,
       'say raw instead, or leave out blockdev',
+    );
+  }
+  if (overlay !== undefined && imageClass !== 'machine') {
+    throw refusal(
+      'bad-expression',
+      `asks for overlay=, which is for the root file system, and not for the class ${imageClass}`,
+      'leave it out',
     );
   }
   const onDemand = checkOnDemand(options, type, imageClass, tell, refusal);
@@ -121,6 +131,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
     blockdev,
     overcommit,
     onDemand,
+    overlay,
     runtime,
   };
 }
@@ -340,6 +351,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     blockdev: false,
     onDemand: 'no',
     fillRate: undefined,
+    overlay: undefined,
     overcommit: false,
     bootOrigin: false,
     dhcpOrigin: false,
@@ -386,6 +398,17 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         else options.fillRate = rate;
         break;
       }
+      case 'overlay=':
+        options.overlay = parseRootOverlay(value);
+        // Ignored, it would let the machine run on without what was written before, and lose what is written now.
+        if (options.overlay === undefined) {
+          throw refusal(
+            'bad-expression',
+            `does not say where to write to: ${quotedUrl(word)} is not ${OVERLAY_VALUES}`,
+            'write overlay=tmpfs, or overlay=LABEL=NAME',
+          );
+        }
+        break;
       case 'overcommit':
         options.overcommit = true;
         break;

@@ -2,6 +2,7 @@ import { type ImageClass, type ImageType, imageDirectory, imagePath } from './im
 import { deriveImageName } from './image-name.ts';
 import { formatReference, nameOfImage, type OciReference } from './oci-reference.ts';
 import type { OnDemand } from './on-demand.ts';
+import type { RootOverlay } from './root-overlay.ts';
 import type { VerifyMode } from './verify-mode.ts';
 
 /** Where an image is to come from. The texts of the first two may hold placeholders, which are replaced when it is pulled. */
@@ -46,6 +47,8 @@ export interface PullRequest {
   readonly overcommit: boolean;
   /** Attach it before it is all there, read-only; undefined: download it first. Only for raw images of the class machine. */
   readonly onDemand: OnDemand | undefined;
+  /** Where what is written to it goes when it is the root of a boot, which is never written to itself then. */
+  readonly overlay: RootOverlay | undefined;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

@@ -1,9 +1,14 @@
+import { overlayJson } from './overlay-status.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferStatus } from './transfer-status.ts';
 
 /** `rdpull status --json`, as rdpull-json(7) has it. */
-export function statusJson({ transfers, unreadable }: StatusReport): object {
-  return { transfers: transfers.map(transferJson), unreadable };
+export function statusJson({ overlay, transfers, unreadable }: StatusReport): object {
+  return {
+    ...(overlay !== undefined && { overlay: overlayJson(overlay) }),
+    transfers: transfers.map(transferJson),
+    unreadable,
+  };
 }
 
 function transferJson(transfer: TransferStatus): object {

@@ -4,6 +4,7 @@ import { duration, size } from '../console/quantity.ts';
 import { shellCommand } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { RecordedOnDemand, RecordedPromise, TransferRecord } from '../record/transfer-record.ts';
+import { overlayPlace } from './overlay-status.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferState, TransferStatus } from './transfer-status.ts';
 
@@ -34,12 +35,16 @@ const STATE_WORDS: Readonly<Record<TransferState, string>> = {
  *
  * @param bootTime now, in ms since the boot
  */
-export function statusLines({ transfers, unreadable }: StatusReport, bootTime: number): string[] {
+export function statusLines({ overlay, transfers, unreadable }: StatusReport, bootTime: number): string[] {
   const blocks = transfers.map((transfer) => block(transfer, bootTime));
   const defects = unreadable.map(({ file, defect }) =>
     wrapped('unreadable', `the record ${printable(file)}: ${printable(defect)}`, ''),
   );
-  return [...blocks, ...defects].flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
+  const layers =
+    overlay === undefined
+      ? []
+      : [wrapped('overlay', `on ${printable(overlay.mountPoint)}: ${overlayPlace(overlay)}`, '')];
+  return [...blocks, ...layers, ...defects].flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
 }
 
 function block(transfer: TransferStatus, bootTime: number): string[] {

@@ -7,6 +7,7 @@ import { isAlive } from '../record/process-identity.ts';
 import { type ReadRecord, readRecords } from '../record/record-file.ts';
 import type { RecordedState, TransferRecord } from '../record/transfer-record.ts';
 import { type GeneratedUnit, readGeneratedUnits } from './generated-unit.ts';
+import { type OverlayStatus, readOverlay } from './overlay-status.ts';
 
 /**
  * How a transfer stands: as recorded; `killed`, when its process is gone without having said so; `planned`, when its unit
@@ -34,6 +35,8 @@ export interface TransferStatus {
 }
 
 export interface StatusReport {
+  /** The overlay that makes the root writable. */
+  readonly overlay?: OverlayStatus;
   readonly transfers: readonly TransferStatus[];
   readonly unreadable: readonly { readonly file: string; readonly defect: string }[];
 }
@@ -68,7 +71,12 @@ export function readStatus(): StatusReport {
       presence: presenceOf(unit.target, undefined),
     }),
   );
-  return { transfers: [...recorded, ...others], unreadable: read.filter(isUnreadable) };
+  const overlay = readOverlay();
+  return {
+    ...(overlay !== undefined && { overlay }),
+    transfers: [...recorded, ...others],
+    unreadable: read.filter(isUnreadable),
+  };
 }
 
 /** Whether a transfer came to its end, and nothing is left of what it brought. */

@@ -14,6 +14,7 @@ import { scenarios as onDemandComparison } from './scenarios/on-demand-compariso
 import { scenarios as onDemandSystemd } from './scenarios/on-demand-systemd.ts';
 import { scenarios as onDemandVerity } from './scenarios/on-demand-verity.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
+import { scenarios as overlay } from './scenarios/overlay.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as tpm } from './scenarios/tpm.ts';
 import { scenarios as unreliableNetwork } from './scenarios/unreliable-network.ts';
@@ -33,6 +34,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...onDemandVerity,
   ...onDemandComparison,
   ...oci,
+  ...overlay,
   ...memory,
   ...freedMemory,
   ...origin,

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
-import { type RunOptions, rdpull } from '../fixtures/executable.ts';
+import { RDPULL, type RunOptions, rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { ImageRegistry } from '../fixtures/image-registry.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
@@ -58,6 +58,7 @@ const KINDS = {
   'PULL: THERE WAS NOTHING TO PULL': () => fieldsOf('PULL: THERE WAS NOTHING TO PULL'),
   ATTACH: () => fieldsOf('ATTACH'),
   DETACH: () => fieldsOf('DETACH'),
+  OVERLAY: () => fieldsOf('OVERLAY'),
   'BOOT-ENTRY: THE MENU': () => [
     ...fieldsOf('BOOT-ENTRY: THE MENU'),
     ...named(fieldsOf('BOOT-ENTRY: ONE ENTRY'), (name) => `entries[].${name}`),
@@ -258,6 +259,26 @@ describe('what is printed is what rdpull-json(7) says', () => {
 
   test('free-initramfs', async () => {
     await printed('FREE-INITRAMFS', ['free-initramfs']);
+  });
+
+  test('overlay, and what status says of it', async () => {
+    const root = target.file('sysroot');
+    fs.mkdirSync(root);
+    const prepared = (command: string): RunOptions => {
+      const script = `mount -t tmpfs tmpfs ${root}; ${command}exec "$@"`;
+      return { wrapper: ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'] };
+    };
+    await printed('OVERLAY', ['overlay', 'tmpfs', root], prepared(''));
+    await printed('STATUS', ['status'], prepared(`${RDPULL} overlay --quiet tmpfs ${root}; `));
+    const disk = target.file('data.raw');
+    run(['truncate', '-s', '8M', disk]);
+    run(['mkfs.ext4', '-q', disk]);
+    const device = run(['losetup', '--find', '--show', disk]).toString().trim();
+    try {
+      await printed('OVERLAY', ['overlay', device, root], prepared(''));
+    } finally {
+      run(['losetup', '--detach', device]);
+    }
   });
 
   test('boot-entry', async () => {

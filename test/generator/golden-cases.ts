@@ -123,6 +123,22 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     ],
   },
   {
+    name: 'overlay-tmpfs',
+    commandLine: 'quiet rw rd.systemd.pull=tar,machine,overlay=tmpfs:root:http://h/root.tar',
+    inInitrd: true,
+  },
+  {
+    name: 'overlay-label',
+    commandLine:
+      '"rd.systemd.pull=raw,machine,blockdev,overlay=LABEL=my data?:my root:http://h/a.raw" root=/dev/disk/by-loop-ref/my\\x20root.raw-part2',
+    inInitrd: true,
+  },
+  {
+    name: 'overlay-of-no-root',
+    commandLine: 'root=/dev/sda2 rd.systemd.pull=raw,machine,blockdev,overlay=/dev/sda3:root:http://h/a.raw',
+    inInitrd: true,
+  },
+  {
     name: 'on-demand',
     commandLine: 'quiet rw rd.systemd.pull=raw,machine,on-demand,bootorigin:root:',
     inInitrd: true,

@@ -9,6 +9,7 @@ import { imageNameDefect } from '../../src/request/image-name.ts';
 import { formatOnDemand } from '../../src/request/on-demand.ts';
 import { parsePullExpression } from '../../src/request/pull-expression.ts';
 import { type PullRequest, remoteText } from '../../src/request/pull-request.ts';
+import { formatRootOverlay, parseRootOverlay } from '../../src/request/root-overlay.ts';
 import { formatVerifyMode } from '../../src/request/verify-mode.ts';
 import { always, mutatedText, requirePrintable, unlessRefused } from '../fixtures/property.ts';
 
@@ -101,6 +102,9 @@ const request: fc.Arbitrary<PullRequest> = fc.record({
     }),
     { nil: undefined },
   ),
+  overlay: fc
+    .constantFrom(undefined, 'tmpfs', 'LABEL=my data', '/dev/disk/by-path/pci-0:1-part2?')
+    .map((text) => (text === undefined ? undefined : parseRootOverlay(text))),
   runtime: fc.constantFrom(undefined, true, false),
 });
 
@@ -118,6 +122,7 @@ function formatted({
   blockdev,
   overcommit,
   onDemand,
+  overlay,
   runtime,
 }: PullRequest): string {
   const options = [
@@ -130,6 +135,7 @@ function formatted({
     ],
     ...mirrors.map((mirror) => `mirror=${mirror.replaceAll(/[\\:]/g, '\\$&').replaceAll(',', '%2C')}`),
     ...(blockdev ? ['blockdev'] : []),
+    ...(overlay === undefined ? [] : [`overlay=${formatRootOverlay(overlay).replaceAll(':', '\\:')}`]),
     ...(overcommit ? ['overcommit'] : []),
     ...(runtime === undefined ? [] : [`runtime=${runtime ? 'yes' : 'no'}`]),
     ...(remote.kind === 'bootorigin' ? ['bootorigin'] : []),
@@ -138,7 +144,8 @@ function formatted({
 }
 
 test('what an expression says comes back', () => {
-  always(request, (asked) => {
+  always(request, (drawn) => {
+    const asked = { ...drawn, overlay: drawn.imageClass === 'machine' ? drawn.overlay : undefined };
     const isOnDemand = asked.onDemand !== undefined && asked.type === 'raw' && asked.imageClass === 'machine';
     const valid = {
       ...asked,

@@ -58,6 +58,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     blockdev: false,
     overcommit: false,
     onDemand: undefined,
+    overlay: undefined,
     runtime: undefined,
   });
   if (request?.remote.kind !== 'url') throw new Error('no URL');

@@ -34,6 +34,8 @@ interface Variant {
   readonly packing: Packing;
   /** What is on the command line besides the expression; nothing by default. */
   readonly root?: string;
+  /** More options of the expression. */
+  readonly options?: string;
   readonly isHttpBoot?: true;
   /** What the console has to say besides. */
   readonly said?: RegExp;
@@ -79,6 +81,14 @@ const VARIANTS: readonly Variant[] = [
     title: 'an erofs without a partition table',
     image: { in: 'bare', fileSystem: 'erofs' },
     packing: 'raw',
+  },
+  {
+    name: 'on-demand-overlay',
+    title: 'an ext4 below an overlay in memory is handed over as well',
+    image: { in: 'disk', fileSystem: 'ext4' },
+    packing: 'raw',
+    options: ',overlay=tmpfs',
+    said: /root .* \/ .* - overlay rdpull rw/,
   },
   {
     name: 'on-demand-dirty-journal',
@@ -157,18 +167,18 @@ async function boot(lab: Lab, variant: Variant, script: string): Promise<Booting
   const file = await makeImage(lab, tree, variant);
   const served = path.basename(file);
   const { size } = fs.statSync(file);
-  const { root = '', suite, isHttpBoot } = variant;
+  const { root = '', options = '', suite, isHttpBoot } = variant;
   const rates = { [served]: RATE };
   let server: ImageServer;
   let guest: Guest;
   if (isHttpBoot === true) {
-    const commandLine = `rd.systemd.pull=raw,machine,on-demand,verify=no,bootorigin:root: ${root}`;
+    const commandLine = `rd.systemd.pull=raw,machine,on-demand,verify=no,bootorigin${options}:root: ${root}`;
     server = await serveUki(lab, commandLine, { server: { rates } });
     guest = httpBoot(lab, server);
   } else {
     server = await lab.serve({ rates });
     guest = await directBoot(lab, {
-      commandLine: `rd.systemd.pull=raw,machine,on-demand,verify=no:root:${server.url(served)} ${root}`,
+      commandLine: `rd.systemd.pull=raw,machine,on-demand,verify=no${options}:root:${server.url(served)} ${root}`,
       ...(suite !== undefined && { suite }),
     });
   }
