@@ -6,6 +6,7 @@ import { scenarios as direct } from './scenarios/direct.ts';
 import { scenarios as extensions } from './scenarios/extensions.ts';
 import { scenarios as freedMemory } from './scenarios/freed-memory.ts';
 import { scenarios as httpBoot } from './scenarios/http-boot.ts';
+import { scenarios as ipxe } from './scenarios/ipxe.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as oci } from './scenarios/oci.ts';
@@ -35,6 +36,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...onDemandComparison,
   ...oci,
   ...overlay,
+  ...ipxe,
   ...memory,
   ...freedMemory,
   ...origin,

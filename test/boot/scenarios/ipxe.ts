@@ -1,0 +1,70 @@
+import fs from 'node:fs';
+import { makeEspDisk } from '../esp.ts';
+import { copyVariables, firmware } from '../firmware.ts';
+import { serveUki } from '../http-boot.ts';
+import { makeDisk, pack } from '../image.ts';
+import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
+import { MARK, makeRootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+
+/** Debian's package ipxe. */
+const IPXE = '/usr/lib/ipxe/ipxe.efi';
+
+/** A boot loader that fetches the UKI over HTTP itself. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'ipxe-http-boot',
+    title:
+      'iPXE, started from a disk, boots image.efi over HTTP, and no EFI variable says from where: DHCP does',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
+      await pack(`${lab.served}/image.raw`, 'xz');
+      const commandLine = `${CONSOLE} rd.systemd.pull=raw,machine,verify=no,bootorigin,dhcporigin:root:image.raw.xz`;
+      // iPXE gives a program its own words, and systemd-stub takes them in place of those in the UKI (without Secure Boot).
+      fs.writeFileSync(`${lab.served}/boot.ipxe`, `#!ipxe\nchain image.efi ${commandLine}\n`);
+      const server = await serveUki(lab, '', { files: sayingOrigin() });
+      const guest = lab.start({ boot: await ipxe(lab), network: `,bootfile=${server.url('boot.ipxe')}` });
+      await guest.waitFor(/iPXE 1\./);
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, /this machine was not booted over HTTP: no EFI variable holds a boot URL/);
+      expectConsole(guest, /dhcporigin +http:\/\/10\.0\.2\.2:\d+\/boot\.ipxe \(boot file name\)/);
+      expectConsole(guest, new RegExp(`${MARK} root .* /dev/loop0p1 `));
+    },
+  },
+];
+
+/** Options of QEMU for a machine whose firmware starts iPXE from its disk. */
+async function ipxe(lab: Lab): Promise<string[]> {
+  const disk = lab.file('ipxe.raw');
+  await makeEspDisk(disk, { 'EFI/BOOT/BOOTX64.EFI': IPXE });
+  const variables = lab.file('variables.fd');
+  copyVariables(variables);
+  const drive = [
+    '-drive',
+    `if=none,id=disk,format=raw,file=${disk}`,
+    '-device',
+    'virtio-blk-pci,drive=disk,bootindex=0',
+  ];
+  return [...firmware(variables), ...drive];
+}
+
+/** A unit of the initrd that says on the console where the machine was booted from. */
+function sayingOrigin() {
+  const unit = `[Unit]
+DefaultDependencies=no
+Wants=network-online.target
+After=network-online.target
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/rdpull origin image.raw.xz
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+`;
+  const wanted = '[Unit]\nWants=lab-origin.service\nAfter=lab-origin.service\n';
+  return {
+    'etc/systemd/system/lab-origin.service': { content: unit },
+    'etc/systemd/system/initrd-root-fs.target.d/lab.conf': { content: wanted },
+  };
+}
