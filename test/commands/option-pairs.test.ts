@@ -183,7 +183,7 @@ const CASES: Record<string, Case> = {
   },
   'a boot URL, and an expression without bootorigin': {
     args: () => ['check', '--boot-url=http://host/image.efi', `raw,machine:x:${server.url}/image.raw`],
-    error: `--boot-url=URL is for bootorigin, and "raw,machine:x:${server.url}/image.raw" does not ask for that`,
+    error: `--boot-url=URL is for bootorigin and dhcporigin, and "raw,machine:x:${server.url}/image.raw" does not ask for that`,
     hint: 'leave it out',
   },
   'nothing to be said, and more of it': {

@@ -4,7 +4,7 @@ import { shownUrl } from '../../src/console/shown-url.ts';
 import { imageUrls } from '../../src/origin/image-url.ts';
 import { deriveImageName, imageNameDefect } from '../../src/request/image-name.ts';
 import { expandPlaceholders, PLACEHOLDERS } from '../../src/request/placeholder.ts';
-import { isUrlText, lastComponent, replaceComponents, urlDefect } from '../../src/request/url.ts';
+import { isHttpUrl, isUrlText, lastComponent, replaceComponents, urlDefect } from '../../src/request/url.ts';
 import { splitLogin } from '../../src/source/login.ts';
 import { always, mutatedText, requirePrintable, unlessRefused } from '../fixtures/property.ts';
 
@@ -66,7 +66,8 @@ test('images beside any boot URL are on the server that was booted from', () => 
   const name = fc.oneof(fc.constant(undefined), plainName);
   always(fc.tuple(url, name, fc.constantFrom('raw' as const, 'tar' as const)), ([boot, file, type]) => {
     for (const image of unlessRefused(() => imageUrls(file, type, boot)) ?? []) {
-      if (boot.includes('\\') || !URL.canParse(boot) || !URL.canParse(image)) continue;
+      // What the firmware says is taken for a URL only if it is one; with a line feed in it, the parser sees another host.
+      if (!isHttpUrl(boot) || boot.includes('\\') || !URL.canParse(boot) || !URL.canParse(image)) continue;
       expect(new URL(image).host).toBe(new URL(boot).host);
     }
   });
