@@ -1,5 +1,6 @@
 import { attach } from './attach.ts';
 import { bootEntry } from './boot-entry.ts';
+import { cache } from './cache.ts';
 import { check } from './check.ts';
 import type { Command, CommandSummary } from './command.ts';
 import { detach } from './detach.ts';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   verify,
   check,
   status,
+  cache,
   origin,
   serve,
   bootEntry,

@@ -18,7 +18,19 @@ export interface ExposedJson {
   readonly root?: string;
 }
 
-/** `pull`, when the image was downloaded. */
+/** Where an image has come from that was pulled with a cache. */
+export interface CacheFiguresJson {
+  /** Bytes as served, from a server and from the cache. */
+  readonly fetched: number;
+  readonly reused: number;
+  /** The file in the cache; none when it could not be kept. */
+  readonly image?: string;
+  readonly triesLeft?: number;
+  /** Why it is used in place of what the server has. */
+  readonly why?: string;
+}
+
+/** `pull`, when the image was downloaded, or taken from the cache. */
 export interface PulledJson extends ExposedJson {
   readonly target: string;
   readonly url: string;
@@ -33,6 +45,7 @@ export interface PulledJson extends ExposedJson {
   readonly sha256: string;
   readonly promised: Promised | undefined;
   readonly milliseconds: number;
+  readonly cache?: CacheFiguresJson;
 }
 
 /** `pull --on-demand`: the first of two lines, when the image can be read. */
@@ -68,6 +81,42 @@ export interface KeptJson extends ExposedJson {
 /** `pull` of an image beside the boot URL, on a machine that has none. */
 export interface SkippedJson {
   readonly skipped: 'no boot URL';
+}
+
+/** An image in a cache. */
+export interface CachedImageJson {
+  readonly name: string;
+  readonly version: string;
+  readonly file: string;
+  /** Whether it has come up, and whether it is the newest one of its name that has. */
+  readonly good: boolean;
+  readonly lastGood: boolean;
+  readonly triesLeft?: number;
+  readonly triesDone?: number;
+  readonly pinned: boolean;
+  /** Whether this boot has used it. */
+  readonly running: boolean;
+  /** Bytes as served. */
+  readonly size: number;
+  readonly sha256: string;
+  readonly url: string;
+  readonly stored: string;
+}
+
+/** `cache list`, `cache pin` and `cache unpin`. */
+export interface CacheListJson {
+  readonly cache: string;
+  readonly images: readonly CachedImageJson[];
+}
+
+/** `cache verify`. */
+export interface CacheVerifiedJson {
+  readonly images: readonly { readonly file: string; readonly good: boolean }[];
+}
+
+/** `cache prune`. */
+export interface CachePrunedJson {
+  readonly removed: readonly string[];
 }
 
 /** One entry of the firmware's boot menu. */

@@ -4,6 +4,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
+import type { RecordedCache } from '../record/transfer-record.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
@@ -18,6 +19,7 @@ import type { CommandContext, CommandLine } from './command.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
 import { type Exposed, exposeImage, requireExposable, requireFreeFor, requireRoot } from './exposure.ts';
 import type { KeptJson, SkippedJson } from './json-results.ts';
+import type { CachedLocation, PullCache } from './pull-cache.ts';
 import type { ContainerImage } from './pull-container-image.ts';
 import type { Display } from './pull-display.ts';
 import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
@@ -31,6 +33,7 @@ export interface Pull {
   readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'proxy'>;
   readonly display: Display;
   readonly recorder: Recorder;
+  readonly cache: PullCache | undefined;
 }
 
 /**
@@ -54,10 +57,45 @@ export async function pullImage(
   await advanceClock(reporter);
 
   const { identity, ...servers } = await serverAccess(line, urlsOf(request));
+  // Only for those who have one.
+  const caching = plan.cache === undefined ? undefined : await import('./pull-cache.ts');
+  using cache = await caching?.openPullCache(plan, reporter);
   using pools = new Pools();
-  const access = accessWithin(plan, display, { ...servers, signal, pools });
-  const pull: Pull = { plan, access, display, recorder };
+  const patience = caching?.patienceWith(cache, plan) ?? plan.patience;
+  const access = accessWithin({ ...plan, patience }, display, { ...servers, signal, pools });
+  const pull: Pull = { plan, access, display, recorder, cache };
   const finding = { ...access, identity, warn: reporter.warn, detail: reporter.detail };
+  const fetch = () => fetchImage(pull, finding, begun, guardInterruption);
+  const fetched = await (caching?.orFromCache(pull, fetch, (image) => takeCached(pull, image)) ?? fetch());
+  if (typeof fetched === 'string') return fetched;
+
+  const { target } = fetched;
+  const milliseconds = Math.round(performance.now() - begun);
+  const figures = cache === undefined ? undefined : caching?.cacheFigures(cache, fetched);
+  const summary = tellPulled(pull, fetched, milliseconds, figures);
+  const exposed = await expose(pull, target).catch((error) => {
+    throw withCompleteImage(error, target);
+  });
+  if (cache !== undefined) caching?.awaitBlessing(cache, reporter);
+  recorder.ended('done', exposedPlaces(exposed));
+  const json = pulledJson(fetched, milliseconds, exposed, figures);
+  reporter.result([target, ...exposedLines(exposed)], json);
+  return summary;
+}
+
+/**
+ * Pulls the image from where it lies.
+ *
+ * @returns in words what has become of it, where there is nothing more to do
+ */
+async function fetchImage(
+  pull: Pull,
+  finding: FindOptions,
+  begun: number,
+  guardInterruption: CommandContext['guardInterruption'],
+): Promise<TransferResult | string> {
+  const { plan } = pull;
+  const { request } = plan;
   const container = await containerImage(request, finding);
   const locations = container?.locations ?? (await findLocations(request, finding));
   const [first] = locations;
@@ -77,17 +115,20 @@ export async function pullImage(
     onDemand === undefined
       ? undefined
       : await readOnDemand(pull, onDemand, places, target, begun, guardInterruption);
-  if (shown !== undefined) return shown;
+  return shown ?? (await (container?.download(pull, target) ?? download(pull, places, target)));
+}
 
-  const result = await (container?.download(pull, target) ?? download(pull, places, target));
-  const milliseconds = Math.round(performance.now() - begun);
-  const summary = tellPulled(pull, result, milliseconds);
-  const exposed = await expose(pull, target).catch((error) => {
-    throw withCompleteImage(error, target);
-  });
-  recorder.ended('done', exposedPlaces(exposed));
-  reporter.result([target, ...exposedLines(exposed)], pulledJson(result, milliseconds, exposed));
-  return summary;
+/** Takes the image from the cache, and asks no server. */
+async function takeCached(
+  pull: Pull,
+  { image: { about }, location }: CachedLocation,
+): Promise<TransferResult | string> {
+  const { plan } = pull;
+  const target = targetOf(plan, about.url);
+  pull.display.reporter.about({ url: shownUrl(about.url), target: printable(target) });
+  pull.recorder.about(target, formatVerifyMode(plan.request.verify), about.url);
+  await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
+  return await download(pull, { locations: [location], stores: [] }, target);
 }
 
 /** Where an image lies, or its index and its chunks: without stores, it is a file. */
@@ -229,7 +270,7 @@ async function readOnDemand(
 }
 
 async function download(
-  { plan, access, display }: Pull,
+  { plan, access, display, cache }: Pull,
   { locations, stores }: Places,
   target: string,
 ): Promise<TransferResult> {
@@ -246,18 +287,25 @@ async function download(
     }
     const { runTransfer } = await import('../transfer/transfer.ts');
     const type: FileType = request.type === 'raw' ? 'raw' : 'tar';
-    return await runTransfer({ ...wanted, type, memory }, options, display.observe(target));
+    const file = { ...wanted, type, memory, copies: cache?.copies };
+    return await runTransfer(file, options, display.observe(target));
   } finally {
     display.end();
   }
 }
 
 /** The image is complete. Returns what a person is told of that. */
-function tellPulled({ display, recorder }: Pull, result: TransferResult, milliseconds: number): string {
+function tellPulled(
+  { display, recorder }: Pull,
+  result: TransferResult,
+  milliseconds: number,
+  cache: RecordedCache | undefined,
+): string {
   display.completed();
   recorder.transferred(result);
+  if (cache !== undefined) recorder.cached(cache);
   const summary = pulledSummary(result, milliseconds);
-  display.reporter.info(summary, finishedEvent(result, milliseconds));
+  display.reporter.info(summary, finishedEvent(result, milliseconds, cache));
   display.reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
   return summary;
 }

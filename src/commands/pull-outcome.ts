@@ -2,23 +2,28 @@ import type { JournalEvent } from '../console/journal-events.ts';
 import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
+import type { RecordedCache } from '../record/transfer-record.ts';
 import type { Promised } from '../transfer/promise.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import { exposedJson } from './exposed.ts';
 import type { Exposed } from './exposure.ts';
-import type { PulledJson } from './json-results.ts';
+import type { CacheFiguresJson, PulledJson } from './json-results.ts';
 import { vouched } from './vouched.ts';
 
 /** What a person is told of an image that was pulled, in one line. */
 export function pulledSummary(
-  { target, received, decoded, compression, format, layers = 1, promised, reused = [] }: TransferResult,
+  { target, received, decoded, compression, format, layers = 1, promised, reused = [], copy }: TransferResult,
   milliseconds: number,
 ): string {
   const packed = [format === 'qcow2' ? ['qcow2'] : [], compression === 'none' ? [] : [compression]].flat();
   const layered = format === 'oci' ? ` in ${layers === 1 ? 'one layer' : `${layers} layers`}` : '';
   const many = format === 'caibx' ? ' in chunks' : layered;
   const kind = many !== '' || packed.length === 0 ? many : ` of ${packed.join(' in ')}`;
-  return `${target}: ${size(received)}${kind} received${reusedFrom(reused)}, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+  const from =
+    copy === undefined
+      ? `received${reusedFrom(reused)}`
+      : `reused (${printable(copy.path)}), nothing fetched`;
+  return `${target}: ${size(received)}${kind} ${from}, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
 }
 
 /** `, 12 MiB found in /var/lib/old.raw` */
@@ -30,6 +35,7 @@ function reusedFrom(reused: NonNullable<TransferResult['reused']>): string {
 export function finishedEvent(
   { url, target, received, decoded, sha256, promised }: TransferResult,
   milliseconds: number,
+  cache: RecordedCache | undefined,
 ): JournalEvent {
   const manifestUrl = promised?.manifestUrl;
   const signer = promised?.signedBy;
@@ -44,6 +50,8 @@ export function finishedEvent(
     verifiedBy: verifiedBy(promised),
     manifestUrl: manifestUrl === undefined ? undefined : shownUrl(manifestUrl),
     signedBy: signer?.fingerprint,
+    reused: cache?.reused,
+    cachedImage: cache?.image === undefined ? undefined : printable(cache.image),
   };
 }
 
@@ -54,7 +62,12 @@ function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'che
 }
 
 /** What a script is told of it. */
-export function pulledJson(result: TransferResult, milliseconds: number, exposed: Exposed): PulledJson {
+export function pulledJson(
+  result: TransferResult,
+  milliseconds: number,
+  exposed: Exposed,
+  cache: RecordedCache | undefined,
+): PulledJson {
   const { target, received, decoded, entries, compression, format, sha256, layers, promised } = result;
   // A redirect to an object store leads to a URL that is signed.
   const url = withoutSecrets(result.url);
@@ -62,6 +75,11 @@ export function pulledJson(result: TransferResult, milliseconds: number, exposed
     ...{ target, url, received, decoded, entries, compression, format, sha256, promised },
     ...(layers !== undefined && { layers }),
     milliseconds,
+    ...(cache !== undefined && { cache: cacheJson(cache) }),
     ...exposedJson(exposed),
   };
+}
+
+function cacheJson({ id: _, ...cache }: RecordedCache): CacheFiguresJson {
+  return cache;
 }

@@ -1,10 +1,12 @@
 import path from 'node:path';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { cacheDefect } from '../request/cache.ts';
 import { imagePath } from '../request/image-class.ts';
 import { inInitrd } from '../request/initrd.ts';
 import { placeholdersIn } from '../request/placeholder.ts';
 import { type PullRequest, resolveRequest } from '../request/pull-request.ts';
 import type { Limits } from '../transfer/limits.ts';
+import { type CachePlan, cachePlan } from './cache-arguments.ts';
 import type { CommandLine } from './command.ts';
 import type { Exposure } from './exposure.ts';
 import { limits, requireLimitsFor } from './limit-arguments.ts';
@@ -27,6 +29,10 @@ export interface PullPlan {
   readonly memory: number;
   /** How long to go on without progress, in ms. */
   readonly patience: number;
+  /** Whether somebody has said so. */
+  readonly isPatienceGiven: boolean;
+  /** Where to keep the image, and to look for it. */
+  readonly cache: CachePlan | undefined;
 }
 
 /**
@@ -46,7 +52,20 @@ export function planPull(line: CommandLine, warn: (text: string) => void): PullP
     limits: limits(line),
     memory: memory(line),
     patience: patience(line, inInitrd()),
+    isPatienceGiven: line.has('patience'),
+    cache: cacheFor(cachePlan(line), request, warn),
   };
+}
+
+/** The cache, where the image is one that can be kept in it. */
+function cacheFor(
+  cache: CachePlan | undefined,
+  request: PullRequest,
+  warn: (text: string) => void,
+): CachePlan | undefined {
+  const defect = cache === undefined ? undefined : cacheDefect(request);
+  if (defect !== undefined) warn(`--cache=DIR is passed over: ${defect}`);
+  return defect === undefined ? cache : undefined;
 }
 
 /** The place of the image that comes from `url`. */

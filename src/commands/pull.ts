@@ -2,6 +2,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES } from '../request/image-class.ts';
 import { ON_DEMAND_WORDS } from '../request/on-demand.ts';
 import { askedBootScreen, BOOT_SCREEN_OPTION } from './boot-screen-option.ts';
+import { CACHE_OPTIONS } from './cache-arguments.ts';
 import type { Command } from './command.ts';
 import { LIMIT_OPTION } from './limit-arguments.ts';
 import { MEMORY_OPTION } from './memory-argument.ts';
@@ -99,8 +100,9 @@ registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is
     {
       name: 'patience',
       value: 'SECONDS',
-      help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere)',
+      help: 'how long to go on when no server brings anything new; 0: try once (default: 300 in an initrd, 30 elsewhere; 60 at most with an image that worked in the cache)',
     },
+    ...CACHE_OPTIONS,
     LIMIT_OPTION,
     MEMORY_OPTION,
     {

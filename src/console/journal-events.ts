@@ -26,6 +26,9 @@ export const JOURNAL_FIELDS = {
   /** Blocks of an image, and bytes, that were read before all of it was there. */
   blocksOnDemand: 'RDPULL_BLOCKS_ON_DEMAND',
   bytesOnDemand: 'RDPULL_BYTES_ON_DEMAND',
+  /** Of the bytes as served, those that came out of the cache of this machine, and the file there. */
+  reused: 'RDPULL_BYTES_REUSED',
+  cachedImage: 'RDPULL_CACHED_IMAGE',
   /** The loop device. */
   loop: 'RDPULL_LOOP',
   /** The device of the root file system, where a link to it was asked for. */

@@ -4,8 +4,9 @@ import { decryptCredential } from '../request/encrypted-credential.ts';
 import { inInitrd } from '../request/initrd.ts';
 import type { GeneratorInput } from './unit-plan.ts';
 
-/** The credential with one expression a line: system-credentials(7). */
+/** The credentials: with one expression a line (system-credentials(7)), and with the device of the cache. */
 const CREDENTIAL = 'import.pull';
+const CACHE_CREDENTIAL = 'rdpull.cache';
 
 /** Bytes of a line that are read; systemd gives up at longer ones (LINE_MAX of limits.h). */
 const LINE_MAX = 2048;
@@ -22,9 +23,13 @@ export function readGeneratorInput(
   environment: NodeJS.ProcessEnv,
   warn: (message: string) => void,
 ): Omit<GeneratorInput, 'lacksBootUrl'> {
+  const credential = readCredential(CREDENTIAL, environment, warn);
+  const cache = readCredential(CACHE_CREDENTIAL, environment, warn);
+  const [device] = cache?.lines ?? [];
   return {
     commandLine: readCommandLine(environment, warn),
-    credential: readCredential(environment, warn),
+    credential: credential && { path: credential.path, expressions: credential.lines },
+    cacheCredential: cache && device !== undefined ? { path: cache.path, text: device } : undefined,
     inInitrd: inInitrd(environment),
     executable: process.execPath,
     exists: fs.existsSync,
@@ -52,21 +57,22 @@ export function quoteWord(word: string): string {
 }
 
 function readCredential(
+  name: string,
   environment: NodeJS.ProcessEnv,
   warn: (message: string) => void,
-): GeneratorInput['credential'] {
+): { readonly path: string; readonly lines: readonly string[] } | undefined {
   const { CREDENTIALS_DIRECTORY: plain, ENCRYPTED_CREDENTIALS_DIRECTORY: encrypted } = environment;
   for (const [directory, read] of [
     [plain, readPlain],
     [encrypted, decryptCredential],
   ] as const) {
-    const path = `${directory}/${CREDENTIAL}`;
+    const path = `${directory}/${name}`;
     if (directory === undefined || !fs.existsSync(path)) continue;
     try {
-      return { path, expressions: readLines(read(path), warn) };
+      return { path, lines: readLines(read(path), name, warn) };
     } catch (error) {
       const { message, hint } = RdpullError.from(error);
-      warn(`the credential ${CREDENTIAL} is ignored: ${message}; ${hint}`);
+      warn(`the credential ${name} is ignored: ${message}; ${hint}`);
       return undefined;
     }
   }
@@ -82,7 +88,7 @@ function readPlain(path: string): string {
 }
 
 /** The lines that say something: without the space around them, comments and empty ones. */
-function readLines(text: string, warn: (message: string) => void): string[] {
+function readLines(text: string, name: string, warn: (message: string) => void): string[] {
   return (
     text
       // As systemd ends a line (read_line_full() of fileio.c).
@@ -92,7 +98,7 @@ function readLines(text: string, warn: (message: string) => void): string[] {
         const bytes = Buffer.byteLength(line);
         if (bytes > LINE_MAX) {
           warn(
-            `line ${index + 1} of the credential ${CREDENTIAL} is ignored: ` +
+            `line ${index + 1} of the credential ${name} is ignored: ` +
               `it is ${bytes} bytes long, ${LINE_MAX} is the limit`,
           );
         }

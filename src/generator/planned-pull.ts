@@ -1,6 +1,7 @@
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
+import type { CacheRequest } from '../request/cache.ts';
 import { imageDirectory, imagePath } from '../request/image-class.ts';
 import { imageNameDefect, stripImageSuffixes } from '../request/image-name.ts';
 import { nameOfImage } from '../request/oci-reference.ts';
@@ -35,6 +36,8 @@ export interface PlannedPull {
   /** Whether the sysroot.mount that rdpull writes mounts it. */
   readonly isRoot: boolean;
   readonly whenPresent: WhenPresent;
+  /** Where it is kept, and looked for. */
+  readonly cache?: CacheRequest;
 }
 
 /**
@@ -43,8 +46,12 @@ export interface PlannedPull {
  */
 export const ROOT_LINK = '/run/rdpull/root';
 
+/** Where the device with the cache is mounted: below /run, so that it stays when the real root takes over. */
+export const CACHE_MOUNT = '/run/rdpull/cache';
+export const CACHE_MOUNT_UNIT = 'run-rdpull-cache.mount';
+
 /** What the image of a `bootorigin` or `dhcporigin` request is called that names neither LOCAL nor REMOTE: units need a name now. */
-const UNNAMED = { firmware: 'bootorigin', dhcp: 'dhcporigin' } as const;
+export const UNNAMED = { firmware: 'bootorigin', dhcp: 'dhcporigin' } as const;
 
 /** @throws RdpullError bad-image-name */
 export function planPull(request: PullRequest, inInitrd: boolean, source: PullSource): PlannedPull {

@@ -1,8 +1,9 @@
+import type { CacheRequest } from '../request/cache.ts';
 import { formatOnDemand } from '../request/on-demand.ts';
 import { type DhcpUse, remoteText } from '../request/pull-request.ts';
 import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
-import { type PlannedPull, ROOT_LINK } from './planned-pull.ts';
+import { CACHE_MOUNT, type PlannedPull, ROOT_LINK } from './planned-pull.ts';
 
 /**
  * How long to go on without progress, in seconds: the network is often not ready when systemd says so. Less than
@@ -14,13 +15,15 @@ const PATIENCE = 300;
  * The command line that does a pull, behind the program's name. `rdpull pull` reads the same request out of it again
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
-export function pullArguments({ request, object, isRoot, whenPresent }: PlannedPull): string[] {
+export function pullArguments({ request, object, isRoot, whenPresent, cache }: PlannedPull): string[] {
   const { remote, mirrors, stores, type, imageClass, verify, readOnly, blockdev, overcommit, onDemand } =
     request;
   const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
-  if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
+  if (cache !== undefined) where.push(...cacheArguments(cache));
+  // With a cache, it depends on what is in there.
+  else if (remote.kind !== 'url' || !isFileUrl(remote.url)) where.push(`--patience=${PATIENCE}`);
   where.push(...mirrors.map((url) => `--mirror=${url}`), ...stores.map((url) => `--store=${url}`));
   if (remote.kind === 'bootorigin') {
     const options = [type, imageClass, ...originOptions(remote.dhcp), `verify=${formatVerifyMode(verify)}`];
@@ -44,4 +47,12 @@ export function pullArguments({ request, object, isRoot, whenPresent }: PlannedP
 function originOptions(dhcp: DhcpUse | undefined): readonly string[] {
   if (dhcp === 'only') return ['dhcporigin'];
   return dhcp === 'fallback' ? ['bootorigin', 'dhcporigin'] : ['bootorigin'];
+}
+
+function cacheArguments({ size, tries }: CacheRequest): string[] {
+  return [
+    `--cache=${CACHE_MOUNT}`,
+    ...(size === undefined ? [] : [`--cache-size=${size}`]),
+    ...(tries === undefined ? [] : [`--tries=${tries}`]),
+  ];
 }

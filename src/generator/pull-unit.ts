@@ -5,7 +5,7 @@ import type { PullParameters } from '../request/kernel-command-line.ts';
 import { remoteText } from '../request/pull-request.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
 import { isFileUrl } from '../request/url.ts';
-import { isPersistent, type PlannedPull } from './planned-pull.ts';
+import { CACHE_MOUNT_UNIT, isPersistent, type PlannedPull } from './planned-pull.ts';
 import { pullArguments } from './pull-arguments.ts';
 import { serverCredentials } from './server-credentials.ts';
 import { quoteArgument, settingDefect, unitText } from './unit-text.ts';
@@ -83,7 +83,7 @@ export interface UnitSurroundings {
 /** The service that does one pull. */
 export function pullUnit(
   pull: PlannedPull,
-  { successAction, failureAction }: Omit<PullParameters, 'expressions'>,
+  { successAction, failureAction }: Pick<PullParameters, 'successAction' | 'failureAction'>,
   { executable, inInitrd, exists }: UnitSurroundings,
 ): string {
   const { request, object, source } = pull;
@@ -105,6 +105,7 @@ export function pullUnit(
     ...(isLocal ? [] : ['network-online.target']),
     ...(blockdev ? ['modprobe@loop.service'] : []),
     ...(staysOn ? ['modprobe@fuse.service'] : []),
+    ...(pull.cache === undefined ? [] : [CACHE_MOUNT_UNIT]),
   ];
   if (wanted.length > 0) unit.push(['Wants', wanted.join(' ')]);
   const sweepers = object.directory === SWEPT ? ['systemd-tmpfiles-setup.service'] : [];

@@ -5,6 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
+import { type CacheSource, cacheEntries, planCache, withCache } from './cache-mount.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
 import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
 import { rootParameters } from './root-parameters.ts';
@@ -20,6 +21,8 @@ const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 export interface GeneratorInput extends UnitSurroundings {
   readonly commandLine: string;
   readonly credential: { readonly path: string; readonly expressions: readonly string[] } | undefined;
+  /** The credential `rdpull.cache`. */
+  readonly cacheCredential?: CacheSource | undefined;
   /** Whether it is certain that this machine was not booted over HTTP. */
   readonly lacksBootUrl: boolean;
 }
@@ -51,7 +54,18 @@ export function planPulls(input: GeneratorInput, warn: PlanWarning): PullPlan {
   const parameters = pullParameters(input.commandLine, inInitrd, warn);
   const pulls = collectPulls(parameters.expressions, input, warn);
   if (pulls.length === 0 || !inInitrd) return { parameters, pulls, entries: [] };
-  return { parameters, ...planRoot(rootParameters(input.commandLine), pulls, executable, warn) };
+  const root = planRoot(rootParameters(input.commandLine), pulls, executable, warn);
+  const cache = planCache(cacheSource(parameters, input), warn);
+  const cached = withCache(root.pulls, cache, warn);
+  return { parameters, pulls: cached, entries: [...root.entries, ...cacheEntries(cached, cache, warn)] };
+}
+
+/** The command line wins. */
+function cacheSource(
+  { cache }: PullParameters,
+  { cacheCredential }: GeneratorInput,
+): CacheSource | undefined {
+  return cache === undefined ? cacheCredential : { text: cache, path: COMMAND_LINE.path };
 }
 
 /** Those on the kernel command line first, then those of the credential. */

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /** Below `/run`, which the real root takes over: systemd.unit(5). */
-const RUNTIME_UNITS = '/run/systemd/system';
+export const RUNTIME_UNITS = '/run/systemd/system';
 
 /**
  * Copies the file of a unit to where the service manager of the real root finds it, too. A unit that it does not know is

@@ -2,6 +2,7 @@ import { ERROR_CODES, type ErrorCode, type ErrorRecord } from '../console/rdpull
 import type { Moment } from './moment.ts';
 import {
   RECORDED_STATES,
+  type RecordedCache,
   type RecordedOnDemand,
   type RecordedPromise,
   type RecordedState,
@@ -36,6 +37,7 @@ export function parseRecord(text: string): TransferRecord {
     ...optional(fields, 'sha256', string),
     ...optional(fields, 'promised', promise),
     ...optional(fields, 'onDemand', onDemand),
+    ...optional(fields, 'cache', cache),
     ...optional(fields, 'device', string),
     ...optional(fields, 'root', string),
     ...optional(fields, 'mount', string),
@@ -121,6 +123,18 @@ function onDemand(value: unknown, name: string): RecordedOnDemand {
     bytes: number(fields['bytes'], `${name}.bytes`),
     blocks: number(fields['blocks'], `${name}.blocks`),
     handedOver: fields['handedOver'] === true,
+  };
+}
+
+function cache(value: unknown, name: string): RecordedCache {
+  const fields = object(value, name);
+  return {
+    fetched: number(fields['fetched'], `${name}.fetched`),
+    reused: number(fields['reused'], `${name}.reused`),
+    ...optional(fields, 'image', string),
+    ...optional(fields, 'id', string),
+    ...optional(fields, 'triesLeft', number),
+    ...optional(fields, 'why', string),
   };
 }
 

@@ -5,7 +5,13 @@ import { type Moment, now } from './moment.ts';
 import { unitOfThisProcess } from './own-unit.ts';
 import { isAlive, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import { readRecordOf, removeOldRecords, writeRecord } from './record-file.ts';
-import type { RecordedOnDemand, RecordedPromise, RecordedState, TransferRecord } from './transfer-record.ts';
+import type {
+  RecordedCache,
+  RecordedOnDemand,
+  RecordedPromise,
+  RecordedState,
+  TransferRecord,
+} from './transfer-record.ts';
 
 /** The record of a running transfer is at most this old as long as bytes arrive, in ms. */
 const INTERVAL = 2000;
@@ -114,6 +120,11 @@ export class Recorder {
       ...(sha256 !== '' && { sha256 }),
       ...(promised !== undefined && { promised: recordedPromise(promised) }),
     });
+  }
+
+  /** What of it came out of the cache. */
+  cached(cache: RecordedCache): void {
+    this.#know({ cache });
   }
 
   /** The pull has come to its end. */

@@ -21,6 +21,20 @@ export interface RecordedOnDemand {
   readonly handedOver: boolean;
 }
 
+/** Where an image has come from that was pulled with a cache. */
+export interface RecordedCache {
+  /** Bytes as served, from a server and from the cache. */
+  readonly fetched: number;
+  readonly reused: number;
+  /** The file in the cache, and what stays of its name when it is counted; none when it could not be kept. */
+  readonly image?: string;
+  readonly id?: string;
+  /** How often it may still be booted without coming up; none for one that has. */
+  readonly triesLeft?: number;
+  /** Why it is used in place of what the server has. */
+  readonly why?: string;
+}
+
 /** What a pull leaves behind about itself. Nothing in it is secret: URLs are without logins. Sizes in bytes. */
 export interface TransferRecord {
   readonly state: RecordedState;
@@ -40,6 +54,7 @@ export interface TransferRecord {
   readonly promised?: RecordedPromise;
   /** Of an image that could be read before it was there: what of it was, and whether it is a file like any other by now. */
   readonly onDemand?: RecordedOnDemand;
+  readonly cache?: RecordedCache;
   /** The loop device. */
   readonly device?: string;
   /** The device with the root file system. */

@@ -15,6 +15,8 @@ export interface PullParameters {
   readonly successAction: string | undefined;
   /** `systemd.pull.failure_action=`: goes to every unit as `FailureAction=`. */
   readonly failureAction: string | undefined;
+  /** `rd.rdpull.cache=`, the last one, not parsed yet; the real root has its own disks. */
+  readonly cache: string | undefined;
 }
 
 /** What `SuccessAction=` may say: systemd.unit(5). A closed set, because the value is written into a unit file. */
@@ -88,7 +90,7 @@ export function kernelParameters(commandLine: string, inInitrd: boolean): Kernel
 }
 
 /**
- * Picks `systemd.pull=` and its two actions out of the text of /proc/cmdline. Every expression counts; of an action
+ * Picks `systemd.pull=`, its two actions and `rdpull.cache=` out of the text of /proc/cmdline. Every expression counts; of an action
  * the last usable one does, and an empty one takes back those before it.
  *
  * @param warn takes a line about each word that is ignored
@@ -101,18 +103,22 @@ export function pullParameters(
   const expressions: string[] = [];
   let successAction: string | undefined;
   let failureAction: string | undefined;
+  let cache: string | undefined;
 
   for (const { key, value } of kernelParameters(commandLine, inInitrd)) {
     const isPull = sameKey(key, 'systemd.pull');
     const isSuccess = sameKey(key, 'systemd.pull.success_action');
     const isFailure = sameKey(key, 'systemd.pull.failure_action');
-    if (!isPull && !isSuccess && !isFailure) continue;
+    const isCache = inInitrd && sameKey(key, 'rdpull.cache');
+    if (!isPull && !isSuccess && !isFailure && !isCache) continue;
 
     const name = inInitrd ? `rd.${key}` : key;
     if (value === undefined) {
       warn(`${name} on the kernel command line is ignored: "=" and a value are missing`);
     } else if (isPull) {
       expressions.push(value);
+    } else if (isCache) {
+      cache = value;
     } else if (value !== '' && !ACTIONS.includes(value)) {
       const meant = nearest(value, ACTIONS);
       const remedy = meant === undefined ? `valid are ${ACTIONS.join(', ')}` : `did you mean "${meant}"?`;
@@ -123,5 +129,5 @@ export function pullParameters(
       failureAction = value || undefined;
     }
   }
-  return { expressions, successAction, failureAction };
+  return { expressions, successAction, failureAction, cache };
 }

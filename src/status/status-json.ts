@@ -1,3 +1,4 @@
+import type { RecordedCache } from '../record/transfer-record.ts';
 import { overlayJson } from './overlay-status.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferStatus } from './transfer-status.ts';
@@ -36,6 +37,7 @@ function transferJson(transfer: TransferStatus): object {
       sha256: record.sha256,
       promised: record.promised,
       onDemand: record.onDemand,
+      cache: cacheJson(record.cache),
       root: record.root,
       error: record.error,
       note: record.note,
@@ -43,4 +45,10 @@ function transferJson(transfer: TransferStatus): object {
     }),
     ...(retry !== undefined && { retry }),
   };
+}
+
+function cacheJson(cache: RecordedCache | undefined): object | undefined {
+  if (cache === undefined) return undefined;
+  const { id: _, ...told } = cache;
+  return told;
 }

@@ -3,7 +3,12 @@ import { percent } from '../console/progress-text.ts';
 import { duration, size } from '../console/quantity.ts';
 import { shellCommand } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import type { RecordedOnDemand, RecordedPromise, TransferRecord } from '../record/transfer-record.ts';
+import type {
+  RecordedCache,
+  RecordedOnDemand,
+  RecordedPromise,
+  TransferRecord,
+} from '../record/transfer-record.ts';
 import { overlayPlace } from './overlay-status.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferState, TransferStatus } from './transfer-status.ts';
@@ -58,6 +63,7 @@ function block(transfer: TransferStatus, bootTime: number): string[] {
     ...line('source', source === undefined ? undefined : shownUrl(source)),
     ...(record === undefined ? [] : line('size', sizes(state, record))),
     ...(record?.onDemand === undefined ? [] : line('on demand', onDemand(state, record.onDemand))),
+    ...(record?.cache === undefined ? [] : line('cache', cacheUse(record.cache))),
     ...(record === undefined ? [] : line('time', times(state, record, bootTime))),
     ...(record === undefined ? [] : line('verified', verification(state, record))),
     ...presence.devices.flatMap(({ device, mountPoint }) =>
@@ -85,6 +91,17 @@ function onDemand(state: TransferState, { bytes, blocks, handedOver }: RecordedO
   const read = `${size(bytes)} read by the system in ${blocks} ${blocks === 1 ? 'block' : 'blocks'}`;
   if (handedOver) return `${read}; complete, and handed over`;
   return state === 'running' ? `${read} so far` : read;
+}
+
+/** What of the image came out of the cache, and what becomes of it there. */
+function cacheUse({ fetched, reused, image, triesLeft, why }: RecordedCache): string {
+  const parts = [`${size(reused)} reused, ${size(fetched)} fetched`];
+  if (image === undefined) parts.push('not kept');
+  else parts.push(`${reused > 0 ? 'from' : 'kept as'} ${printable(image)}`);
+  if (triesLeft !== undefined)
+    parts.push(`${triesLeft === 1 ? 'one more boot' : `${triesLeft} more boots`} unless it comes up`);
+  if (why !== undefined) parts.push(`in place of what the server has: ${printableUpTo(LONGEST_TEXT, why)}`);
+  return parts.join('; ');
 }
 
 function times(state: TransferState, { begun, updated, received }: TransferRecord, bootTime: number): string {

@@ -28,6 +28,12 @@ export interface Demand {
   digestOf(name: string): string | undefined;
 }
 
+/** A demand, and what says so. */
+export interface FoundDemand extends Demand {
+  /** The checksum file and its signature, and what else was found on the way there, by their URLs. */
+  readonly vouchers: ReadonlyMap<string, Uint8Array>;
+}
+
 /** What is asked of a file. */
 export interface Verification {
   readonly verify: VerifyMode;
@@ -50,22 +56,26 @@ export async function findPromise(
   { verify, keyrings, certificates, root }: Verification,
   options: SourceOptions,
   explain: (text: string) => void,
-): Promise<Demand> {
-  const digestOf = () => undefined;
-  if (verify.kind === 'no') return { promised: undefined, digestOf };
+): Promise<FoundDemand> {
+  const alone = { digestOf: () => undefined, vouchers: new Map() };
+  if (verify.kind === 'no') return { promised: undefined, ...alone };
   if (verify.kind === 'sha256') {
-    return { promised: { digest: verify.digest, manifestUrl: undefined, signedBy: undefined }, digestOf };
+    return { promised: { digest: verify.digest, manifestUrl: undefined, signedBy: undefined }, ...alone };
   }
   // The OpenPGP library is large: not for pulls that do without.
   const { expectedDigest } = await import('../verify/expected-digest.ts');
   const { patience: _, ...once } = options;
   return createAttempts(locations, options).make(async ({ url, ...server }) => {
+    const vouchers = new Map<string, Uint8Array>();
     const { manifest, ...promised } = await expectedDigest({
       fileUrl: shownUrl(url),
       fileName: lastComponent(url),
       sibling: (name) => replaceComponents(url, 1, name),
-      fetchSmall: (manifestUrl, absent) =>
-        fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }, { absent }),
+      async fetchSmall(manifestUrl, absent) {
+        const content = await fetchSmallFile(manifestUrl, MANIFEST_MAX, { ...once, ...server }, { absent });
+        if (content !== undefined) vouchers.set(manifestUrl, content);
+        return content;
+      },
       requireSignature: verify.kind === 'signature',
       shown: shownUrl,
       trust: {
@@ -79,6 +89,7 @@ export async function findPromise(
     return {
       promised,
       digestOf: (name) => (lists(manifest, name) ? entryOf(manifest, name).digest : undefined),
+      vouchers,
     };
   });
 }

@@ -96,6 +96,18 @@ export async function fetchSideFiles(request: SideFileRequest, options: SourceOp
   };
 }
 
+/** The side files that are there beside a complete image: the suffix of each, and its path. */
+export function sideFilesBeside({
+  target,
+  sideFiles,
+}: Pick<SideFileRequest, 'target'> & {
+  readonly sideFiles: (path: string) => readonly string[];
+}): ReadonlyMap<string, string> {
+  const stem = target.replace(/\.raw$/, '');
+  const found = sideFiles(target).map((suffix): [string, string] => [suffix, `${stem}${suffix}`]);
+  return new Map(found.filter(([, file]) => fs.existsSync(file)));
+}
+
 /** Many servers answer anything for a name that they do not know: what cannot be right is passed over. */
 async function fetchUnverified(
   url: string,

@@ -1,21 +1,31 @@
 import path from 'node:path';
 import type { Compression } from '../decode/compression-magic.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
-import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
+import type { MirroredSource } from '../source/mirrored-source.ts';
 import { Pools } from '../source/pools.ts';
-import type { Joining } from '../source/same-file.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
+import { checksumMismatch } from '../verify/checksum-mismatch.ts';
 import { convertImage } from './conversion/conversion.ts';
+import { type Copies, type Copy, SpoiltCopy } from './copies.ts';
 import type { ExpectedSize } from './expected-size.ts';
 import { aboutSize, aboutUrl, originOf } from './failed-stream.ts';
 import type { Limits } from './limits.ts';
 import { lookAhead } from './look-ahead.ts';
+import { aboutCopy, type Origin, openOrigin } from './origin.ts';
 import { osTreeRoot } from './os-tree.ts';
 import type { Destination, PipelineResult } from './pipeline/messages.ts';
 import { Pipeline } from './pipeline/pipeline.ts';
-import { findPromise, type Promised, requirePromise, type Verification } from './promise.ts';
+import {
+  type Demand,
+  findPromise,
+  type Promised,
+  type Received,
+  requirePromise,
+  type Verification,
+} from './promise.ts';
 import { type PublishedSource, publishImage } from './publish-image.ts';
 import { TargetRoom } from './room/target-room.ts';
+import { sideFilesBeside } from './side-files.ts';
 import { Staging } from './staging.ts';
 import { createStarts, type Start } from './starts.ts';
 import { stream } from './stream.ts';
@@ -38,6 +48,8 @@ export interface Transfer extends Verification {
   readonly limits: Limits;
   /** Bytes that may be resident, more or less: less of it takes longer. */
   readonly memory: number;
+  /** Files that were served before, and where to keep this one. */
+  readonly copies?: Copies | undefined;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -83,6 +95,8 @@ export interface TransferResult {
   readonly reused?: readonly { readonly path: string; readonly bytes: number }[];
   /** What vouched for them; undefined for `verify=no`. */
   readonly promised: Promised | undefined;
+  /** Where they lay on this machine, when no server had to send them. */
+  readonly copy?: Copy;
 }
 
 /**
@@ -90,7 +104,8 @@ export interface TransferResult {
  * and checked first; the image gets its final name only when all of it holds. A failure leaves nothing behind.
  *
  * Where a new start can help, because the file was replaced meanwhile or one of several servers has sent a bad one,
- * everything is begun anew: what was written, the digest, and the promise that it is checked against.
+ * everything is begun anew: what was written, the digest, and the promise that it is checked against. So it is where a copy on this
+ * machine was not what it should be.
  *
  * @throws RdpullError
  */
@@ -108,7 +123,7 @@ export async function runTransfer(
       return await transferOnce(transfer, start, access, observer);
     } catch (error) {
       options.signal.throwIfAborted();
-      starts.failed(start, error);
+      if (!(error instanceof SpoiltCopy)) starts.failed(start, error);
     }
   }
 }
@@ -125,76 +140,66 @@ async function transferOnce(
   using staging = await Staging.open(target, { replace: force, tell: observer.warn });
   await using pipeline = new Pipeline(observer.warn);
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
-  const { promised } = demand;
-  const source = await openDigested(start, promised, options);
-  try {
-    start.opened(source);
-    const { received, result } = await receive(
-      source,
-      { room, staging, pipeline },
-      { ...transfer, isVouchedFor: promised !== undefined },
-      options,
-      observer,
-    );
-    const sha256 = source.sha256();
-    requirePromise(originOf(source), promised, { sha256, bytes: received });
-    const decoded = await converted(
-      source,
-      { room, pipeline },
-      received,
-      result,
-      transfer,
-      options,
-      observer,
-    );
-    if (isTree(type)) staging.publish(osTreeRoot(staging.path));
-    else await publishImage(staging, transfer, publishedSource(source), demand, options, observer.warn);
-    const { entries, compression, format } = result;
-    room.settle({ bytes: decoded, entries });
-    return { target, url: source.url, received, decoded, entries, compression, format, sha256, promised };
-  } finally {
-    source.close();
-  }
-}
-
-function publishedSource(source: MirroredSource): PublishedSource {
-  const [server] = source.origins();
-  return { url: originOf(source), server, lastModified: source.lastModified };
-}
-
-/** A source that knows the digest of what it has yielded. */
-interface DigestedSource extends MirroredSource {
-  /** SHA-256, in lower-case hexadecimal. */
-  readonly sha256: () => string;
-}
-
-/** Opens the file; its body is hashed as it goes by, so that the digest never lags behind what was taken. */
-async function openDigested(
-  start: Start,
-  promised: Promised | undefined,
-  options: SourceOptions,
-): Promise<DigestedSource> {
-  const digest = new Bun.CryptoHasher('sha256');
-  const sha256 = () => digest.copy().digest('hex');
-  const source = await openMirroredSource(start.locations, {
-    ...options,
-    joining: joining(start, promised),
-    isPromised: promised !== undefined,
-    sha256,
+  const workplace = { room, staging, pipeline };
+  using origin = await openOrigin(transfer.copies, start, demand.promised, options);
+  const { source, copy } = origin;
+  const { received, result } = await receiveFrom(origin, workplace, demand, transfer, options, observer);
+  const { entries, compression, format } = result;
+  const decoded = await converted(source, workplace, received, result, transfer, options, observer);
+  const published = publishedSource(origin, start);
+  if (isTree(type)) staging.publish(osTreeRoot(staging.path));
+  else await publishImage(staging, transfer, published, demand, options, observer.warn);
+  room.settle({ bytes: decoded, entries });
+  const sha256 = source.sha256();
+  await origin.kept?.complete({
+    ...published,
+    ...{ validator: source.validator, size: received, sha256, compression, vouchers: demand.vouchers },
+    sideFiles: isTree(type) ? new Map() : sideFilesBeside(transfer),
   });
-  async function* body(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of source.body) {
-      digest.update(chunk);
-      yield chunk;
-    }
-  }
-  return { ...source, body: body(), sha256 };
+  if (copy !== undefined) transfer.copies?.confirmed(copy, demand.vouchers);
+  return {
+    ...{ target, url: copy?.url ?? source.url, received, decoded, entries, compression, format, sha256 },
+    promised: demand.promised,
+    ...(copy !== undefined && { copy }),
+  };
 }
 
-/** What is reason enough to join the bytes of two answers. */
-function joining({ mayJoinOnTrust }: Start, promised: Promised | undefined): Joining {
-  if (!mayJoinOnTrust) return 'compared';
-  return promised === undefined ? 'validated' : 'promised';
+/**
+ * Takes the bytes, and holds them against what was promised.
+ *
+ * @throws SpoiltCopy when a copy is not what it should be
+ */
+async function receiveFrom(
+  { source, copy }: Origin,
+  workplace: Workplace,
+  { promised }: Demand,
+  transfer: Transfer,
+  options: SourceOptions,
+  observer: TransferObserver,
+): Promise<{ readonly received: number; readonly result: PipelineResult }> {
+  const wanted = { ...transfer, isVouchedFor: promised !== undefined };
+  try {
+    const outcome = await receive(source, workplace, wanted, options, observer);
+    const held = { sha256: source.sha256(), bytes: outcome.received };
+    requirePromise(originOf(source), promised, held);
+    if (copy !== undefined) requireCopied(copy, held);
+    return outcome;
+  } catch (error) {
+    throw aboutCopy(transfer.copies, copy, options, error);
+  }
+}
+
+/** What was copied has to be what is there: without a promise, nothing else says that it is. */
+function requireCopied({ path: file, sha256, url }: Copy, { sha256: actual, bytes }: Received): void {
+  if (actual === sha256) return;
+  throw checksumMismatch({ url: file, bytes, actual, expected: sha256, manifestUrl: url });
+}
+
+/** What belongs to the image is asked for where the image was: beside a copy there is nothing. */
+function publishedSource({ source, copy }: Origin, { locations: [first] }: Start): PublishedSource {
+  const [server] = copy === undefined ? source.origins() : [first];
+  const url = copy === undefined ? originOf(source) : (first?.url ?? copy.url);
+  return { url, server, lastModified: source.lastModified };
 }
 
 /** Where the object is made, and by whom. */

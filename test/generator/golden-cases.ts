@@ -67,6 +67,18 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     inInitrd: true,
   },
   {
+    name: 'cache',
+    commandLine:
+      '"rd.rdpull.cache=LABEL=my images,cache-size=8G,tries=5" rd.systemd.pull=raw,machine,bootorigin:: rd.systemd.pull=raw,sysext,on-demand,verify=no:x:http://h/x.raw',
+    inInitrd: true,
+  },
+  {
+    name: 'cache-wrong',
+    commandLine:
+      'rd.rdpull.cache=/dev/disk/by-id/x,cachesize=8G,tries=0 rd.systemd.pull=tar,machine:root:http://h/root.tar.xz',
+    inInitrd: true,
+  },
+  {
     name: 'boot-origin-unnamed',
     commandLine: 'rd.systemd.pull=raw,machine,bootorigin::',
     inInitrd: true,

@@ -90,6 +90,7 @@ describe('systemd.pull', () => {
       expressions: ['b', '', 'a c'],
       successAction: undefined,
       failureAction: undefined,
+      cache: undefined,
       warnings: [],
     });
   });

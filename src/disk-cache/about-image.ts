@@ -1,0 +1,49 @@
+/** What is written down beside a cached image. Nothing in it is trusted: it says what to look at, and never what is good. */
+export interface AboutImage {
+  /** Where it came from, without secrets. */
+  readonly url: string;
+  /** The last component of that URL, which is what checksum files list. */
+  readonly name: string;
+  /** SHA-256 of the file, in lower-case hexadecimal digits. */
+  readonly sha256: string;
+  /** How long the file is, in bytes. */
+  readonly size: number;
+  /** What the server has told these bytes by (`If-Range`). */
+  readonly validator?: string;
+  /** When it was stored, by the clock of this machine: ISO 8601. */
+  readonly stored: string;
+}
+
+/** Bytes: what is longer was not written by rdpull. */
+export const ABOUT_MAX = 16 * 1024;
+
+/** undefined when it does not say what it should. */
+export function parseAbout(text: string): AboutImage | undefined {
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof fields !== 'object' || fields === null) return undefined;
+  const read = (name: string): unknown => Reflect.get(fields, name);
+  const [url, name, sha256, size, stored, validator] = [
+    read('url'),
+    read('name'),
+    read('sha256'),
+    read('size'),
+    read('stored'),
+    read('validator'),
+  ];
+  if (typeof url !== 'string' || typeof name !== 'string' || typeof stored !== 'string') return undefined;
+  // It becomes a part of a path.
+  if (!/^[^/?#\\\0]+$/.test(name) || /^(?:\.|%2e){1,2}$/i.test(name) || Number.isNaN(Date.parse(stored)))
+    return undefined;
+  if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return undefined;
+  return { url, name, sha256, size, stored, ...(typeof validator === 'string' && { validator }) };
+}
+
+export function formatAbout(about: AboutImage): string {
+  return `${JSON.stringify(about, undefined, 2)}\n`;
+}

@@ -1,0 +1,241 @@
+import { printable } from '../console/printable.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
+import { reasonWithoutPath } from '../kernel/system-error.ts';
+import type { Copies, Copy, CopyInProgress, Described, Fetched } from '../transfer/copies.ts';
+import type { Promised } from '../transfer/promise.ts';
+import { type AboutImage, formatAbout } from './about-image.ts';
+import { namedVouchers, readBeside, writeBeside } from './beside-image.ts';
+import { type CacheBounds, makeRoom, type RoomMade } from './cache-room.ts';
+import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut } from './cached-image.ts';
+import type { Tries } from './cached-name.ts';
+import type { DiskCache } from './disk-cache.ts';
+import { KeptCopy } from './kept-copy.ts';
+import type { VersionDirectory } from './version-directory.ts';
+
+/** Bytes that stay free: for the names, and what is written beside an image. */
+const RESERVE = 4 * 1024 * 1024;
+
+/** What could become any size takes no room from others. */
+const LENGTHLESS: RoomMade = {
+  removed: [],
+  defect: 'takes nothing of which the server does not say how long it is',
+};
+
+/** How images are used, and kept. */
+export interface CacheUse extends CacheBounds {
+  /** How often a new image may be tried. */
+  readonly tries: number;
+  /** Whether this is a boot, which counts. */
+  readonly counts: boolean;
+  /** Takes a line about what is not as it should be. */
+  readonly warn: (text: string) => void;
+  readonly tell: (text: string) => void;
+}
+
+/** What the server has was tried as often as it may be, and never came up; another image did. */
+export class WornOutImage extends Error {
+  override readonly name = 'WornOutImage';
+  readonly image: CachedImage;
+
+  constructor(image: CachedImage) {
+    super(
+      `${printable(imageTitle(image))} has no tries left: it was booted ${image.tries?.done ?? 0} times, and never came up`,
+    );
+    this.image = image;
+  }
+}
+
+/**
+ * The images of one name, as a transfer asks for them. It finds what is wanted now, keeps what is fetched, and counts what is booted; which
+ * one that came to be, {@link used} says.
+ */
+export class CacheCopies implements Copies {
+  readonly #cache: DiskCache;
+  readonly #directory: VersionDirectory;
+  readonly #use: CacheUse;
+  /** How those were counted that turned out to be damaged, by their digest: they come back as what they were. */
+  readonly #spoilt = new Map<string, Tries | undefined>();
+  #used: CachedImage | undefined;
+  /** Where nothing else is to be had: this one, or none. */
+  #only: CachedImage | undefined;
+  #failure: RdpullError | undefined;
+
+  constructor(cache: DiskCache, directory: VersionDirectory, use: CacheUse) {
+    this.#cache = cache;
+    this.#directory = directory;
+    this.#use = use;
+  }
+
+  /** What the transfer took, or has stored. */
+  get used(): CachedImage | undefined {
+    return this.#used;
+  }
+
+  images(): readonly CachedImage[] {
+    return this.#directory
+      .images()
+      .filter((image) => !this.#spoilt.has(image.about.sha256) && this.#isUsable(image));
+  }
+
+  /** No server is asked any more: what is found is `image`. */
+  insistOn(image: CachedImage): void {
+    this.#only = image;
+    this.#failure = undefined;
+  }
+
+  /** @throws WornOutImage when another image is to be booted */
+  async find(
+    promised: Promised | undefined,
+    describe: () => Promise<Described | undefined>,
+  ): Promise<Copy | undefined> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const image = this.#only ?? (await this.#wanted(promised, describe));
+    if (image === undefined) return undefined;
+    if (this.#only === undefined) this.#requireTries(image);
+    const { path, about } = this.#counted(image);
+    return { path, url: about.url, sha256: about.sha256 };
+  }
+
+  begin(size: number | undefined): CopyInProgress | undefined {
+    if (!this.#cache.isWritable || this.#only !== undefined) return undefined;
+    try {
+      const made = size === undefined ? LENGTHLESS : this.#makeRoom(size);
+      if (made.defect !== undefined) {
+        this.#use.warn(`the image is not kept: the cache ${printable(this.#cache.root)} ${made.defect}`);
+        return undefined;
+      }
+      for (const image of made.removed)
+        this.#use.tell(`${printable(imageTitle(image))} was removed from the cache to make room`);
+      return this.#inProgress(new KeptCopy(this.#directory));
+    } catch (error) {
+      this.#notKept(error);
+      return undefined;
+    }
+  }
+
+  confirmed({ sha256 }: Copy, vouchers: ReadonlyMap<string, Uint8Array>): void {
+    const image = this.#used;
+    if (this.#only !== undefined || image?.about.sha256 !== sha256 || vouchers.size === 0) return;
+    this.#describe(image, image.about, vouchers);
+  }
+
+  spoilt({ path, sha256 }: Copy, error: unknown): void {
+    const failure = RdpullError.from(error);
+    const image = this.#directory.images().find((each) => each.path === path);
+    this.#spoilt.set(sha256, image?.tries);
+    this.#used = undefined;
+    this.#use.warn(`the cached image is damaged, and not used: ${failure.message}`);
+    if (this.#only !== undefined) this.#failure = failure;
+    if (image === undefined || !this.#cache.isWritable) return;
+    try {
+      this.#directory.remove(image);
+    } catch (reason) {
+      this.#use.warn(`${printable(path)} cannot be removed: ${reasonWithoutPath(reason)}`);
+    }
+  }
+
+  #makeRoom(need: number): RoomMade {
+    return makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
+  }
+
+  async #wanted(
+    promised: Promised | undefined,
+    describe: () => Promise<Described | undefined>,
+  ): Promise<CachedImage | undefined> {
+    const images = this.images();
+    if (promised !== undefined) return images.find(({ about }) => about.sha256 === promised.digest);
+    if (!images.some(({ about }) => about.validator !== undefined)) return undefined;
+    const described = await describe();
+    if (described?.validator === undefined) return undefined;
+    return images.find(
+      ({ about }) => about.validator === described.validator && (described.size ?? about.size) === about.size,
+    );
+  }
+
+  /** What cannot be counted is only used when it is good. */
+  #isUsable(image: CachedImage): boolean {
+    return isGood(image) || this.#cache.isWritable || !this.#use.counts;
+  }
+
+  #requireTries(image: CachedImage): void {
+    if (!this.#use.counts || !isWornOut(image)) return;
+    if (this.images().some((other) => other !== image && isGood(other))) throw new WornOutImage(image);
+    this.#use.warn(`${new WornOutImage(image).message}; no other image has, so that it is tried once more`);
+  }
+
+  #counted(image: CachedImage): CachedImage {
+    // A transfer that starts over is the same boot.
+    if (this.#used?.id === image.id) return this.#used;
+    this.#used = this.#use.counts && !isGood(image) ? this.#directory.countDown(image) : image;
+    return this.#used;
+  }
+
+  #inProgress(copy: KeptCopy): CopyInProgress {
+    let isAbandoned = false;
+    const attempt = <T>(action: () => T): T | undefined => {
+      if (isAbandoned) return undefined;
+      try {
+        return action();
+      } catch (error) {
+        isAbandoned = true;
+        this.#notKept(error);
+        copy[Symbol.dispose]();
+        return undefined;
+      }
+    };
+    return {
+      add: (chunk) => attempt(() => copy.add(chunk)),
+      complete: async (fetched) => {
+        try {
+          const same = this.#directory.images().find(({ about }) => about.sha256 === fetched.sha256);
+          if (same !== undefined) this.#foundAgain(same, fetched);
+          else if (!isAbandoned) this.#used = await copy.complete(fetched, this.#triesOf(fetched));
+        } catch (error) {
+          this.#notKept(error);
+        }
+      },
+      [Symbol.dispose]: () => copy[Symbol.dispose](),
+    };
+  }
+
+  /** It was fetched for want of a sign that it is what there is: the next time there may be one. */
+  #foundAgain(image: CachedImage, { validator, vouchers }: Fetched): void {
+    const { validator: _, ...about } = image.about;
+    this.#describe(image, { ...about, ...(validator !== undefined && { validator }) }, vouchers);
+    this.#counted(image);
+  }
+
+  /** Brings what lies beside an image up to date, so that it is what vouches for it when there is no server. */
+  #describe(image: CachedImage, about: AboutImage, vouchers: ReadonlyMap<string, Uint8Array>): void {
+    if (!this.#cache.isWritable) return;
+    try {
+      const before = readBeside(image.files);
+      const fresh = new Map<string, string | Uint8Array>([
+        ...before,
+        ...namedVouchers(vouchers),
+        [ABOUT_FILE, formatAbout(about)],
+      ]);
+      const isNew = ([name, content]: [string, string | Uint8Array]) =>
+        before.get(name) === undefined || !Buffer.from(content).equals(before.get(name) ?? Buffer.alloc(0));
+      if ([...fresh].some(isNew)) writeBeside(this.#directory, image.files, fresh);
+    } catch (error) {
+      this.#use.tell(
+        `what lies beside ${printable(imageTitle(image))} stays as it was: ${reasonWithoutPath(error)}`,
+      );
+    }
+  }
+
+  /** A boot takes the first one itself. */
+  #triesOf({ sha256 }: Fetched): Tries | undefined {
+    if (this.#spoilt.has(sha256)) return this.#spoilt.get(sha256);
+    const { tries, counts } = this.#use;
+    return counts ? { left: tries - 1, done: 1 } : { left: tries, done: 0 };
+  }
+
+  #notKept(error: unknown): void {
+    const reason = error instanceof RdpullError ? error.message : reasonWithoutPath(error);
+    this.#use.warn(
+      `the image is not kept: writing to the cache ${printable(this.#cache.root)} failed: ${reason}`,
+    );
+  }
+}

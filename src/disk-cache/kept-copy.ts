@@ -1,0 +1,123 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { withoutSecrets } from '../console/shown-url.ts';
+import { startWriteback } from '../kernel/writeback.ts';
+import { stripImageSuffixes } from '../request/image-name.ts';
+import { lastComponent } from '../request/url.ts';
+import type { Fetched } from '../transfer/copies.ts';
+import { type AboutImage, formatAbout } from './about-image.ts';
+import { type BesideImage, besideName, namedVouchers, requireFileName, writeBeside } from './beside-image.ts';
+import { ABOUT_FILE, type CachedImage } from './cached-image.ts';
+import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } from './cached-name.ts';
+import { imageVersion } from './image-version.ts';
+import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
+
+/** Has the kernel write along, so that there is less to wait for at the end. Bytes. */
+const WRITEBACK_STEP = 16 * 1024 * 1024;
+
+/**
+ * A file that is written into the cache while it arrives. Under its own name it is there when all of it is on the disk, and what vouches for
+ * it beside it: whenever the machine loses its power, it is an image, or none.
+ */
+export class KeptCopy implements Disposable {
+  readonly #directory: VersionDirectory;
+  readonly #path: string;
+  readonly #fd: number;
+  #written = 0;
+  #isGone = false;
+
+  /** @throws Error of node:fs */
+  constructor(directory: VersionDirectory) {
+    this.#directory = directory;
+    this.#path = path.join(directory.path, `${UNFINISHED}image`);
+    fs.rmSync(this.#path, { force: true });
+    this.#fd = fs.openSync(this.#path, 'wx', 0o644);
+  }
+
+  get written(): number {
+    return this.#written;
+  }
+
+  /** @throws Error of node:fs */
+  add(chunk: Uint8Array): void {
+    for (let at = 0; at < chunk.length; ) at += fs.writeSync(this.#fd, chunk, at);
+    const before = this.#written;
+    this.#written += chunk.length;
+    if (Math.floor(before / WRITEBACK_STEP) < Math.floor(this.#written / WRITEBACK_STEP))
+      startWriteback(this.#fd);
+  }
+
+  /**
+   * The file is whole, and holds: gives it its name.
+   *
+   * @param tries how often it may be tried; undefined: it is good
+   * @throws Error of node:fs; RdpullError for a name that no file can have
+   */
+  async complete(fetched: Fetched, tries: Tries | undefined): Promise<CachedImage> {
+    const { stem, type } = this.#directory.family;
+    const others = this.#directory.images();
+    const version = imageVersion(
+      { ...fetched, type },
+      others.map((other) => other.version),
+    );
+    const name = { version, tries, suffix: cachedSuffix(type, fetched.compression) };
+    const plain = plainName(stem, version);
+    const files = path.join(this.#directory.path, `${plain}${FILES_SUFFIX}`);
+    const image = path.join(this.#directory.path, formatCachedName(stem, name));
+    requireFileName(path.basename(image));
+    const { lastModified } = fetched;
+    if (lastModified !== undefined) fs.futimesSync(this.#fd, lastModified, lastModified);
+    await synced(this.#fd);
+    const about = this.#about(fetched);
+    writeBeside(this.#directory, files, besideFetched(about, fetched));
+    fs.renameSync(this.#path, image);
+    this.#directory.sync();
+    this.#close();
+    const { blocks } = fs.statSync(image);
+    const id = path.join(this.#directory.family.directory, path.basename(this.#directory.path), plain);
+    return { ...name, id, path: image, files, about, occupied: blocks * 512, isPinned: false };
+  }
+
+  /** Without {@link complete}, nothing is left. */
+  [Symbol.dispose](): void {
+    if (this.#isGone) return;
+    this.#close();
+    fs.rmSync(this.#path, { force: true });
+  }
+
+  #close(): void {
+    this.#isGone = true;
+    fs.closeSync(this.#fd);
+  }
+
+  #about({ url, sha256, validator }: Fetched): AboutImage {
+    return {
+      url: withoutSecrets(url),
+      name: lastComponent(url) ?? '',
+      sha256,
+      size: this.#written,
+      ...(validator !== undefined && { validator }),
+      stored: new Date().toISOString(),
+    };
+  }
+}
+
+/** What belongs beside an image, under the names that it has on the server. */
+function besideFetched(about: AboutImage, { vouchers, sideFiles }: Fetched): BesideImage {
+  const stem = stripImageSuffixes(about.name, 'raw');
+  return new Map<string, string | Uint8Array>([
+    [ABOUT_FILE, formatAbout(about)],
+    ...namedVouchers(vouchers),
+    ...[...sideFiles].map(([suffix, file]): [string, Uint8Array] => [
+      besideName(`${stem}${suffix}`),
+      fs.readFileSync(file),
+    ]),
+  ]);
+}
+
+/** The event loop goes on: systemd hears that the pull is alive. */
+function synced(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fs.fsync(fd, (error) => (error === null ? resolve() : reject(error)));
+  });
+}
