@@ -71,10 +71,15 @@ export class CacheCopies implements Copies {
     return this.#used;
   }
 
+  /** Those that can be used; none, when the disk does not say. */
   images(): readonly CachedImage[] {
-    return this.#directory
-      .images()
-      .filter((image) => !this.#spoilt.has(image.about.sha256) && this.#isUsable(image));
+    try {
+      const images = this.#directory.images();
+      return images.filter((image) => !this.#spoilt.has(image.about.sha256) && this.#isUsable(image));
+    } catch (error) {
+      this.#unreadable(error);
+      return [];
+    }
   }
 
   /** No server is asked any more: what is found is `image`. */
@@ -92,8 +97,13 @@ export class CacheCopies implements Copies {
     const image = this.#only ?? (await this.#wanted(promised, describe));
     if (image === undefined) return undefined;
     if (this.#only === undefined) this.#requireTries(image);
-    const { path, about } = this.#counted(image);
-    return { path, url: about.url, sha256: about.sha256 };
+    try {
+      const { path, about } = this.#counted(image);
+      return { path, url: about.url, sha256: about.sha256 };
+    } catch (error) {
+      this.#unreadable(error);
+      return undefined;
+    }
   }
 
   begin(size: number | undefined): CopyInProgress | undefined {
@@ -121,7 +131,7 @@ export class CacheCopies implements Copies {
 
   spoilt({ path, sha256 }: Copy, error: unknown): void {
     const failure = RdpullError.from(error);
-    const image = this.#directory.images().find((each) => each.path === path);
+    const image = this.images().find((each) => each.path === path);
     this.#spoilt.set(sha256, image?.tries);
     this.#used = undefined;
     this.#use.warn(`the cached image is damaged, and not used: ${failure.message}`);
@@ -230,6 +240,11 @@ export class CacheCopies implements Copies {
     if (this.#spoilt.has(sha256)) return this.#spoilt.get(sha256);
     const { tries, counts } = this.#use;
     return counts ? { left: tries - 1, done: 1 } : { left: tries, done: 0 };
+  }
+
+  #unreadable(error: unknown): void {
+    const where = printable(this.#directory.path);
+    this.#use.warn(`what is in the cache cannot be used: ${where}: ${reasonWithoutPath(error)}`);
   }
 
   #notKept(error: unknown): void {

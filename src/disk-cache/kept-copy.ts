@@ -78,11 +78,15 @@ export class KeptCopy implements Disposable {
     return { ...name, id, path: image, files, about, occupied: blocks * 512, isPinned: false };
   }
 
-  /** Without {@link complete}, nothing is left. */
+  /** Without {@link complete}, nothing is left; on a disk that has failed, what is left goes before the next one is written. */
   [Symbol.dispose](): void {
     if (this.#isGone) return;
-    this.#close();
-    fs.rmSync(this.#path, { force: true });
+    try {
+      this.#close();
+      fs.unlinkSync(this.#path);
+    } catch {
+      // Why it was not completed is the news.
+    }
   }
 
   #close(): void {

@@ -1,0 +1,168 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
+import type { Running } from '../fixtures/executable.ts';
+import { run } from '../fixtures/run.ts';
+import { writeChecksums } from '../fixtures/served-image.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
+
+const MIB = 1024 * 1024;
+const NOBODY = 'http://127.0.0.1:9/image.raw';
+/** Blows at one cache, after each other. */
+const BLOWS = 6;
+const LOSSES = 5;
+
+let served: TemporaryDirectory;
+let server: WebServer;
+/** What was served at any time. */
+const known = new Set<string>();
+
+beforeAll(() => {
+  served = new TemporaryDirectory();
+  server = startWebServer(served.path);
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  served[Symbol.dispose]();
+});
+
+function publish(day: number): void {
+  const content = randomBytes(8 * MIB);
+  known.add(digestOf(content));
+  const date = new Date(Date.UTC(2026, 0, day));
+  fs.utimesSync(served.write('image.raw', content), date, date);
+  writeChecksums(served);
+}
+
+const pull = () => ['--verify=checksum', `${server.url}/image.raw`];
+
+/** ioctl(2), fs/ext4/ext4.h: EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH, which is what xfstests takes the power with. */
+const POWER_OFF =
+  "import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], 0), 0x8004587d, struct.pack('I', 2))";
+
+/** An ext4 of 64 MiB in a file, mounted until it is disposed of. */
+class Disk implements Disposable {
+  readonly #directory = new TemporaryDirectory();
+  readonly #file = this.#directory.file('disk');
+  readonly path = this.#directory.file('mount');
+  #starts = 0;
+
+  constructor() {
+    run(['truncate', '-s', '64M', this.#file]);
+    run(['mkfs.ext4', '-q', this.#file]);
+    fs.mkdirSync(this.path);
+    this.#mount();
+  }
+
+  /** What is not on the disk at this moment is lost, and every access fails from now on. */
+  losePower(): void {
+    run(['python3', '-c', POWER_OFF, this.path]);
+  }
+
+  /** Another device with what is on the disk: whoever has a copy of this mount namespace keeps the old one alive, dead as it is. */
+  restart(): void {
+    run(['umount', this.path]);
+    const next = this.#directory.file(`disk-${++this.#starts}`);
+    fs.renameSync(this.#file, next);
+    run(['cp', '--sparse=always', next, this.#file]);
+    this.#mount();
+  }
+
+  #mount(): void {
+    run(['mount', '-o', 'loop', this.#file, this.path]);
+  }
+
+  [Symbol.dispose](): void {
+    run(['umount', this.path]);
+    this.#directory[Symbol.dispose]();
+  }
+}
+
+/** Waits until the image is being written into the cache. */
+async function untilWriting({ cache }: CachingMachine, child: Running): Promise<void> {
+  const at = path.join(cache, 'machines/image.raw.v/.#rdpull-image');
+  while (child.exitCode === null && !fs.existsSync(at)) await Bun.sleep(1);
+}
+
+/** The next boot has no server: it comes to an image that was served, and finds nothing half-written. */
+async function expectUsable(machine: CachingMachine): Promise<void> {
+  const { image, stderr, status } = await machine.boot('--verify=checksum', NOBODY);
+  expect({ status, stderr }).toEqual({ status: 0, stderr });
+  expect(known.has(image ?? '')).toBe(true);
+  expect(machine.files().filter((name) => path.basename(name).startsWith('.#'))).toEqual([]);
+  const { status: verified, stdout } = await machine.rdpull('cache', 'verify', `--cache=${machine.cache}`);
+  expect({ verified, stdout }).toEqual({ verified: 0, stdout });
+}
+
+describe('a cache', () => {
+  test(`holds a good image after rdpull was killed at any time, ${BLOWS} times`, async () => {
+    using machine = new CachingMachine();
+    publish(1);
+    await machine.boot(...pull());
+    machine.comeUp();
+    let killed = 0;
+    for (let blow = 0; blow < BLOWS; blow++) {
+      publish(2 + blow);
+      const child = machine.start(...pull());
+      await untilWriting(machine, child);
+      // While the bytes arrive, while they are made to last, and while they get their name.
+      await Bun.sleep(Math.random() * 80);
+      child.kill('SIGKILL');
+      await child.exited;
+      if (child.signalCode === 'SIGKILL') killed++;
+      await expectUsable(machine);
+    }
+    expect(killed).toBeGreaterThan(0);
+  });
+
+  test(`holds a good image after its disk has lost the power at any time, ${LOSSES} times, which costs the pull a line`, async () => {
+    using disk = new Disk();
+    using machine = new CachingMachine(disk.path);
+    publish(1);
+    await machine.boot(...pull());
+    machine.comeUp();
+    let lost = 0;
+    for (let loss = 0; loss < LOSSES; loss++) {
+      publish(2 + loss);
+      const child = machine.start(...pull());
+      const stderr = child.stderr.text();
+      await untilWriting(machine, child);
+      await Bun.sleep(Math.random() * 120);
+      disk.losePower();
+      const status = await child.exited;
+      expect({ status, stderr: await stderr }).toEqual({ status: 0, stderr: await stderr });
+      if ((await stderr).includes('warning: the image is not kept: ')) lost++;
+      disk.restart();
+      await expectUsable(machine);
+    }
+    expect(lost).toBeGreaterThan(0);
+  });
+
+  test('that is full, or read-only, costs a line; what worked is used from the latter', async () => {
+    using disk = new Disk();
+    using machine = new CachingMachine(disk.path);
+    publish(1);
+    await machine.boot(...pull());
+    machine.comeUp();
+    publish(2);
+    const filler = path.join(disk.path, 'filler');
+    const { bavail, bsize } = fs.statfsSync(disk.path);
+    run(['fallocate', '-l', String(bavail * bsize - 6 * MIB), filler]);
+    const full = await machine.boot(...pull());
+    expect(full).toMatchObject({ status: 0, cache: { reused: 0 } });
+    expect(full.stderr).toMatch(
+      /warning: the image is not kept: the cache .* has no room for 8\.0 MiB: .* of its file system are free, and 8\.0 MiB of the 8\.0 MiB in it have to stay\n/,
+    );
+    fs.rmSync(filler);
+
+    run(['mount', '-o', 'remount,ro', disk.path]);
+    const readOnly = await machine.boot(...pull());
+    expect(readOnly).toMatchObject({ status: 0, cache: { reused: 0 } });
+    expect(readOnly.stderr).toContain('is read-only: images that worked are used, and none is kept');
+    expect((await machine.boot('--verify=checksum', NOBODY)).cache).toMatchObject({ fetched: 0 });
+    expect(machine.files()).toHaveLength(3);
+  });
+});
