@@ -8,8 +8,11 @@ import { awaitedDevice, deviceUnit } from './root-device.ts';
 import { settingDefect, unitText } from './unit-text.ts';
 import type { UnitTreeEntry } from './unit-tree.ts';
 
-/** How long the device is waited for, in seconds: the boot goes on without it. Meanwhile the network comes up. */
-const DEVICE_PATIENCE = 15;
+/**
+ * How long the device is waited for, in seconds, once udev looks for devices: the boot goes on without it. Meanwhile the network comes
+ * up.
+ */
+const DEVICE_PATIENCE = 30;
 
 /** Nothing on the disk may become a program, a device or a right: images are read by rdpull, and by nobody else. */
 const OPTIONS = 'rw,noexec,nosuid,nodev,noatime';
@@ -109,7 +112,15 @@ export function cacheEntries(
         name: `${deviceUnit(device)}.d/40-rdpull-cache.conf`,
         content: unitText(
           [GENERATED, 'The boot does not wait longer for the cache.'],
-          [{ name: 'Unit', settings: [['JobRunningTimeoutSec', `${DEVICE_PATIENCE}s`]] }],
+          [
+            {
+              name: 'Unit',
+              settings: [
+                ['After', 'systemd-udev-trigger.service'],
+                ['JobRunningTimeoutSec', `${DEVICE_PATIENCE}s`],
+              ],
+            },
+          ],
         ),
       },
     ];

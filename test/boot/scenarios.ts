@@ -1,5 +1,6 @@
 import type { Scenario } from './scenario.ts';
 import { scenarios as arm64 } from './scenarios/arm64.ts';
+import { scenarios as cache } from './scenarios/cache.ts';
 import { scenarios as clock } from './scenarios/clock.ts';
 import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
@@ -37,6 +38,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...oci,
   ...overlay,
   ...ipxe,
+  ...cache,
   ...memory,
   ...freedMemory,
   ...origin,

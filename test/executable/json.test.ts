@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
+import { CachingMachine } from '../fixtures/caching-machine.ts';
 import { RDPULL, type RunOptions, rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { ImageRegistry } from '../fixtures/image-registry.ts';
@@ -49,7 +50,7 @@ const KINDS = {
   'PULL: AN IMAGE CAN BE READ': () => [...fieldsOf('PULL: AN IMAGE CAN BE READ'), ...loop()],
   'PULL: AN IMAGE WAS READ ON DEMAND': () => [
     ...fieldsOf('PULL: AN IMAGE WAS DOWNLOADED')
-      .filter(({ name }) => name !== 'mount' && name !== 'layers')
+      .filter(({ name }) => name !== 'mount' && name !== 'layers' && !name.startsWith('cache'))
       .map((field) => (field.name === 'sha256' ? { ...field, isAlways: false } : field)),
     ...fieldsOf('PULL: AN IMAGE WAS READ ON DEMAND'),
     ...loop(),
@@ -59,6 +60,9 @@ const KINDS = {
   ATTACH: () => fieldsOf('ATTACH'),
   DETACH: () => fieldsOf('DETACH'),
   OVERLAY: () => fieldsOf('OVERLAY'),
+  'CACHE: THE IMAGES': () => fieldsOf('CACHE: THE IMAGES'),
+  'CACHE: WHAT HOLDS': () => fieldsOf('CACHE: WHAT HOLDS'),
+  'CACHE: WHAT IS GONE': () => fieldsOf('CACHE: WHAT IS GONE'),
   'BOOT-ENTRY: THE MENU': () => [
     ...fieldsOf('BOOT-ENTRY: THE MENU'),
     ...named(fieldsOf('BOOT-ENTRY: ONE ENTRY'), (name) => `entries[].${name}`),
@@ -217,6 +221,29 @@ describe('what is printed is what rdpull-json(7) says', () => {
       await printed('STATUS', ['status', name]);
       await rdpull(['detach', target.file(`on-demand${trust.length}`, name)]);
     }
+  });
+
+  test('pull with a cache, its status, and the cache itself', async () => {
+    using machine = new CachingMachine();
+    const server = startWebServer(served.path);
+    const of = async (kind: Kind, ...args: string[]) => {
+      const { stdout } = await machine.rdpull(...args, '--json');
+      expectDocumented(kind, JSON.parse(stdout));
+    };
+    const where = `--cache=${machine.cache}`;
+    const pulled = async (...args: string[]) => {
+      const child = machine.start('--quiet', '--verify=checksum', ...args);
+      expectDocumented('PULL: AN IMAGE WAS DOWNLOADED', JSON.parse(await child.stdout.text()));
+    };
+    await pulled(`${server.url}/bare.raw`);
+    await of('STATUS', 'status');
+    await of('CACHE: THE IMAGES', 'cache', 'list', where);
+    await server[Symbol.asyncDispose]();
+    await pulled(`${server.url}/bare.raw`);
+    await of('STATUS', 'status');
+    await of('CACHE: THE IMAGES', 'cache', 'pin', 'bare', where);
+    await of('CACHE: WHAT HOLDS', 'cache', 'verify', where);
+    await of('CACHE: WHAT IS GONE', 'cache', 'prune', where);
   });
 
   test('pull and pull --keep: a bare file system, verified by nothing, attached', async () => {

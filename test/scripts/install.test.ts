@@ -48,6 +48,7 @@ lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpul
 -rw-r--r-- usr/share/man/man1/rdpull.1
 -rw-r--r-- usr/share/man/man7/rdpull-errors.7
 -rw-r--r-- usr/share/man/man7/rdpull-json.7
+-rw-r--r-- usr/share/man/man7/rdpull.cache.7
 -rw-r--r-- usr/share/man/man7/rdpull.pull.7
 -rw-r--r-- usr/share/man/man8/rdpull-generator.8
 -rw-r--r-- usr/share/zsh/vendor-completions/_rdpull`;

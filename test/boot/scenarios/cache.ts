@@ -1,0 +1,196 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { RDPULL } from '../../fixtures/executable.ts';
+import { directBoot } from '../direct-boot.ts';
+import type { Guest } from '../guest.ts';
+import { makeDisk, pack } from '../image.ts';
+import type { ImageServer } from '../image-server.ts';
+import { expectBooted, expectConsole, type Lab } from '../lab.ts';
+import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+import { makeSystemdRoot } from '../systemd-root.ts';
+import { tool } from '../tool.ts';
+
+const LIMIT = 1500;
+const DEVICE = 'LABEL=images';
+const V = 'machines/root.raw.v';
+
+/** Waits for the blessing, and says what is in the cache then. */
+const COMES_UP = `
+i=0
+while ls /run/rdpull/cache/${V} | grep -q '+' && [ $i -lt 240 ]; do sleep 1; i=$((i + 1)); done
+echo "${MARK} cached $(ls /run/rdpull/cache/${V} | tr '\\n' ' ')"
+echo "${MARK} mounted $(grep /run/rdpull/cache /proc/self/mountinfo)"
+echo "${MARK} journal $(journalctl --boot --output=cat | grep 'of the cache is good' | tail -n 1)"
+`;
+
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'cache',
+    title:
+      'a first boot fills the cache, a second one fetches nothing but the checksums, a third one has no server',
+    async run(lab) {
+      const tree = await makeSystemdRoot(lab.file('tree'), 'forky', COMES_UP);
+      comeUpAsUsual(tree);
+      await publish(lab, tree, 'root.raw');
+      const disk = await cacheDisk(lab);
+      const server = await lab.serve();
+      const first = await boot(lab, server, disk);
+      await expectBooted(lab, first, tree);
+      expectConsole(first, new RegExp(`${MARK} cached root_\\w+\\.files root_\\w+\\.raw\\.zst `));
+      expectConsole(first, new RegExp(`${MARK} mounted .* rw,nosuid,nodev,noexec,noatime `));
+      expectConsole(first, new RegExp(`${MARK} journal .*Image root_\\w+ of the cache is good`));
+      await first.switchedOff();
+
+      server.requests.length = 0;
+      const second = await boot(lab, server, disk);
+      await expectBooted(lab, second, tree);
+      expectConsole(second, /of zstd reused \(\/run\/rdpull\/cache\/.*\), nothing fetched/);
+      const asked = server.requests.map(({ name }) => name);
+      lab.notes.push(`second boot asked for ${asked.join(', ')}`);
+      if (asked.includes('root.raw.zst')) throw new Error(`the image was fetched again: ${asked.join(', ')}`);
+      await second.switchedOff();
+
+      await server[Symbol.asyncDispose]();
+      const third = await boot(lab, server, disk);
+      await expectBooted(lab, third, tree);
+      expectConsole(third, /of the cache, which worked, is used in its place/);
+    },
+  },
+  {
+    name: 'cache-fallback',
+    title: 'a new image that panics three times gives way to the one that worked',
+    async run(lab) {
+      const disk = await cacheDisk(lab);
+      const good = await makeRootTree(lab.file('good'));
+      await publish(lab, good, 'root.raw', 1);
+      const server = await lab.serve();
+      await fillCache(lab, disk, server);
+      const bad = await makeRootTree(lab.file('bad'));
+      fs.writeFileSync(path.join(bad.directory, 'usr/sbin/init'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+      await publish(lab, bad, 'root.raw', 2);
+      const guest = await boot(lab, server, disk, 'panic=1', { reboots: true });
+      await guest.waitFor(new RegExp(`${MARK} end`), /Entering emergency mode/);
+      lab.report(guest);
+      const panics = guest.text.match(/Kernel panic - not syncing/g) ?? [];
+      if (panics.length !== 3) throw new Error(`${panics.length} panics, and not 3`);
+      expectConsole(guest, new RegExp(`proof ${good.sha256} `));
+      expectConsole(
+        guest,
+        /has no tries left: it was booted 3 times, and never came up; root_\w+ of the cache, which worked, is used in its place/,
+      );
+    },
+  },
+  {
+    name: 'cache-unusable',
+    title: 'a cache that is missing, broken, full or read-only costs a line, and no boot',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      await publish(lab, tree, 'root.raw');
+      const server = await lab.serve();
+      const cases: readonly [string, string, RegExp, (disk: string) => Promise<void>][] = [
+        ['missing', 'LABEL=nowhere', /the cache .* is not there; the image is pulled without it/, asItIs],
+        [
+          'broken',
+          '/dev/vda',
+          /the cache .* (?:is not there|lies in memory).*; the image is pulled without it/,
+          breakDisk,
+        ],
+        ['full', DEVICE, /the image is not kept: the cache .* has no room for /, fillDisk],
+        ['read-only', DEVICE, /is read-only: images that worked are used, and none is kept/, asItIs],
+      ];
+      for (const [name, device, said, spoil] of cases) {
+        const disk = await cacheDisk(lab, `${name}.disk`);
+        await spoil(disk);
+        const options = name === 'read-only' ? { readOnly: true } : {};
+        await using guest = await boot(lab, server, disk, '', { ...options, device });
+        await expectBooted(lab, guest, tree);
+        expectConsole(guest, said);
+      }
+    },
+  },
+];
+
+interface BootOptions {
+  readonly reboots?: boolean;
+  readonly device?: string;
+  readonly readOnly?: boolean;
+}
+
+function boot(
+  lab: Lab,
+  server: ImageServer,
+  disk: string,
+  more = '',
+  { reboots = false, device = DEVICE, readOnly = false }: BootOptions = {},
+): Promise<Guest> {
+  return directBoot(lab, {
+    limit: LIMIT,
+    reboots,
+    options: ['-drive', `file=${disk},format=raw,if=virtio${readOnly ? ',readonly=on' : ''}`],
+    commandLine: `rd.systemd.pull=raw,machine,verify=checksum:root:${urlOf(server)} rd.rdpull.cache=${device} ${more}`,
+  });
+}
+
+const urls = new WeakMap<ImageServer, string>();
+/** Also of one that is gone. */
+function urlOf(server: ImageServer): string {
+  const known = urls.get(server) ?? server.url('root.raw.zst');
+  urls.set(server, known);
+  return known;
+}
+
+/** The image of a tree, packed, with its checksum, as of a day in 2026. */
+async function publish(lab: Lab, tree: RootTree, name: string, day = 1): Promise<void> {
+  const image = `${lab.served}/${name}`;
+  for (const old of [image, `${image}.zst`]) fs.rmSync(old, { force: true });
+  await makeDisk(tree, 'ext4', image);
+  const packed = await pack(image, 'zst');
+  const date = new Date(Date.UTC(2026, 0, day));
+  fs.utimesSync(packed, date, date);
+  const digest = new Bun.CryptoHasher('sha256').update(fs.readFileSync(packed)).digest('hex');
+  fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${digest}  ${path.basename(packed)}\n`);
+}
+
+/** The root of the lab is up when multi-user.target would be. */
+function comeUpAsUsual({ directory }: RootTree): void {
+  fs.symlinkSync('busybox', path.join(directory, 'usr/bin/mv'));
+  fs.writeFileSync(
+    path.join(directory, 'etc/systemd/system/lab.target'),
+    '[Unit]\nRequires=basic.target\nWants=lab.service systemd-journald.service\nAllowIsolate=yes\n',
+  );
+}
+
+async function cacheDisk(lab: Lab, name = 'cache.disk'): Promise<string> {
+  const file = lab.file(name);
+  await tool(['truncate', '--size', '160M', file]);
+  await tool(['mkfs.ext4', '-q', '-L', 'images', file]);
+  return file;
+}
+
+/** What an earlier boot has left, and blessed: pulled on this machine, into the file system of the disk. */
+async function fillCache(lab: Lab, disk: string, { port }: ImageServer): Promise<void> {
+  const mount = lab.file('mount');
+  const script = `
+mkdir -p "$1"
+mount -o loop "$2" "$1"
+"$3" pull --quiet --verify=checksum --image-root="$1.out" --local=root --cache="$1" "$4" >/dev/null
+for each in "$1"/${V}/*+*; do mv "$each" "\${each%%+*}.raw.zst"; done
+umount "$1"
+`;
+  const url = `http://127.0.0.1:${port}/root.raw.zst`;
+  await tool(['unshare', '-m', 'sh', '-euc', script, 'sh', mount, disk, RDPULL, url]);
+}
+
+async function breakDisk(disk: string): Promise<void> {
+  await tool(['dd', 'if=/dev/urandom', `of=${disk}`, 'bs=1M', 'count=8', 'conv=notrunc', 'status=none']);
+}
+
+async function fillDisk(disk: string): Promise<void> {
+  const mount = `${disk}.mount`;
+  const script =
+    'mkdir "$1"; mount -o loop "$2" "$1"; dd if=/dev/zero of="$1/filler" bs=1M status=none || true; umount "$1"';
+  await tool(['unshare', '-m', 'sh', '-uc', script, 'sh', mount, disk]);
+}
+
+async function asItIs(): Promise<void> {}
