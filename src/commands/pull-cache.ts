@@ -94,8 +94,8 @@ async function familyOf(
   detail: (text: string) => void,
 ): Promise<ImageFamily | undefined> {
   const served = await servedStem(remote, type, detail);
-  const isGiven =
-    local !== undefined && local !== served && !(remote.kind === 'bootorigin' && local === UNNAMED);
+  const isUnnamed = remote.kind === 'bootorigin' && remote.name === undefined;
+  const isGiven = local !== undefined && local !== served && !(isUnnamed && local === UNNAMED.firmware);
   const stem = isGiven ? local : nameWithoutVersion(served);
   if (imageNameDefect(stem) !== undefined) return undefined;
   return {
@@ -113,6 +113,8 @@ async function servedStem(
 ): Promise<string> {
   if (remote.kind === 'registry') return '';
   if (remote.kind === 'bootorigin' && remote.name === undefined) {
+    // What a lease says is not known when there is no network.
+    if (remote.dhcp !== undefined) return UNNAMED[remote.dhcp === 'only' ? 'dhcp' : 'firmware'];
     const boot = (await readBootOrigin(detail))?.url;
     return (boot === undefined ? '' : (lastComponent(boot) ?? '')).replace(/\.efi$/i, '');
   }
