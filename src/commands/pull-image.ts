@@ -5,6 +5,7 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
+import { CHUNKS_NOT_KEPT } from '../request/cache.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
@@ -282,6 +283,8 @@ async function download(
   const options = { ...access, login: undefined };
   try {
     if (stores.length > 0) {
+      // Beside a UKI, only the server says that it is one.
+      if (cache !== undefined) display.reporter.warn(`the cache is not used: ${CHUNKS_NOT_KEPT}`);
       const { downloadChunked } = await import('../on-demand/chunked-download.ts');
       return await downloadChunked({ ...wanted, stores, seeds: [] }, options, display.observe(target));
     }
