@@ -154,20 +154,29 @@ async function attachByNbdkit(url: string, { scratch }: Site): Promise<Attached>
     env: environment(),
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  while (!fs.existsSync(file)) {
-    if (child.exitCode !== null) throw new Error('nbdkit has ended');
-    await Bun.sleep(2);
-  }
-  const device = await spawned('losetup', '--find', '--show', '--read-only', '--direct-io=on', file);
-  return {
-    device,
-    async [Symbol.asyncDispose]() {
-      await spawned('losetup', '--detach', device);
-      await spawned('fusermount3', '-u', '-z', directory);
-      await child.exited;
-      fs.rmdirSync(directory);
-    },
+  // nbdfuse ends when its file system is gone, and nbdkit when nbdfuse has ended.
+  const end = async () => {
+    if (child.exitCode === null && child.signalCode === null) await spawned('umount', '--lazy', directory);
+    await child.exited;
+    fs.rmdirSync(directory);
   };
+  try {
+    while (!fs.existsSync(file)) {
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error('nbdkit has ended');
+      await Bun.sleep(2);
+    }
+    const device = await spawned('losetup', '--find', '--show', '--read-only', '--direct-io=on', file);
+    return {
+      device,
+      async [Symbol.asyncDispose]() {
+        await spawned('losetup', '--detach', device);
+        await end();
+      },
+    };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }
 
 /** Until the whole image is in a file. */
