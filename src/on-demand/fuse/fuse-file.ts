@@ -15,8 +15,6 @@ export interface FuseFile extends AsyncDisposable {
   readonly fd: number;
   /** What the kernel calls it, as in /sys/block/loop0/loop/backing_file. */
   readonly path: string;
-  /** /dev/fuse itself; of no use after {@link ended}. Whoever else has it keeps readers waiting when this process is gone. */
-  readonly fuseDescriptor: number;
   /** Nobody has the file any more. Rejects when it cannot be answered for any longer: whoever reads it then gets EIO. */
   readonly ended: Promise<void>;
   /** Lets go of {@link fd}: from now on, the file ends with its last other user, such as a loop device. */
@@ -48,38 +46,42 @@ export async function openFuseFile(
   { path }: FuseFileOptions,
 ): Promise<FuseFile> {
   const device = openDevice();
-  const stop = openEvent();
-  const service = new FuseService(device, stop, cache, want, path);
+  let mount: number;
   try {
-    const mount = fuseMount(device, 'rdpull', MAX_READ);
-    try {
-      // In threads of the pool, for this one may have to say why it fails.
-      const place = `/proc/self/fd/${mount}${path}`;
-      // Kernels before 5.16 want an answer (FUSE_FLUSH) whenever the file is closed, until they have got ENOSYS once. A process
-      // that is killed with the file open would wait for itself then, for ever.
-      await closeFile(await openFile(place, fs.constants.O_RDONLY));
-      service.fd = await openFile(place, fs.constants.O_RDONLY);
-    } finally {
-      fs.closeSync(mount);
-    }
+    mount = fuseMount(device, 'rdpull', MAX_READ);
+  } catch (error) {
+    fs.closeSync(device);
+    throw mountError(error);
+  }
+  // Not before: read(2) of a /dev/fuse that has no file system yet fails with EPERM.
+  const service = new FuseService(device, openEvent(), cache, want, path);
+  try {
+    // In threads of the pool, for this one may have to say why it fails.
+    const place = `/proc/self/fd/${mount}${path}`;
+    // Kernels before 5.16 want an answer (FUSE_FLUSH) whenever the file is closed, until they have got ENOSYS once. A process
+    // that is killed with the file open would wait for itself then, for ever.
+    await closeFile(await openFile(place, fs.constants.O_RDONLY));
+    service.fd = await openFile(place, fs.constants.O_RDONLY);
     return service;
   } catch (error) {
     await service[Symbol.asyncDispose]();
     // Where the worker has failed, that is why.
     await service.ended;
     throw mountError(error);
+  } finally {
+    fs.closeSync(mount);
   }
 }
 
 /** The main thread's end: the worker, and the reads that it has passed on. */
 class FuseService implements FuseFile {
   readonly path: string;
-  readonly fuseDescriptor: number;
   readonly ended: Promise<void>;
   /** Given when it is there. */
   fd = -1;
   readonly #worker = new Worker(new URL('./fuse-worker.ts', import.meta.url).href, { smol: true });
   readonly #end = Promise.withResolvers<void>();
+  readonly #device: number;
   readonly #stop: number;
   readonly #want: (offset: number, length: number) => Promise<void>;
   readonly #answers: FuseAnswers;
@@ -95,7 +97,7 @@ class FuseService implements FuseFile {
     path: string,
   ) {
     this.path = path;
-    this.fuseDescriptor = device;
+    this.#device = device;
     this.#stop = stop;
     this.#want = want;
     this.#answers = new FuseAnswers(device, { fd, size }, MAX_READ);
@@ -167,7 +169,7 @@ class FuseService implements FuseFile {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#waiting.clear();
-    fs.closeSync(this.fuseDescriptor);
+    fs.closeSync(this.#device);
     fs.closeSync(this.#stop);
     this.release();
     this.#answers[Symbol.dispose]();

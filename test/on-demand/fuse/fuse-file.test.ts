@@ -212,6 +212,28 @@ describe('its end', () => {
   }
 });
 
+test('is made however long the kernel takes to mount it', () => {
+  using directory = new TemporaryDirectory();
+  const source = (name: string) =>
+    JSON.stringify(path.resolve(import.meta.dir, '../../../src/on-demand', name));
+  const script = `
+    import fs from 'node:fs';
+    import { ImageCache } from ${source('cache/image-cache.ts')};
+    import { openFuseFile } from ${source('fuse/fuse-file.ts')};
+    const cache = ImageCache.open(fs.openSync(${JSON.stringify(directory.file('cache'))}, 'w+'), 65536);
+    await using file = await openFuseFile(cache, async () => {}, { path: '/root.raw' });
+    console.log(fs.fstatSync(file.fd).size);`;
+  const { stdout, stderr } = spawnSync(
+    'strace',
+    [
+      ...['-f', '-qq', '-o', directory.file('trace'), '-e', 'trace=fsopen'],
+      ...['-e', 'inject=fsopen:delay_enter=500ms', process.execPath, '-e', script],
+    ],
+    { encoding: 'utf8', timeout: 20_000 },
+  );
+  expect({ stdout, stderr }).toEqual({ stdout: '65536\n', stderr: '' });
+});
+
 test('a system without FUSE is told so, and keeps nothing', () => {
   const script = `
     const { openFuseFile } = await import(${JSON.stringify(path.resolve(import.meta.dir, '../../../src/on-demand/fuse/fuse-file.ts'))});
