@@ -34,6 +34,28 @@ This list holds every code. To see the failures of this boot with all fields, wh
     journalctl -b -o verbose MESSAGE_ID=${JOURNAL_EVENTS.failed.id}
 
 ${Object.keys(FAMILIES).filter(isFamily).map(familySection).join('\n')}
+# WHAT THE KERNEL SAYS
+
+While an image is read before it is there (on-demand), some lines on the console are not rdpull's:
+
+**INFO: task NAME:NUMBER blocked for more than 120 seconds.**
+: Somebody looks for a file in the image, and the server that has that part is away. The lines below it, from **Call Trace:** on, show where he
+waits, and it is said again every two minutes, ten times at most. Nothing is broken: rdpull asks the server again and again (its line ends with
+"reads wait; trying again"), and when the server is back, he goes on. _Try:_ Bring the server back, with the same file;
+**rdpull status** says which. Leave **hung_task_panic=1** out of the command line and of sysctl.d, or say **kernel.hung_task_timeout_secs=0**: the machine would
+stop there.
+
+**I/O error, dev loop0, sector NUMBER** (and **EXT4-fs error**, **SQUASHFS error**, **erofs: ... I/O error**)
+: A part of the image cannot be had any more: the server has another image (rdpull has said so), or rdpull was killed (systemd says
+**code=killed, status=9/KILL**). What was read before may still be right; nothing that is read is wrong. _Try:_ Boot again;
+**rdpull status** says what became of the image.
+
+**device-mapper: verity: ... data block NUMBER is corrupted**
+: What came is not what was signed. _Try:_ Upload the image again; if it is right there, look at what is between the server and this machine.
+
+**loop0: ... Unable to finalize remaining loop devices, ignoring.**
+: systemd-shutdown has switched the machine off while it ran on the image. It is always said then, and harmless.
+
 # JOURNAL
 
 As a service, rdpull tells the journal what happens with fields beside the text. **RDPULL_URL=** and **RDPULL_TARGET=** are

@@ -1,19 +1,21 @@
 /** How often garbage is collected during a transfer at most, in ms. */
 const INTERVAL = 100;
-/** Bytes received for which it is not worth while. */
+/** Bytes received for which it is not worth while, for a download. */
 const FEW_BYTES = 16 * 1024 * 1024;
 
 /**
  * Collects the buffers that the socket leaves behind. The engine by itself waits until a heap of its own choosing is
  * full, 60 MiB later; a collection takes 4 ms, so that one every 100 ms bounds both the memory and the cost.
+ *
+ * @param fewBytes received for which it is not worth while
  */
-export function createCollector(): { received(bytes: number): void } {
+export function createCollector(fewBytes = FEW_BYTES): { received(bytes: number): void } {
   let last = performance.now();
   let uncollected = 0;
   return {
     received(bytes) {
       uncollected += bytes;
-      if (uncollected < FEW_BYTES || performance.now() - last < INTERVAL) return;
+      if (uncollected < fewBytes || performance.now() - last < INTERVAL) return;
       Bun.gc(true);
       last = performance.now();
       uncollected = 0;

@@ -279,6 +279,34 @@ describe('an image is read before it is there, and becomes a file like any other
   });
 });
 
+test('how large the image is makes no difference to the memory that it takes', async () => {
+  const large = site.file('large.raw');
+  fs.writeFileSync(large, image);
+  fs.truncateSync(large, 192 * MIB);
+  await using server = new RangeServer(site.path);
+  await using pull = new OnDemand(`${server.url}/large.raw`, ['--verify=no']);
+  let most = 0;
+  while (pull.child.exitCode === null && pull.child.signalCode === null) {
+    most = Math.max(most, anonymousMemory(pull.child.pid));
+    await Bun.sleep(20);
+  }
+  expect(await pull.end()).toMatchObject({ status: 0 });
+  fs.rmSync(large);
+  fs.rmSync(pull.images.file('large.raw'));
+  expect(most).toBeGreaterThan(MIB);
+  expect(most).toBeLessThan(128 * MIB);
+});
+
+/** Bytes; 0 when the process is gone. */
+function anonymousMemory(pid: number): number {
+  try {
+    const [, kilobytes] = /^RssAnon:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(kilobytes ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+}
+
 describe('a signal', () => {
   test.each(['SIGINT', 'SIGTERM'] as const)('%s: nothing is mounted, and nothing is left', async (signal) => {
     await using server = new RangeServer(site.path);
@@ -400,6 +428,25 @@ describe('the server', () => {
     server.isAway = false;
     expect((await reading).equals(files.get('file-7') as Buffer)).toBe(true);
     expect(await pull.end()).toMatchObject({ status: 0 });
+    expect(fs.readFileSync(pull.images.file('image.raw')).equals(image)).toBe(true);
+  });
+
+  test('goes away, and comes back with another address: the same name leads there', async () => {
+    const hosts = site.write('.hosts', '127.0.0.1 images.test\n');
+    await using first = new RangeServer(site.path);
+    const { port } = first;
+    await using pull = new OnDemand(`http://images.test:${port}/image.raw`, ['--verify=no', '--fill=8M'], {
+      wrapper: ['unshare', '-m', 'sh', '-c', `mount --bind ${hosts} /etc/hosts && exec "$@"`, 'sh'],
+    });
+    await pull.mount();
+    await first[Symbol.asyncDispose]();
+    const reading = pull.read('file-7');
+    await pull.said('reads wait; trying again');
+    await using second = new RangeServer(site.path, { address: '127.0.0.2', port });
+    fs.writeFileSync(hosts, '127.0.0.2 images.test\n');
+    expect((await reading).equals(files.get('file-7') as Buffer)).toBe(true);
+    expect(await pull.end()).toMatchObject({ status: 0 });
+    expect(second.sent('image.raw')).toBeGreaterThan(MIB);
     expect(fs.readFileSync(pull.images.file('image.raw')).equals(image)).toBe(true);
   });
 

@@ -17,6 +17,9 @@ import { createSharedRecovery } from './shared-recovery.ts';
 /** What the first request asks for: the first block of a raw image, and more than any header or partition table. */
 const START_BYTES = 128 * 1024;
 
+/** Bytes after which garbage is collected: other programs run already, and need the memory. */
+const GARBAGE_BYTES = 8 * 1024 * 1024;
+
 const NO_RANGES =
   'serve it with a web server that sends parts of files: nginx, Apache, Caddy, or rdpull serve';
 
@@ -195,7 +198,7 @@ function pinned(
   const known = createKnownParts(found.start);
   const opener = createPartOpener(found, options);
   const recovery = createSharedRecovery(attempts);
-  const collector = createCollector();
+  const collector = createCollector(GARBAGE_BYTES);
   let fetched = found.start.length;
 
   /** As much of a part as one answer brings. */

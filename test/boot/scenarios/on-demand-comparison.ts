@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { AGENT_MEMORY, expectAgentMemory } from '../agent-memory.ts';
 import { directBoot } from '../direct-boot.ts';
 import type { Guest } from '../guest.ts';
 import { makeDisk } from '../image.ts';
@@ -21,9 +22,12 @@ const MEMORY = 3072;
 /** Says when the root is up, and switches the machine off when the image is complete, if that is wanted. */
 const SCRIPT = `
 echo "${MARK} multi-user: $(systemctl show -P StatusText 'rdpull@*')"
+${AGENT_MEMORY}
+agent_memory
 if ! grep -q fill=no /proc/cmdline; then
-  while [ ! -e /run/machines/${IMAGE} ]; do sleep 0.25; done
+  while [ ! -e /run/machines/${IMAGE} ]; do agent_memory; sleep 0.25; done
 fi
+echo "${MARK} memory: $most kB"
 echo "${MARK} complete"
 echo "${MARK} proof again $(sha256sum /${PROOF})"
 `;
@@ -113,6 +117,7 @@ async function course(lab: Lab, server: ImageServer, way: Way, sha256: string): 
     multiUser,
     complete: (await complete) ?? multiUser,
   };
+  if (way !== 'download') expectAgentMemory(lab, guest);
   const [, said = ''] = new RegExp(`${MARK} multi-user: (.*)`).exec(guest.text) ?? [];
   lab.notes.push(
     `${way}, seconds since the image was asked for: root mounted ${shown(mounted)}, multi-user ${shown(multiUser)}, complete ${shown(course.complete)}; then: ${said}`,

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { AGENT_MEMORY, expectAgentMemory } from '../agent-memory.ts';
 import { directBoot } from '../direct-boot.ts';
 import { makeDisk } from '../image.ts';
 import { withFiles } from '../initrd.ts';
@@ -40,12 +41,16 @@ if grep -q lab.kexec /proc/cmdline; then
   exit
 fi
 /usr/lib/systemd/systemd-networkd-wait-online --timeout=60
-echo "${MARK} network: $(networkctl --no-pager status ens3 enp0s2 enp0s3 2>/dev/null | grep -E 'Network File|State:|Address:' | tr -s ' \\n' ' ')"
+i=0
+until networkctl --no-pager --all status 2>&1 | grep -q 'Network File: /${NETWORK_FILE}' || [ $i -ge 60 ]; do sleep 1; i=$((i + 1)); done
+echo "${MARK} network: $(networkctl --no-pager --all status 2>&1 | grep -E 'Network File|State:|Address:|[Ff]ailed' | tr -s ' \\n' ' ')"
 systemctl daemon-reload
 systemctl isolate multi-user.target
 state 'isolated'
+${AGENT_MEMORY}
 i=0
-while [ ! -e /run/machines/root.raw ] && [ $i -lt 2400 ]; do sleep 0.25; i=$((i + 1)); done
+while [ ! -e /run/machines/root.raw ] && [ $i -lt 600 ]; do agent_memory; sleep 1; i=$((i + 1)); done
+echo "${MARK} memory: $most kB"
 i=0
 while grep -q -a '^@rdpull' /proc/[0-9]*/cmdline 2>/dev/null && [ $i -lt 120 ]; do sleep 0.25; i=$((i + 1)); done
 echo "${MARK} complete"
@@ -112,6 +117,7 @@ export const scenarios: readonly Scenario[] = [
       await guest.waitFor(new RegExp(`${MARK} isolated: .* active running , agents 1`));
       await guest.waitFor(new RegExp(`${MARK} complete: .* active exited , agents 0`));
       note('complete, and handed over');
+      expectAgentMemory(lab, guest);
       await expectBooted(lab, guest, tree);
       expectConsole(guest, new RegExp(`${MARK} now root\\.raw /run/machines/root\\.raw`));
       expectConsole(guest, new RegExp(`${MARK} proof again ${tree.sha256} `));
@@ -144,7 +150,7 @@ export const scenarios: readonly Scenario[] = [
         `the second kernel is up, ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`,
       );
       if (second.share > 0.95) throw new Error('it has waited for the image');
-      expectConsole(guest, /systemd-shutdown\[1\]: .*[Kk]exec/);
+      expectConsole(guest, /kexec_core: Starting new kernel/);
       await guest.switchedOff();
       lab.report(guest);
     },

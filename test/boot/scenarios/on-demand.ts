@@ -109,6 +109,9 @@ const SERVER_AWAY: Variant = {
 /** ms */
 const AWAY = 60_000;
 
+/** What may stay in files in memory besides the image, in kB: what systemd has in /run. */
+const LEFT = 16 * 1024;
+
 /** A root that is mounted before it is there, and becomes a file like any other while the machine runs on it. */
 export const scenarios: readonly Scenario[] = [
   ...VARIANTS.map(
@@ -197,6 +200,12 @@ async function expectComplete(lab: Lab, { tree, ballast, guest, note }: Booting)
   expectConsole(guest, new RegExp(`${MARK} agents: none`));
   expectConsole(guest, new RegExp(`${MARK} proof again ${tree.sha256} `));
   expectConsole(guest, new RegExp(`${MARK} ballast ${ballast} `));
+  // Nothing of the initramfs, and nothing of rdpull.
+  const [, shmem] = /Shmem: +(\d+) kB/.exec(guest.text) ?? [];
+  const [, kept] = /in \/run\/machines: (\d+) kB/.exec(guest.text) ?? [];
+  const besides = Number(shmem) - Number(kept);
+  lab.notes.push(`memory that is left in files: ${shmem} kB, the image ${kept} kB of it`);
+  if (!(besides < LEFT)) throw new Error(`${besides} kB are left in memory besides the image`);
   if (note('at the end').share > 1.1) throw new Error('much of the image was fetched twice');
 }
 
@@ -219,6 +228,7 @@ echo 3 > /proc/sys/vm/drop_caches
 echo "${MARK} proof again $(sha256sum /${PROOF})"
 echo "${MARK} ballast $(sha256sum /${BALLAST})"
 grep -E 'MemAvailable|Shmem:' /proc/meminfo
+echo "${MARK} in /run/machines: $(busybox du -sk /run/machines | busybox cut -f1) kB"
 `;
 
 /** Reads all of the image, while the server is away; a kernel tells early of a task that has to wait. */

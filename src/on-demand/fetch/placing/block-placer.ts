@@ -38,7 +38,7 @@ interface Thread {
   readonly closed: PromiseWithResolvers<void>;
 }
 
-/** The first thread comes up at once, and another one when there is more to do than that has time for. */
+/** The first thread comes up at once, and another one when there is more to decode than that has time for. */
 export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
   const urgent: Waiting[] = [];
   const others: Waiting[] = [];
@@ -81,7 +81,7 @@ export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
       free.jobs.set(job, waiting);
       send(free, { kind: 'place', job, ...waiting.job });
     }
-    if (urgent.length + others.length > 0 && threads.length < WORKERS) {
+    if (threads.length < WORKERS && [...urgent, ...others].some(isEncoded)) {
       threads.push(startThread());
       give();
     }
@@ -102,6 +102,11 @@ export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
       for (const { worker } of threads) worker.terminate();
     },
   };
+}
+
+/** To write what has only to be written, one thread is quick enough. */
+function isEncoded({ job }: Waiting): boolean {
+  return job.encoding.kind !== 'plain';
 }
 
 function send({ worker }: Thread, message: ToWorker): void {

@@ -1,0 +1,23 @@
+import type { Demand } from '../transfer/promise.ts';
+import type { TargetRoom } from '../transfer/room/target-room.ts';
+import type { Staging } from '../transfer/staging.ts';
+import type { ImageCache } from './cache/image-cache.ts';
+import type { OnDemandObserver, OnDemandPull } from './on-demand-pull.ts';
+import type { Pulse } from './pulse.ts';
+import type { ReadersPatience } from './readers-patience.ts';
+import type { ServedImage } from './served-image.ts';
+import type { SwitchRootSurvivor } from './switch-root.ts';
+
+/** All that is at work while an image is read on demand. */
+export interface ShownImage {
+  readonly pull: OnDemandPull;
+  readonly demand: Demand;
+  readonly image: ServedImage;
+  readonly staging: Staging;
+  readonly room: TargetRoom;
+  readonly cache: ImageCache;
+  readonly survivor: SwitchRootSurvivor | undefined;
+  readonly pulse: Pulse;
+  readonly patience: ReadersPatience;
+  readonly observer: OnDemandObserver;
+}
