@@ -63,10 +63,12 @@ install() {
     # Of the same name as systemd's generator, in an earlier directory, and so in place of it.
     inst_dir /etc/systemd/system-generators
     ln_r /usr/bin/rdpull /etc/systemd/system-generators/systemd-import-generator
-    # What is left of the initrd in memory, once it has been left.
-    inst_simple "$systemdsystemunitdir/rdpull-free-initramfs.service"
+    # What goes on when the initrd has been left: it gives back its memory, and tells a server that asks how the boot went on.
     mkdir -p "$initdir$systemdsystemunitdir/initrd.target.wants"
-    ln -sfn ../rdpull-free-initramfs.service "$initdir$systemdsystemunitdir/initrd.target.wants/rdpull-free-initramfs.service"
+    for file in rdpull-free-initramfs.service rdpull-report-root.service; do
+        inst_simple "$systemdsystemunitdir/$file"
+        ln -sfn "../$file" "$initdir$systemdsystemunitdir/initrd.target.wants/$file"
+    done
     # For credentials that are bound to something else than a TPM.
     inst_multiple -o "$systemdsystemunitdir/modprobe@.service" systemd-creds
     inst_rules 60-rdpull-loop-ref.rules

@@ -8,6 +8,7 @@ import { freeInitramfs } from './free-initramfs.ts';
 import { origin } from './origin.ts';
 import { overlay } from './overlay.ts';
 import { pull } from './pull.ts';
+import { reportRoot } from './report-root.ts';
 import { serve } from './serve.ts';
 import { status } from './status.ts';
 import { verify } from './verify.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   bootEntry,
   freeInitramfs,
+  reportRoot,
 ];
 
 /** Speaks to systemd rather than to a person, which is why it is started by main.ts and has no options. */

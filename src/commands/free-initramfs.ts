@@ -32,7 +32,7 @@ lets it run on.`,
     };
     using manager = await connectServiceManager(reporter.detail);
     using root = inInitrd() ? OldRoot.open() : undefined;
-    if (root === undefined) {
+    if (root?.isInRam !== true) {
       manager.ready('there is nothing to do');
       end('this is no initrd in RAM: there is nothing to give back');
       return;

@@ -172,6 +172,12 @@ export interface FreedJson {
   readonly left: number;
 }
 
+/** `report-root`: what the server has taken. */
+export interface ReportedRootJson {
+  readonly mounted: boolean;
+  readonly switched: boolean;
+}
+
 /** The first line of `serve`; each of the others is a RequestJson. */
 export interface ServingJson {
   readonly event: 'serving';

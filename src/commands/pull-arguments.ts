@@ -49,6 +49,7 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     readOnly: line.has('read-only') || asked.readOnly,
     blockdev: line.has('blockdev') || asked.blockdev,
     overcommit: line.has('overcommit') || asked.overcommit,
+    report: !line.has('no-report') && asked.report,
     onDemand: onDemand(line, asked.onDemand),
   };
   const request = withoutOverlay(withDevice(wanted, line.has('on-demand'), warn), warn);
@@ -113,6 +114,7 @@ const DEFAULTS = {
   overcommit: false,
   onDemand: undefined,
   overlay: undefined,
+  report: true,
   runtime: undefined,
 } as const satisfies Partial<PullRequest>;
 

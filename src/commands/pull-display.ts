@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { BootScreen } from '../console/boot-screen.ts';
+import type { JournalEvent } from '../console/journal-events.ts';
 import { barStyle } from '../console/locale.ts';
 import { printable } from '../console/printable.ts';
 import { createProgress, type Progress } from '../console/progress.ts';
@@ -12,6 +13,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { OnDemandObserver } from '../on-demand/on-demand-pull.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
 import type { Recorder } from '../record/recorder.ts';
+import type { Reports } from '../report/reports.ts';
 import { type LeftBehind, retryCommand } from '../status/retry-command.ts';
 import type { TransferObserver } from '../transfer/transfer.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
@@ -38,18 +40,39 @@ export interface Display extends AsyncDisposable {
  *
  * @param screen the consoles of the machine, where they are to show it, too
  */
-export function openDisplay(
-  reporter: Reporter,
-  service: ServiceNotifier,
-  recorder: Recorder,
-  screen: BootScreen | undefined,
-): Display {
-  return createDisplay(
-    screen === undefined ? reporter : withBootScreen(reporter, screen),
-    service,
-    recorder,
+export function openDisplay(audience: Heard, screen: BootScreen | undefined): Display {
+  const reporter = withReports(audience.reporter, audience.reports);
+  return createDisplay({
+    ...audience,
+    reporter: screen === undefined ? reporter : withBootScreen(reporter, screen),
     screen,
-  );
+  });
+}
+
+/** Who hears of every pull. */
+interface Heard {
+  readonly reporter: Reporter;
+  readonly service: ServiceNotifier;
+  readonly recorder: Recorder;
+  readonly reports: Reports;
+}
+
+/** What the journal has as an event, the server hears as well. */
+function withReports(reporter: Reporter, reports: Reports): Reporter {
+  const told = (say: Reporter['info']) => (text: string, event?: JournalEvent) => {
+    say(text, event);
+    if (event !== undefined) reports.tell(text, event);
+  };
+  return {
+    ...reporter,
+    info: told(reporter.info),
+    detail: told(reporter.detail),
+    warn: told(reporter.warn),
+    about(subject) {
+      reporter.about(subject);
+      reports.about(subject);
+    },
+  };
 }
 
 /** What is to be noticed is shown on the consoles as well; the rest is for those who look for it. */
@@ -63,12 +86,13 @@ function withBootScreen(reporter: Reporter, screen: BootScreen): Reporter {
   };
 }
 
-function createDisplay(
-  reporter: Reporter,
-  service: ServiceNotifier,
-  recorder: Recorder,
-  screen: BootScreen | undefined,
-): Display {
+function createDisplay({
+  reporter,
+  service,
+  recorder,
+  reports,
+  screen,
+}: Heard & { readonly screen: BootScreen | undefined }): Display {
   const told = reporter.options.quiet ? undefined : screen;
   const bar = createBar(reporter);
   let isComplete = false;
@@ -85,11 +109,11 @@ function createDisplay(
     },
     observe(target) {
       known = target;
-      return observerOf(target, { reporter, service, recorder, screen: told, bar });
+      return observerOf(target, { reporter, service, recorder, reports, screen: told, bar });
     },
     observeOnDemand(target) {
       known = target;
-      return onDemandObserverOf(target, { reporter, service, recorder, screen: told, bar });
+      return onDemandObserverOf(target, { reporter, service, recorder, reports, screen: told, bar });
     },
     completed() {
       isComplete = true;
@@ -100,14 +124,17 @@ function createDisplay(
     },
     async failed(error) {
       service.failed(error.message);
-      if (screen === undefined) return;
       const left = isComplete ? 'complete' : await leftBehind(error, known);
       const start = { unit: unitOfThisProcess(), environment: process.env };
       const retry = retryCommand(process.argv.slice(2), left, start);
+      reports.failed(error, retry);
+      if (screen === undefined) return;
       reporter.unbounded.info(`retry: ${retry}`);
       screen.failed(error, retry);
     },
-    [Symbol.asyncDispose]: async () => await screen?.close(),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([screen?.close(), reports.close()]);
+    },
   };
 }
 
@@ -131,17 +158,14 @@ function createBar({ options, progressOutput }: Reporter): Bar {
 }
 
 /** All that a transfer is told to. */
-interface Audience {
-  readonly reporter: Reporter;
-  readonly service: ServiceNotifier;
-  readonly recorder: Recorder;
+interface Audience extends Heard {
   readonly screen: BootScreen | undefined;
   readonly bar: Bar;
 }
 
 function observerOf(
   target: string,
-  { reporter, service, recorder, screen, bar }: Audience,
+  { reporter, service, recorder, reports, screen, bar }: Audience,
 ): TransferObserver {
   const name = printable(path.basename(target));
   return {
@@ -155,12 +179,14 @@ function observerOf(
       const subject = { name, source: hostOf(url), total, expected };
       service.started(subject);
       recorder.started(url, total);
+      reports.started(total);
       screen?.started(subject);
       bar.start(subject);
     },
     progress({ received, decoded }) {
       service.progress(received, decoded);
       recorder.progress(received, decoded);
+      reports.progress(received, decoded);
       bar.update(received, decoded);
       screen?.progress(received, decoded);
     },
@@ -181,7 +207,7 @@ function observerOf(
 
 /** Of an image that can be used before it is there. Where it is a root, its machine is up soon: the consoles are others' then. */
 function onDemandObserverOf(target: string, audience: Audience): OnDemandObserver {
-  const { reporter, service, recorder, screen, bar } = audience;
+  const { reporter, service, recorder, reports, screen, bar } = audience;
   const name = printable(path.basename(target));
   let whole = 0;
   let isScreenOurs = true;
@@ -212,6 +238,7 @@ function onDemandObserverOf(target: string, audience: Audience): OnDemandObserve
         blocks: blocksOnDemand,
         handedOver: false,
       });
+      reports.progress(received, present, bytesOnDemand);
       // Without a fill, nothing may change for days.
       const news = `${received} ${bytesOnDemand}`;
       if (news !== shown) bar.update(received, present, bytesOnDemand);

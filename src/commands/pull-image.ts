@@ -5,6 +5,7 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
+import type { Reports } from '../report/reports.ts';
 import { CHUNKS_NOT_KEPT } from '../request/cache.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
@@ -13,7 +14,7 @@ import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { Pools } from '../source/pools.ts';
 import { silenceWithin } from '../source/silence.ts';
-import type { Location, SourceOptions } from '../source/source.ts';
+import type { HeardAnswer, Location, SourceOptions } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import { advanceClock } from './clock.ts';
 import type { CommandContext, CommandLine } from './command.ts';
@@ -48,6 +49,7 @@ export async function pullImage(
   { signal, guardInterruption }: CommandContext,
   display: Display,
   recorder: Recorder,
+  reports: Reports,
 ): Promise<string> {
   const begun = performance.now();
   const { reporter } = display;
@@ -63,7 +65,9 @@ export async function pullImage(
   using cache = await caching?.openPullCache(plan, reporter);
   using pools = new Pools();
   const patience = caching?.patienceWith(cache, plan) ?? plan.patience;
-  const access = accessWithin({ ...plan, patience }, display, { ...servers, signal, pools });
+  const { ca } = servers;
+  const heard = request.report && { heard: (answer: HeardAnswer) => reports.heard(answer, ca) };
+  const access = accessWithin({ ...plan, patience }, display, { ...servers, ...heard, signal, pools });
   const pull: Pull = { plan, access, display, recorder, cache };
   const finding = { ...access, identity, warn: reporter.warn, detail: reporter.detail };
   const fetch = () => fetchImage(pull, finding, begun, guardInterruption);
@@ -168,7 +172,7 @@ async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
 function accessWithin(
   { patience, limits }: PullPlan,
   { notify }: Display,
-  servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal' | 'pools'>,
+  servers: Pick<Pull['access'], 'ca' | 'proxy' | 'signal' | 'pools' | 'heard'>,
 ): Pull['access'] {
   return {
     ...servers,

@@ -1,5 +1,8 @@
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { unitOfThisProcess } from '../record/own-unit.ts';
+import { type ReportPlace, writeReportPlace } from '../report/report-place.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES } from '../request/image-class.ts';
+import { inInitrd } from '../request/initrd.ts';
 import { ON_DEMAND_WORDS } from '../request/on-demand.ts';
 import { askedBootScreen, BOOT_SCREEN_OPTION } from './boot-screen-option.ts';
 import { CACHE_OPTIONS } from './cache-arguments.ts';
@@ -114,19 +117,41 @@ registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is
       name: 'keep',
       help: 'when the image exists already, download nothing, and attach or mount what is there',
     },
+    {
+      name: 'no-report',
+      help: 'do not tell the server how the pull fares, also if it asks for that, as rdpull serve does',
+    },
     BOOT_SCREEN_OPTION,
   ],
   async run(line, context) {
     using service = await connectServiceManager(context.reporter.detail);
     const { Recorder } = await import('../record/recorder.ts');
     const recorder = new Recorder(process.argv.slice(2), context.reporter.detail);
-    await using display = openDisplay(context.reporter, service, recorder, await askedBootScreen(line));
+    const { Reports } = await import('../report/reports.ts');
+    const reports = new Reports(isOfBoot() ? noteReportPlace(context.reporter.detail) : undefined);
+    const { reporter } = context;
+    await using display = openDisplay({ reporter, service, recorder, reports }, await askedBootScreen(line));
     try {
-      display.succeeded(await pullImage(line, context, display, recorder));
+      display.succeeded(await pullImage(line, context, display, recorder, reports));
     } catch (error) {
       recorder.failed(error, context.signal.aborted);
-      if (!context.signal.aborted) await display.failed(RdpullError.from(error));
+      if (context.signal.aborted) reports.interrupted();
+      else await display.failed(RdpullError.from(error));
       throw error;
     }
   },
 };
+
+/** Whether the machine is about to boot what is pulled here. */
+const isOfBoot = () => inInitrd() && unitOfThisProcess() !== undefined;
+
+/** For rdpull-report-root.service. Without the note nobody is told of the switch to the root, and all else is as it should be. */
+function noteReportPlace(detail: (text: string) => void): (place: ReportPlace) => void {
+  return (place) => {
+    try {
+      writeReportPlace(place);
+    } catch (error) {
+      detail(`nobody will be told of the switch to the root: ${reasonOf(error)}`);
+    }
+  };
+}

@@ -10,6 +10,9 @@ import type { ServingJson } from './json-results.ts';
 /** What `mkosi serve` listens on as well. */
 const DEFAULT_PORT = '8081';
 
+/** Of a terminal that does not say how high it is, in rows. */
+const USUAL_HEIGHT = 24;
+
 const PORT_MAX = 65_535;
 
 export const serve: Command = {
@@ -20,6 +23,9 @@ export const serve: Command = {
   description: `Serves DIRECTORY (default: this one) over HTTP until it is stopped, and shows which machine fetches what. Ranges and
 entity tags are answered, so that a download that broke off goes on. A file that gives its name to a new one is sent to its
 end; one that is written to while it is sent is cut.
+
+Machines that pull from here tell how they fare, unless they are told not to (--no-report): a row for each that pulls, and a line for
+what it has come to, or why it failed. What they say is a claim, and decides nothing.
 
 SHA256SUMS is made for what is there at that moment, unless somebody has put one there; with --sign=, SHA256SUMS.gpg as well. At
 the start the URLs are printed, the line that tells the firmware of the UKI, and which image the UKI will pull. Hidden files
@@ -52,8 +58,10 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
     const { createSite } = await import('../serve/site.ts');
     using site = await createSite(directory, secret, {
       progress: reporter.progressOutput,
+      height: () => process.stderr.rows || USUAL_HEIGHT,
       ...reporter.unbounded,
       request: (each) => reporter.options.json && reporter.result([], each),
+      report: (each) => reporter.options.json && reporter.result([], each),
     });
     const { startServer } = await import('../serve/web-server.ts');
     await using server = await startServer(site, place);
@@ -102,13 +110,13 @@ async function tellServing(site: Site, { address, port }: RunningServer, reporte
 }
 
 /** The digests of large images take a while: they are there when the first machine asks. */
-function lookAtFiles({ directory, digests, lists, log }: Site): void {
+function lookAtFiles({ directory, digests, lists, warn }: Site): void {
   const looked = async () => {
     const { staleListWarnings } = await import('../serve/stale-list.ts');
-    for (const warning of await staleListWarnings(directory, digests)) log.warn(warning);
+    for (const warning of await staleListWarnings(directory, digests)) warn(warning);
     await lists.list([], '');
   };
-  looked().catch((error: unknown) => log.warn(`the checksums cannot be made: ${reasonOf(error)}`));
+  looked().catch((error: unknown) => warn(`the checksums cannot be made: ${reasonOf(error)}`));
 }
 
 /** @throws RdpullError file-not-found, bad-argument */

@@ -16,8 +16,19 @@ const PATIENCE = 300;
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
 export function pullArguments({ request, object, isRoot, whenPresent, cache }: PlannedPull): string[] {
-  const { remote, mirrors, stores, type, imageClass, verify, readOnly, blockdev, overcommit, onDemand } =
-    request;
+  const {
+    remote,
+    mirrors,
+    stores,
+    type,
+    imageClass,
+    verify,
+    readOnly,
+    blockdev,
+    overcommit,
+    onDemand,
+    report,
+  } = request;
   const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
   if (isRoot && type === 'raw') where.push(`--root-link=${ROOT_LINK}`);
@@ -30,6 +41,7 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
     if (readOnly) options.push('ro');
     if (blockdev) options.push('blockdev');
     if (overcommit) options.push('overcommit');
+    if (!report) options.push('no-report');
     if (onDemand !== undefined) options.push(...formatOnDemand(onDemand));
     const local = object.local.replaceAll(/[\\:]/g, '\\$&');
     return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
@@ -39,6 +51,7 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
   if (readOnly) how.push('--read-only');
   if (blockdev) how.push('--blockdev');
   if (overcommit) how.push('--overcommit');
+  if (!report) how.push('--no-report');
   if (onDemand !== undefined) how.push(...formatOnDemand(onDemand).map((word) => `--${word}`));
   return ['pull', ...what, ...where, ...how, remoteText(remote)];
 }

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { type Emptied, emptyFileSystem } from '../kernel/empty-file-system.ts';
-import { mountDevice, parseMounts } from '../kernel/mount-points.ts';
+import { type Mount, mountDevice, parseMounts } from '../kernel/mount-points.ts';
 import { openAt } from '../kernel/open-at.ts';
 import { RootFollower } from '../kernel/root-directory.ts';
 import { RAMFS_MAGIC, TMPFS_MAGIC } from '../kernel/tmpfs.ts';
@@ -25,16 +25,13 @@ export class OldRoot implements Disposable {
     this.#proc = proc;
   }
 
-  /** @returns undefined when the root is no file system in RAM: what is on a disk takes no memory, and may be wanted again */
-  static open(): OldRoot | undefined {
+  static open(): OldRoot {
     const root = fs.openSync('/', O_RDONLY | O_DIRECTORY);
-    const old = new OldRoot(root, fs.openSync('/proc', O_RDONLY | O_DIRECTORY));
-    if (old.#isInRam()) return old;
-    old[Symbol.dispose]();
-    return undefined;
+    return new OldRoot(root, fs.openSync('/proc', O_RDONLY | O_DIRECTORY));
   }
 
-  #isInRam(): boolean {
+  /** Whether it is a file system in RAM: what is on a disk takes no memory, and may be wanted again. To be asked before it is left. */
+  get isInRam(): boolean {
     const { type } = fs.statfsSync('/');
     return type === RAMFS_MAGIC || type === TMPFS_MAGIC;
   }
@@ -46,13 +43,29 @@ export class OldRoot implements Disposable {
    */
   async left(signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted) {
-      if (!this.#isRootOfInit()) {
-        this.#follow();
-        return true;
-      }
+      if (this.#isLeft()) return true;
       await Bun.sleep(INTERVAL);
     }
     return false;
+  }
+
+  /**
+   * Waits until something is mounted on `directory`, as PID 1 sees it.
+   *
+   * @returns whether it was; false when PID 1 has left before, or `signal` came first
+   */
+  async mounted(directory: string, signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted && !this.#isLeft()) {
+      if (this.#mountsOfInit().some(({ mountPoint }) => mountPoint === directory)) return true;
+      await Bun.sleep(INTERVAL);
+    }
+    return false;
+  }
+
+  #isLeft(): boolean {
+    if (this.#isRootOfInit()) return false;
+    this.#follow();
+    return true;
   }
 
   #follow(): void {
@@ -80,11 +93,15 @@ export class OldRoot implements Disposable {
    */
   keptAt(): string[] {
     const device = mountDevice(fs.fstatSync(this.#root, { bigint: true }).dev);
+    return this.#mountsOfInit()
+      .filter((mount) => mount.device === device)
+      .map(({ mountPoint }) => mountPoint);
+  }
+
+  #mountsOfInit(): Mount[] {
     const fd = openAt(this.#proc, '1/mountinfo', O_RDONLY);
     try {
-      return parseMounts(fs.readFileSync(fd, 'utf8'))
-        .filter((mount) => mount.device === device)
-        .map(({ mountPoint }) => mountPoint);
+      return parseMounts(fs.readFileSync(fd, 'utf8'));
     } finally {
       fs.closeSync(fd);
     }

@@ -28,6 +28,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'fill=',
   'overlay=',
   'overcommit',
+  'no-report',
   'bootorigin',
   'dhcporigin',
   'runtime=',
@@ -50,6 +51,7 @@ interface Options {
   fillRate: number | undefined;
   overlay: RootOverlay | undefined;
   overcommit: boolean;
+  report: boolean;
   bootOrigin: boolean;
   dhcpOrigin: boolean;
   runtime: boolean | undefined;
@@ -90,7 +92,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
       ? parseRegistryRemote(fields.remote, options, refusal)
       : parseRemote(fields.remote, options, refusal);
 
-  const { imageClass, verify, mirrors, overlay, overcommit, runtime } = options;
+  const { imageClass, verify, mirrors, overlay, overcommit, report, runtime } = options;
   const stores = checkStores(remote, options.stores, tell);
   const type = checkType(options, refusal);
   if (imageClass === undefined) {
@@ -132,6 +134,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
     overcommit,
     onDemand,
     overlay,
+    report,
     runtime,
   };
 }
@@ -353,6 +356,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     fillRate: undefined,
     overlay: undefined,
     overcommit: false,
+    report: true,
     bootOrigin: false,
     dhcpOrigin: false,
     runtime: undefined,
@@ -411,6 +415,9 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         break;
       case 'overcommit':
         options.overcommit = true;
+        break;
+      case 'no-report':
+        options.report = false;
         break;
       case 'bootorigin':
         options.bootOrigin = true;

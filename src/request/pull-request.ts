@@ -49,6 +49,8 @@ export interface PullRequest {
   readonly onDemand: OnDemand | undefined;
   /** Where what is written to it goes when it is the root of a boot, which is never written to itself then. */
   readonly overlay: RootOverlay | undefined;
+  /** Tell the server how the pull fares, if it asks for that. */
+  readonly report: boolean;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

@@ -1,19 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { printable } from '../console/printable.ts';
-import type { ProgressOutput } from '../console/progress.ts';
 import { percent } from '../console/progress-text.ts';
 import { duration, share, size } from '../console/quantity.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { createChunkTally } from './chunk-tally.ts';
+import { clientAddress } from './client-address.ts';
 import type { BodyObserver } from './file-answer.ts';
+import type { MachineTable, WatchedFetch } from './machine-table.ts';
 import { isChunkPath } from './request-path.ts';
-
-/** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
-const DRAW_INTERVAL = 250;
-const LINE_INTERVAL = 5000;
-
-/** Transfers that are drawn at one time; of the others there is the number. */
-const DRAWN_MAX = 8;
 
 /** Shorter answers are not worth a line about how far they are. Bytes. */
 const WORTH_WATCHING = 1024 * 1024;
@@ -41,13 +35,15 @@ export interface RequestWatch extends BodyObserver {
   ended(status: number, reason: string | undefined): void;
 }
 
-/** Shows who fetches what. */
+/** Tells who fetches what. */
 export interface RequestLog extends Disposable {
   began(request: IncomingMessage): RequestWatch;
-  warn(text: string): void;
+  /** A line for each transfer that goes on, but for those of the clients that have a row already. */
+  rows(shown: ReadonlySet<string>): string[];
 }
 
 interface Running {
+  readonly client: string;
   readonly title: string;
   readonly begun: number;
   part: { readonly start: number; readonly end: number; readonly size: number } | undefined;
@@ -55,56 +51,55 @@ interface Running {
 }
 
 /** Where the lines go. */
-export interface LogOutput {
-  readonly progress: ProgressOutput;
+export interface RequestLogOutput {
   info(text: string): void;
-  warn(text: string): void;
   /** Takes what became of each request. */
   request(json: RequestJson): void;
 }
 
-/**
- * On a terminal the transfers that go on are drawn below the lines of those that have ended; elsewhere they get a line
- * every few seconds.
- */
-export function createRequestLog(output: LogOutput): RequestLog {
+/** @param machines sees which firmware fetches what */
+export function createRequestLog(output: RequestLogOutput, machines: MachineTable): RequestLog {
   const running = new Set<Running>();
-  const picture = createPicture(running, output.progress);
-  const tally = createChunkTally((text) => picture.above(() => output.info(text)));
+  const tally = createChunkTally(output.info);
   return {
+    rows: (shown) =>
+      worthWatching(running)
+        .filter(({ client }) => !shown.has(client))
+        .map(progressOf),
     began(request) {
       const began = performance.now();
       const about = {
-        client: clientOf(request),
+        client: clientAddress(request),
         method: printable(request.method ?? ''),
         path: shownUrl(request.url ?? ''),
       };
       const agent = agentOf(request);
       const title = `${about.client}  ${about.method} ${about.path}`;
-      const each: Running = { title, begun: began, part: undefined, sent: 0 };
+      const { client } = about;
+      const each: Running = { client, title, begun: began, part: undefined, sent: 0 };
       running.add(each);
+      let firmware: WatchedFetch | undefined;
       return {
         began(part) {
           each.part = part;
+          firmware = machines.fetched(client, agent, about.path, part.size);
         },
         sent(bytes) {
           each.sent = bytes;
+          firmware?.sent((each.part?.start ?? 0) + bytes);
         },
         ended(status, reason) {
           if (!running.delete(each)) return;
           const end: Ended = { status, reason, agent, milliseconds: Math.round(performance.now() - began) };
+          firmware?.ended();
           const store = status === 200 ? storeOf(request.url ?? '') : undefined;
-          if (store === undefined) picture.above(() => output.info(summaryOf(each, end)));
+          if (store === undefined) output.info(summaryOf(each, end));
           else tally.sent(`${about.client}  ${about.method} ${shownUrl(store)}`, each.sent);
           output.request(requestJson(about, each, end));
         },
       };
     },
-    warn: (text) => picture.above(() => output.warn(text)),
-    [Symbol.dispose]() {
-      tally[Symbol.dispose]();
-      picture[Symbol.dispose]();
-    },
+    [Symbol.dispose]: () => tally[Symbol.dispose](),
   };
 }
 
@@ -140,46 +135,6 @@ function requestJson(
   };
 }
 
-/** What shows the transfers that go on. */
-interface Picture extends Disposable {
-  /** Writes a line that stays, above it. */
-  above(write: () => void): void;
-}
-
-function createPicture(running: ReadonlySet<Running>, output: ProgressOutput): Picture {
-  const { isTerminal, write, columns, line } = output;
-  let drawn = 0;
-  const clear = () => {
-    if (drawn > 0) write(`\r\x1b[${drawn}A\x1b[J`);
-    drawn = 0;
-  };
-  const draw = () => {
-    clear();
-    const rows = worthWatching(running);
-    if (rows.length === 0) return;
-    const shown = rows.slice(0, DRAWN_MAX).map((each) => progressOf(each).slice(0, columns() - 1));
-    if (rows.length > DRAWN_MAX) shown.push(`and ${rows.length - DRAWN_MAX} more`);
-    write(shown.map((row) => `${row}\n`).join(''));
-    drawn = shown.length;
-  };
-  const tell = () => {
-    for (const each of worthWatching(running)) line(progressOf(each));
-  };
-  const timer = isTerminal ? setInterval(draw, DRAW_INTERVAL) : setInterval(tell, LINE_INTERVAL);
-  timer.unref();
-  return {
-    above(writeLine) {
-      clear();
-      writeLine();
-      if (isTerminal) draw();
-    },
-    [Symbol.dispose]() {
-      clearInterval(timer);
-      clear();
-    },
-  };
-}
-
 function worthWatching(running: ReadonlySet<Running>): Running[] {
   return [...running].filter(({ part }) => part !== undefined && part.end - part.start >= WORTH_WATCHING);
 }
@@ -201,11 +156,6 @@ function summaryOf({ title, part, sent }: Running, { status, reason, agent, mill
   const length = part.end - part.start;
   const amount = sent === length ? size(sent) : `only ${share(sent, length)}`;
   return `${title}  ${status}, ${amount}${from} in ${duration(milliseconds)}${why}${who}`;
-}
-
-/** The address, without the prefix that IPv4 has on a socket for both. */
-function clientOf({ socket }: IncomingMessage): string {
-  return (socket.remoteAddress ?? 'somebody who is gone').replace(/^::ffff:/, '');
 }
 
 /** The program and its version, which come first (RFC 9110, section 10.1.5). */

@@ -2,10 +2,13 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { REPORT_HEADER } from '../report/report-url.ts';
 import { LIST, SIGNATURE } from './checksum-list.ts';
+import { clientAddress } from './client-address.ts';
 import { directoryPage } from './directory-page.ts';
 import { fileAnswer, sendPart } from './file-answer.ts';
 import { mediaType } from './media-type.ts';
+import { REPORT_PATH } from './report-intake.ts';
 import type { RequestWatch } from './request-log.ts';
 import { requestPath, urlPath } from './request-path.ts';
 import { disposable } from './served-directory.ts';
@@ -41,7 +44,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const server = http.createServer((request, response) => {
     answer(site, request, response).catch((error: unknown) => {
-      site.log.warn(`a request failed: ${reasonOf(error)}`);
+      site.warn(`a request failed: ${reasonOf(error)}`);
       response.destroy();
     });
   });
@@ -101,8 +104,10 @@ function notListening(address: string | undefined, port: number, error: unknown)
 }
 
 async function answer(site: Site, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const watch = site.log.began(request);
   response.on('error', () => undefined);
+  response.setHeader(REPORT_HEADER, REPORT_PATH);
+  if (request.method === 'POST' && request.url === REPORT_PATH) return takeReport(site, request, response);
+  const watch = site.log.began(request);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return sendText(response, watch, 405, 'only GET and HEAD are answered\n', { allow: 'GET, HEAD' });
   }
@@ -133,6 +138,19 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   }
   const broken = await sendPart(response, found, part, watch);
   watch.ended(status, broken);
+}
+
+/** What a machine tells. It gets no line of its own in the log: what it says does. */
+async function takeReport(
+  { reports }: Site,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { status, reason, headers = {} } = await reports.take(request, clientAddress(request));
+  const body = reason === undefined ? '' : `${reason}\n`;
+  const length = status === 204 ? {} : { 'content-length': body.length, 'content-type': 'text/plain' };
+  response.writeHead(status, { ...headers, ...length });
+  response.end(body);
 }
 
 /**

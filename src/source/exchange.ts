@@ -31,7 +31,10 @@ const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 export type ExchangeOptions = Pick<
   SourceOptions,
   'ca' | 'clientCertificate' | 'headOnly' | 'pools' | 'proxy' | 'zone' | 'signal' | 'silence'
->;
+> & {
+  /** Sends this with a POST, where others are a GET. Who receives it may get it twice. */
+  readonly body?: Uint8Array;
+};
 
 /** The answer to one request. */
 export interface Exchange {
@@ -51,7 +54,7 @@ export interface Exchange {
 }
 
 /**
- * Sends one GET or HEAD request, and waits for the head of the answer.
+ * Sends one request, and waits for the head of the answer: a GET, a HEAD, or a POST.
  *
  * @throws RdpullError of the network family, http-protocol; the reason of `signal` when it was aborted
  */
@@ -127,14 +130,15 @@ async function ask(
   options: ExchangeOptions,
   headers: Readonly<Record<string, string>>,
 ): Promise<Answer> {
-  const { silence = SILENCE, signal, headOnly } = options;
+  const { silence = SILENCE, signal, headOnly, body } = options;
   for (;;) {
     signal.throwIfAborted();
     const answer = createAnswer(silence, signal);
     const request = {
-      method: headOnly === true ? ('HEAD' as const) : ('GET' as const),
+      method: methodOf(headOnly, body),
       path,
       headers,
+      body,
       connect: async () => (await connect(url, options, silence)).socket,
     };
     const { isNew } = await pool.send(request, answer.handler);
@@ -147,6 +151,11 @@ async function ask(
       if (isSystemError(error, 'RDPULL_SILENT_HEAD')) pool.keepNone();
     }
   }
+}
+
+function methodOf(headOnly: boolean | undefined, body: Uint8Array | undefined): 'GET' | 'HEAD' | 'POST' {
+  if (body !== undefined) return 'POST';
+  return headOnly === true ? 'HEAD' : 'GET';
 }
 
 /** With TLS 1.3 a server only says that it misses a client certificate when the handshake is over, by hanging up. */

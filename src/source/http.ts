@@ -9,6 +9,7 @@ import { HttpStatusError } from './http-status.ts';
 import { keepBytes } from './kept-bytes.ts';
 import { isOthersFailure, isPassing } from './passing.ts';
 import { peek } from './peek.ts';
+import { proxyFor } from './proxy.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
@@ -61,6 +62,9 @@ async function ask(
   const shown = shownUrl(url.href);
   const answer = await exchange(url, { ...requestHeaders(url, options), ...rangeHeaders(wanted) }, options);
   const { status, reason, header, headers, contentLength, close } = answer;
+  const { heard, proxy, zone } = options;
+  if (heard !== undefined && url.origin === start.origin && (proxy === undefined || !proxyFor(url, proxy)))
+    heard({ url, header, zone });
   try {
     const location = header('location');
     if (status >= 300 && status < 400 && location !== undefined) {

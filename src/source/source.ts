@@ -31,6 +31,15 @@ export interface Location extends ServerIdentity {
   readonly url: string;
 }
 
+/** What a server has said itself, where it was asked: through no proxy, and not where a redirect to somebody else leads. */
+export interface HeardAnswer {
+  readonly url: URL;
+  /** The value of a field, by its lower-case name. */
+  readonly header: (name: string) => string | undefined;
+  /** The network that its link-local address is in. */
+  readonly zone: string | undefined;
+}
+
 /** What every request for a file is made with. */
 export interface SourceOptions extends ServerIdentity {
   /** PEM bundles to trust instead of the system's (`--ca=FILE`). */
@@ -51,6 +60,8 @@ export interface SourceOptions extends ServerIdentity {
   readonly keepsRefusal?: boolean;
   /** A digest is promised of the file: that decides which bytes are its own, and not what the server calls them. */
   readonly isPromised?: boolean;
+  /** Takes each answer, good or bad. */
+  readonly heard?: (answer: HeardAnswer) => void;
   /** How long a server may stay silent, in ms; without it, 30 s. */
   readonly silence?: number;
   /** Ends the request or the body early. */

@@ -84,7 +84,7 @@ done
 depmod --basedir "$tree" "$release"
 systemd-sysusers --root="$tree"
 systemctl --root="$tree" --quiet enable systemd-networkd.service systemd-networkd-wait-online.service
-systemctl --root="$tree" --quiet add-wants initrd.target systemd-networkd.service rdpull-free-initramfs.service
+systemctl --root="$tree" --quiet add-wants initrd.target systemd-networkd.service rdpull-free-initramfs.service rdpull-report-root.service
 cd "$tree"
 find . -print0 | cpio --null --create --format=newc --owner=0:0 --quiet | zstd -q -3 >"$initrd"`;
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
+import { REPORT_NUMBERS, REPORT_TEXTS } from '../../src/report/report-line.ts';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { CachingMachine } from '../fixtures/caching-machine.ts';
 import { RDPULL, type RunOptions, rdpull } from '../fixtures/executable.ts';
@@ -72,8 +73,10 @@ const KINDS = {
   ORIGIN: () => fieldsOf('ORIGIN'),
   STATUS: () => fieldsOf('STATUS'),
   'FREE-INITRAMFS': () => fieldsOf('FREE-INITRAMFS'),
+  'REPORT-ROOT': () => fieldsOf('REPORT-ROOT'),
   'SERVE: THE FIRST LINE': () => fieldsOf('SERVE: THE FIRST LINE'),
   'SERVE: A REQUEST': () => fieldsOf('SERVE: A REQUEST'),
+  'SERVE: A REPORT': () => fieldsOf('SERVE: A REPORT'),
   CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
 } as const;
 type Kind = keyof typeof KINDS;
@@ -308,6 +311,10 @@ describe('what is printed is what rdpull-json(7) says', () => {
     }
   });
 
+  test('report-root', async () => {
+    await printed('REPORT-ROOT', ['report-root']);
+  });
+
   test('boot-entry', async () => {
     const url = 'http://192.0.2.7/image.efi';
     const disk = Buffer.from(loadOption('disk', END)).toString('utf16le');
@@ -393,6 +400,33 @@ describe('what is printed is what rdpull-json(7) says', () => {
     expectDocumented('SERVE: THE FIRST LINE', JSON.parse(first));
     expect(requests).toHaveLength(3);
     for (const line of requests) expectDocumented('SERVE: A REQUEST', JSON.parse(line));
+  });
+
+  test('serve: what a machine reports', async () => {
+    const directory = target.file('reported');
+    fs.mkdirSync(directory);
+    await using server = await RdpullServe.start(directory, ['--json', '--quiet']);
+    const url = server.url('.rdpull/report');
+    const [texts, numbers] = [
+      [...REPORT_TEXTS, 'message', 'retry'],
+      [...REPORT_NUMBERS, 'at', 'rate'],
+    ];
+    const machine = {
+      ...{ boot: '7770c9c7-e564-43ea-86f8-79360c0b3466', name: 'n', serial: 's', mac: '52:54:00:12:34:56' },
+      ...{ uki: 'http://h/image.efi', firmware: 2 },
+    };
+    const event = {
+      event: 'failed',
+      ...Object.fromEntries(texts.map((name) => [name, 'rdpull pull x'])),
+      ...Object.fromEntries(numbers.map((name) => [name, 1.5])),
+    };
+    const body = [machine, event, { event: 'progress' }].map((each) => JSON.stringify(each)).join('\n');
+    const headers = { 'content-type': 'application/jsonl' };
+    expect((await fetch(url, { method: 'POST', body, headers })).status).toBe(204);
+    const { stdout } = await server.stop();
+    const reports = stdout.split('\n').filter((line) => line.includes('"report"'));
+    expect(reports).toHaveLength(2);
+    for (const line of reports) expectDocumented('SERVE: A REPORT', JSON.parse(line));
   });
 
   test('check: a signed disk, and what is not there', async () => {

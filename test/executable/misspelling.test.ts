@@ -38,7 +38,7 @@ const COMMANDS: readonly Case[] = [
   {
     args: [],
     error: 'no command was given',
-    hint: 'choose one of pull, attach, detach, overlay, verify, check, status, cache, origin, serve, boot-entry, free-initramfs, generate; see rdpull --help',
+    hint: 'choose one of pull, attach, detach, overlay, verify, check, status, cache, origin, serve, boot-entry, free-initramfs, report-root, generate; see rdpull --help',
   },
 ];
 

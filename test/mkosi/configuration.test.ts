@@ -53,6 +53,7 @@ test('its script puts all that a boot needs into the initrd, and what frees the 
     'usr/lib/clock-epoch',
     'usr/lib/systemd/network/89-ethernet.network',
     'usr/lib/systemd/system/initrd.target.wants/rdpull-free-initramfs.service',
+    'usr/lib/systemd/system/initrd.target.wants/rdpull-report-root.service',
     'usr/lib/udev/rules.d/60-rdpull-loop-ref.rules',
   ]) {
     const found = fs.lstatSync(path.join(root, file));

@@ -92,6 +92,7 @@ const request: fc.Arbitrary<PullRequest> = fc.record({
   readOnly: fc.boolean(),
   blockdev: fc.boolean(),
   overcommit: fc.boolean(),
+  report: fc.boolean(),
   onDemand: fc.option(
     fc.record({
       isRequired: fc.boolean(),
@@ -121,6 +122,7 @@ function formatted({
   readOnly,
   blockdev,
   overcommit,
+  report,
   onDemand,
   overlay,
   runtime,
@@ -137,6 +139,7 @@ function formatted({
     ...(blockdev ? ['blockdev'] : []),
     ...(overlay === undefined ? [] : [`overlay=${formatRootOverlay(overlay).replaceAll(':', '\\:')}`]),
     ...(overcommit ? ['overcommit'] : []),
+    ...(report ? [] : ['no-report']),
     ...(runtime === undefined ? [] : [`runtime=${runtime ? 'yes' : 'no'}`]),
     ...(remote.kind === 'bootorigin' ? ['bootorigin'] : []),
   ];

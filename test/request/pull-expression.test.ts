@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, store=, blockdev, on-demand, on-demand=require, fill=, overlay=, overcommit, bootorigin, dhcporigin, runtime=';
+  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, store=, blockdev, on-demand, on-demand=require, fill=, overlay=, overcommit, no-report, bootorigin, dhcporigin, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -24,6 +24,7 @@ const PLAIN: PullRequest = {
   readOnly: false,
   blockdev: false,
   overcommit: false,
+  report: true,
   onDemand: undefined,
   overlay: undefined,
   runtime: undefined,
@@ -58,6 +59,7 @@ describe('a valid expression', () => {
     ['raw,machine,ro:f:http://h/x', { readOnly: true }],
     ['raw,machine,ro,rw:f:http://h/x', { readOnly: false }],
     ['raw,machine,overcommit:f:http://h/x', { overcommit: true }],
+    ['raw,machine,no-report:f:http://h/x', { report: false }],
     ['raw,machine,blockdev:f:http://h/x', { blockdev: true }],
     ['raw,machine,runtime=ON:f:http://h/x', { runtime: true }],
     ['raw,machine,runtime=no:f:http://h/x', { runtime: false }],

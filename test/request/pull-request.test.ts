@@ -57,6 +57,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     readOnly: false,
     blockdev: false,
     overcommit: false,
+    report: true,
     onDemand: undefined,
     overlay: undefined,
     runtime: undefined,

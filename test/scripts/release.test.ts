@@ -112,6 +112,7 @@ describe.each([...ARCHITECTURES])('for %s', (architecture) => {
       'etc/systemd/system-generators/systemd-import-generator',
       'usr/lib/dracut/modules.d/90rdpull/module-setup.sh',
       'usr/lib/systemd/system/rdpull-free-initramfs.service',
+      'usr/lib/systemd/system/rdpull-report-root.service',
       'usr/local/bin/rdpull',
       'usr/local/share/doc/rdpull/LICENSES',
       'usr/local/share/man/man1/rdpull.1',

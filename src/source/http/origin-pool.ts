@@ -13,10 +13,12 @@ const TURNS_MAX = 10;
 
 /** A request, and how to reach its server where no connection is kept. */
 export interface PoolRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   /** Path and query, or for a proxy the whole URL. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Of a POST. */
+  readonly body?: Uint8Array | undefined;
   readonly connect: () => Promise<net.Socket>;
 }
 
@@ -79,12 +81,12 @@ export function createOriginPool(origin: string, { kept }: { readonly kept: bool
   }
 
   return {
-    async send({ method, path, headers, connect }, handler) {
+    async send({ method, path, headers, body = null, connect }, handler) {
       await settled();
       opening = { connect, begun: false };
       const given = opening;
       try {
-        pool.dispatch({ method, path, headers, ...(!keeps() && { reset: true }) }, handler);
+        pool.dispatch({ method, path, headers, body, ...(!keeps() && { reset: true }) }, handler);
       } finally {
         opening = undefined;
       }

@@ -1,0 +1,49 @@
+import { basename } from 'node:path/posix';
+import { percent } from '../console/progress-text.ts';
+import { duration, share, size } from '../console/quantity.ts';
+import type { EventLine } from '../report/report-line.ts';
+import { foremostPull, type Machine } from './machine.ts';
+
+/** `192.0.2.7 (node3)` */
+export function machineName({ address, boot }: Machine): string {
+  const { name, serial } = boot?.about ?? {};
+  const what = name ?? serial;
+  return what === undefined ? address : `${address} (${what})`;
+}
+
+/** Lines that stay, of something that a machine has told; none of how far it is. */
+export function eventLines(machine: Machine, { event, message, hint, retry }: EventLine): string[] {
+  if (event === 'progress') return [];
+  const who = machineName(machine);
+  const isFailure = event === 'failed' || event === 'image-broken';
+  return [
+    `${who}  ${isFailure ? 'error: ' : ''}${message ?? event}`,
+    ...(hint === undefined || !isFailure ? [] : [`${who}  try: ${hint}`]),
+    ...(retry === undefined || !isFailure ? [] : [`${who}  retry: ${retry}`]),
+  ];
+}
+
+/** `192.0.2.7 (node3)  pulling root.raw  37 %, 58.2 of 158 MiB, 11.2 MiB/s, 9.0 s left`; undefined for one that pulls nothing. */
+export function machineRow(machine: Machine): string | undefined {
+  const { boot } = machine;
+  if (boot === undefined) return undefined;
+  const { uki, stage } = boot;
+  if (stage === 'loading the UKI' && uki !== undefined) {
+    return `${machineName(machine)}  loading ${basename(uki.path)}  ${figures(uki.sent, uki.size, undefined)}`;
+  }
+  const pull = foremostPull(boot);
+  if (pull === undefined || pull.finishedAt !== undefined || (stage !== 'pulling' && stage !== 'attached')) {
+    return undefined;
+  }
+  const { received = 0, size: total, rate } = pull.known;
+  return `${machineName(machine)}  pulling ${basename(pull.target)}  ${figures(received, total, rate)}`;
+}
+
+function figures(done: number, total: number | undefined, rate: number | undefined): string {
+  const parts = total === undefined ? [size(done)] : [`${percent(done, total)} %`, share(done, total)];
+  if (rate !== undefined) parts.push(`${size(rate)}/s`);
+  if (rate !== undefined && rate > 0 && total !== undefined) {
+    parts.push(`${duration((Math.max(0, total - done) * 1000) / rate)} left`);
+  }
+  return parts.join(', ');
+}
