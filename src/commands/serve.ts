@@ -25,7 +25,8 @@ entity tags are answered, so that a download that broke off goes on. A file that
 end; one that is written to while it is sent is cut.
 
 Machines that pull from here tell how they fare, unless they are told not to (--no-report): a row for each that pulls, and a line for
-what it has come to, or why it failed. What they say is a claim, and decides nothing.
+what it has come to, or why it failed. A browser shows the same at /, live, with the last boots; tools get the list of files there.
+What machines say is a claim, and decides nothing.
 
 SHA256SUMS is made for what is there at that moment, unless somebody has put one there; with --sign=, SHA256SUMS.gpg as well. At
 the start the URLs are printed, the line that tells the firmware of the UKI, and which image the UKI will pull. Hidden files

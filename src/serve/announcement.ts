@@ -151,6 +151,50 @@ function nameOf(url: string): string {
   }
 }
 
+/** The name of a UKI, for a person. */
+export const ukiName = ({ url }: AnnouncedUki): string => printable(nameOf(url));
+
+/** Something that is worth knowing of a UKI. */
+export interface UkiFact {
+  readonly label: 'firmware' | 'QEMU' | 'asks for' | 'pulls';
+  readonly text: string;
+  /** Whether it is to be pasted. */
+  readonly isCommand: boolean;
+}
+
+/** How to boot a UKI, and what it will pull. */
+export function ukiFacts(
+  { url, expressions, images }: AnnouncedUki,
+  served: { readonly address: string; readonly port: number },
+): UkiFact[] {
+  const facts: UkiFact[] = [
+    { label: 'firmware', text: `rdpull boot-entry add --first ${url}`, isCommand: true },
+  ];
+  if (isReachedByGuests(served.address)) {
+    const guest = `http://${QEMU_HOST}:${served.port}/${urlPath([nameOf(url)])}`;
+    const text = `-netdev user,id=n0,bootfile=${guest} -device virtio-net-pci,netdev=n0,bootindex=0`;
+    facts.push({ label: 'QEMU', text, isCommand: true });
+  }
+  for (const expression of expressions ?? []) {
+    facts.push({ label: 'asks for', text: shownUrl(expression), isCommand: false });
+  }
+  for (const { urls: places, pulled, size: length } of images) {
+    const text =
+      pulled === undefined
+        ? `${places.map(shownUrl).join(', or ')}: not here`
+        : `${shownUrl(pulled)} (${size(length ?? 0)})`;
+    facts.push({ label: 'pulls', text, isCommand: false });
+  }
+  return facts;
+}
+
+/** Who vouches for what is served. */
+export function signerText(signer: ListSigner | undefined): string {
+  return signer === undefined
+    ? 'SHA256SUMS is made for what is there, unless there is one; nobody signs it: --sign=FILE'
+    : `SHA256SUMS is made for what is there, unless there is one, and signed by ${printable(signer.name)} (${signer.fingerprint})`;
+}
+
 /** The announcement for a person. */
 export function announcementLines(
   { urls, ukis }: Announcement,
@@ -160,28 +204,12 @@ export function announcementLines(
   const lines = [
     `serving ${printable(fs.realpathSync(served.directory))} at`,
     ...urls.map((url) => `  ${url}`),
-    signer === undefined
-      ? 'SHA256SUMS is made for what is there, unless there is one; nobody signs it: --sign=FILE'
-      : `SHA256SUMS is made for what is there, unless there is one, and signed by ${printable(signer.name)} (${signer.fingerprint})`,
+    signerText(signer),
   ];
   if (ukis.length === 0) lines.push('there is no UKI (*.efi) here');
-  for (const { url, size: bytes, expressions, images } of ukis) {
-    lines.push('', `${printable(nameOf(url))} (${size(bytes)})`);
-    lines.push(`  firmware  rdpull boot-entry add --first ${url}`);
-    if (isReachedByGuests(served.address)) {
-      const guest = `http://${QEMU_HOST}:${served.port}/${urlPath([nameOf(url)])}`;
-      lines.push(
-        `  QEMU      -netdev user,id=n0,bootfile=${guest} -device virtio-net-pci,netdev=n0,bootindex=0`,
-      );
-    }
-    for (const expression of expressions ?? []) lines.push(`  asks for  ${shownUrl(expression)}`);
-    for (const { urls: places, pulled, size: length } of images) {
-      lines.push(
-        pulled === undefined
-          ? `  pulls     ${places.map(shownUrl).join(', or ')}: not here`
-          : `  pulls     ${shownUrl(pulled)} (${size(length ?? 0)})`,
-      );
-    }
+  for (const uki of ukis) {
+    lines.push('', `${ukiName(uki)} (${size(uki.size)})`);
+    for (const { label, text } of ukiFacts(uki, served)) lines.push(`  ${label.padEnd(10)}${text}`);
   }
   return lines;
 }

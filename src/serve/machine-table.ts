@@ -104,7 +104,17 @@ export class MachineTable {
 
   #machineOf(address: string, about: MachineLine): Machine {
     const key = keyOf(address, about);
-    return this.#freshen(this.#machines.get(key) ?? this.#add(address, key));
+    const known = this.#machines.get(key) ?? this.#identified(address, key);
+    return this.#freshen(known ?? this.#add(address, key));
+  }
+
+  /** What the firmware behind an address has fetched was for a machine that was not known: its row is there already. */
+  #identified(address: string, key: string): Machine | undefined {
+    const anonymous = this.#machines.get(address);
+    if (anonymous === undefined) return undefined;
+    this.#machines.delete(address);
+    anonymous.identified(key);
+    return anonymous;
   }
 
   /** The one behind the address, if there is one; its report will tell which of several it is. */

@@ -56,6 +56,7 @@ export interface Boot {
 /** What is known of one machine: it never grows beyond its bounds, whatever it tells. */
 export class Machine {
   readonly boots: Boot[] = [];
+  #key: string;
 
   /**
    * @param row what tells it from all others, as long as this server runs
@@ -64,8 +65,19 @@ export class Machine {
   constructor(
     readonly row: number,
     readonly address: string,
-    readonly key: string,
-  ) {}
+    key: string,
+  ) {
+    this.#key = key;
+  }
+
+  get key(): string {
+    return this.#key;
+  }
+
+  /** It has said who it is. */
+  identified(key: string): void {
+    this.#key = key;
+  }
 
   get boot(): Boot | undefined {
     return this.boots[0];

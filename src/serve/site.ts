@@ -1,5 +1,6 @@
 import type { ProgressOutput } from '../console/progress.ts';
 import { ChecksumLists } from './checksum-list.ts';
+import { EventStream } from './event-stream.ts';
 import { FileDigests } from './file-digests.ts';
 import { createLiveRows } from './live-rows.ts';
 import { machineRow } from './machine-line.ts';
@@ -32,6 +33,8 @@ export interface Site extends Disposable {
   readonly log: RequestLog;
   readonly machines: MachineTable;
   readonly reports: ReportIntake;
+  /** Of the open pages. */
+  readonly news: EventStream;
   warn(text: string): void;
 }
 
@@ -52,10 +55,12 @@ export async function createSite(
   const above = { ...output, info: (text: string) => rows.above(() => output.info(text)) };
   const log = createRequestLog(above, machines);
   const told = createMachineLog(machines, above);
+  const warn = (text: string) => rows.above(() => output.warn(text));
+  const news = new EventStream({ directory, machines, signer, warn });
   return {
-    ...{ directory, digests, lists, log, machines, reports: new ReportIntake(machines) },
-    warn: (text) => rows.above(() => output.warn(text)),
+    ...{ directory, digests, lists, log, machines, reports: new ReportIntake(machines), news, warn },
     [Symbol.dispose]() {
+      news[Symbol.dispose]();
       told[Symbol.dispose]();
       log[Symbol.dispose]();
       rows[Symbol.dispose]();

@@ -6,7 +6,9 @@ import { REPORT_HEADER } from '../report/report-url.ts';
 import { LIST, SIGNATURE } from './checksum-list.ts';
 import { clientAddress } from './client-address.ts';
 import { directoryPage } from './directory-page.ts';
+import { EVENTS_PATH } from './event-stream.ts';
 import { fileAnswer, sendPart } from './file-answer.ts';
+import { PAGE_HEADERS, pagePart } from './live-page.ts';
 import { mediaType } from './media-type.ts';
 import { REPORT_PATH } from './report-intake.ts';
 import type { RequestWatch } from './request-log.ts';
@@ -53,6 +55,7 @@ export async function startServer(
   server.requestTimeout = HEAD_PATIENCE;
   server.keepAliveTimeout = IDLE_PATIENCE;
   const bound = await listen(server, address, port);
+  site.news.servedAt(bound);
   return {
     port: bound.port,
     address: bound.address,
@@ -107,9 +110,14 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   response.on('error', () => undefined);
   response.setHeader(REPORT_HEADER, REPORT_PATH);
   if (request.method === 'POST' && request.url === REPORT_PATH) return takeReport(site, request, response);
+  if (request.method === 'GET' && request.url === EVENTS_PATH) return sendNews(site, response);
   const watch = site.log.began(request);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return sendText(response, watch, 405, 'only GET and HEAD are answered\n', { allow: 'GET, HEAD' });
+  }
+  const part = pagePart(request);
+  if (part !== undefined) {
+    return send(response, watch, 200, Buffer.from(part.text), part.type, { ...PAGE_HEADERS, vary: 'Accept' });
   }
   const asked = requestPath(request.url ?? '');
   if (asked === undefined) return notFound(response, watch);
@@ -121,7 +129,8 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
       return sendText(response, watch, 301, 'it is a directory\n', { location });
     }
     const page = directoryPage(names, site.directory.list(names) ?? []);
-    return send(response, watch, 200, Buffer.from(page), 'text/html; charset=utf-8');
+    const vary = { vary: 'Accept' };
+    return send(response, watch, 200, Buffer.from(page), 'text/html; charset=utf-8', vary);
   }
   const name = names.at(-1) ?? '';
   const isMade = name === LIST || name === SIGNATURE;
@@ -129,15 +138,23 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   if (found.kind === 'refused') return notFound(response, watch, found.why);
   if (found.kind === 'missing' || isDirectory) return notFound(response, watch);
 
-  const { status, headers, part } = fileAnswer(request, found, names);
+  const { status, headers, part: sent } = fileAnswer(request, found, names);
   response.writeHead(status, headers);
-  if (part === undefined || request.method === 'HEAD') {
+  if (sent === undefined || request.method === 'HEAD') {
     response.end();
     watch.ended(status, undefined);
     return;
   }
-  const broken = await sendPart(response, found, part, watch);
+  const broken = await sendPart(response, found, sent, watch);
   watch.ended(status, broken);
+}
+
+/** What is new, for an open page. It gets no line in the log: it lasts as long as the page is open. */
+function sendNews({ news }: Site, response: ServerResponse): void {
+  if (!news.add(response)) {
+    response.writeHead(503, { 'retry-after': String(RETRY_AFTER), 'content-length': 0 });
+    response.end();
+  }
 }
 
 /** What a machine tells. It gets no line of its own in the log: what it says does. */

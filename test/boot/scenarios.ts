@@ -17,6 +17,7 @@ import { scenarios as onDemandSystemd } from './scenarios/on-demand-systemd.ts';
 import { scenarios as onDemandVerity } from './scenarios/on-demand-verity.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as overlay } from './scenarios/overlay.ts';
+import { scenarios as reports } from './scenarios/reports.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as tpm } from './scenarios/tpm.ts';
 import { scenarios as unreliableNetwork } from './scenarios/unreliable-network.ts';
@@ -25,6 +26,7 @@ import { scenarios as verity } from './scenarios/verity.ts';
 /** All there are. */
 export const SCENARIOS: readonly Scenario[] = [
   ...httpBoot,
+  ...reports,
   ...signature,
   ...verity,
   ...tpm,
