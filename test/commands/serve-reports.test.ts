@@ -179,15 +179,19 @@ describe('a hostile machine', () => {
     served.write('SHA256SUMS', '');
     const before = run(['find', served.path, '-printf', '%p %s %T@ %m\n']).toString();
     await using server = await RdpullServe.start(served.path);
+    // What it has opened, beside its sockets and pipes.
+    const opened = () =>
+      fs
+        .readdirSync(`/proc/${server.child.pid}/fd`)
+        .map((fd) => fs.readlinkSync(`/proc/${server.child.pid}/fd/${fd}`))
+        .filter((file) => file.startsWith(served.path) || file.startsWith('/etc'));
+    // At its start it looks at what is there.
+    while (opened().length > 0) await Bun.sleep(20);
     for (const path of ['/etc/passwd', '../../etc/passwd', `${served.path}/image.raw`, '\0', '/dev/null']) {
       const event = { event: 'pull-finished', target: path, url: `file://${path}`, manifestUrl: path };
       expect(await report(server, [event], { name: path, serial: path, uki: `file://${path}` })).toBe(204);
     }
-    // What it has opened, beside its sockets and pipes.
-    const open = fs
-      .readdirSync(`/proc/${server.child.pid}/fd`)
-      .flatMap((fd) => fs.readlinkSync(`/proc/${server.child.pid}/fd/${fd}`));
-    expect(open.filter((file) => file.startsWith(served.path) || file.startsWith('/etc'))).toEqual([]);
+    expect(opened()).toEqual([]);
     expect(run(['find', served.path, '-printf', '%p %s %T@ %m\n']).toString()).toBe(before);
   });
 });
