@@ -45,7 +45,9 @@ available() {
 
 # Whatever the machine that builds the initrd uses: the image decides.
 installkernel() {
-    hostonly='' instmods loop fuse overlay efivarfs erofs squashfs ext4 btrfs xfs vfat
+    hostonly='' instmods loop fuse overlay efivarfs erofs squashfs ext4 btrfs xfs vfat isofs
+    # An image that the firmware has left in memory.
+    hostonly='' instmods nfit nd_pmem nd_btt nd_e820 of_pmem
     # What these ask for at run time: checksums, and the character sets of vfat.
     hostonly='' instmods crc32c crc32 =fs/nls
 }

@@ -51,6 +51,12 @@ export async function checkBoot(check: BootCheck): Promise<CheckResult> {
         'systemd.pull= is for the host, which has keys of its own: checked with those of this machine',
       );
     }
+    if (requests.some(({ ramDisk }) => ramDisk)) {
+      findings.ok(
+        'image',
+        'ramdisk: what the firmware leaves in memory is looked for first, at boot; what follows is about the download',
+      );
+    }
     const [remote] = requests.flatMap(({ remote: each }) => (each.kind === 'bootorigin' ? [each] : []));
     if (remote !== undefined) await checkOrigin(check, boot, remote, findings);
     for (const pull of planned) {

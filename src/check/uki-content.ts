@@ -77,6 +77,7 @@ export function checkSurroundings(
   if (requests.some(({ onDemand }) => onDemand !== undefined)) checkModule(findings, initrd, 'fuse', release);
   if (requests.some(({ overlay }) => overlay !== undefined))
     checkModule(findings, initrd, 'overlay', release);
+  if (requests.some(({ ramDisk }) => ramDisk)) checkModule(findings, initrd, 'nd_pmem', release);
   if (requests.some(({ remote }) => remote.kind === 'bootorigin' && remote.dhcp !== 'only')) {
     checkModule(findings, initrd, 'efivarfs', release);
   }

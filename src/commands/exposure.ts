@@ -98,6 +98,19 @@ async function attach(
   }
   const { attachImage } = await import('../expose/attach-image.ts');
   const device = await attachImage({ path: target, readOnly, warn, signal });
+  return linkedRoot(device, target, rootLink);
+}
+
+/**
+ * Makes the link to the root of a device that was just attached.
+ *
+ * @throws RdpullError image-unrecognised, target-unwritable; the device is detached then
+ */
+export async function linkedRoot(
+  device: AttachedLoopDevice,
+  target: string,
+  rootLink: string | undefined,
+): Promise<Exposed> {
   try {
     return await linked(device, rootLink);
   } catch (error) {

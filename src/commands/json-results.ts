@@ -78,6 +78,16 @@ export interface KeptJson extends ExposedJson {
   readonly kept: true;
 }
 
+/** `pull --ramdisk`, when the firmware had left the image in memory. */
+export interface RamDiskJson extends ExposedJson {
+  readonly target: string;
+  /** Such as /dev/pmem0. */
+  readonly ramDisk: string;
+  /** Bytes of the image. */
+  readonly size: number;
+  readonly promised: Promised | undefined;
+}
+
 /** `pull` of an image beside the boot URL, on a machine that has none. */
 export interface SkippedJson {
   readonly skipped: 'no boot URL';

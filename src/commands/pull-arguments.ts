@@ -25,6 +25,7 @@ import {
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import type { PullRequest, Remote } from '../request/pull-request.ts';
+import { ramDiskDefect } from '../request/ram-disk.ts';
 import { formatRootOverlay } from '../request/root-overlay.ts';
 import { lastComponent, urlDefect } from '../request/url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from '../request/verify-mode.ts';
@@ -51,8 +52,10 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
     overcommit: line.has('overcommit') || asked.overcommit,
     report: !line.has('no-report') && asked.report,
     onDemand: onDemand(line, asked.onDemand),
+    ramDisk: line.has('ramdisk') || asked.ramDisk,
   };
-  const request = withoutOverlay(withDevice(wanted, line.has('on-demand'), warn), warn);
+  const onDevice = withRamDisk(withDevice(wanted, line.has('on-demand'), warn), warn);
+  const request = withoutOverlay(onDevice, warn);
   requireChunks(request);
   if (request.blockdev && line.has('bind')) {
     throw new RdpullError(
@@ -115,6 +118,7 @@ const DEFAULTS = {
   onDemand: undefined,
   overlay: undefined,
   report: true,
+  ramDisk: false,
   runtime: undefined,
 } as const satisfies Partial<PullRequest>;
 
@@ -171,6 +175,15 @@ function withoutOverlay(request: PullRequest, warn: (text: string) => void): Pul
     `overlay= is passed over: at boot it lies over the root; over what is mounted on DIR, do it with ${command}`,
   );
   return { ...request, overlay: undefined };
+}
+
+/** As {@link withDevice}. What cannot be in memory is pulled. */
+function withRamDisk(request: PullRequest, warn: (text: string) => void): PullRequest {
+  if (!request.ramDisk) return request;
+  const defect = ramDiskDefect(request.type, request.imageClass);
+  if (defect === undefined) return { ...request, blockdev: true, readOnly: true };
+  warn(`--ramdisk is passed over: ${defect}`);
+  return { ...request, ramDisk: false };
 }
 
 /** The directory of `--image-root=`, absolute. */

@@ -101,6 +101,8 @@ async function fetchImage(
 ): Promise<TransferResult | string> {
   const { plan } = pull;
   const { request } = plan;
+  const inMemory = request.ramDisk ? await fromMemory(pull, finding) : undefined;
+  if (inMemory !== undefined) return inMemory;
   const container = await containerImage(request, finding);
   const locations = container?.locations ?? (await findLocations(request, finding));
   const [first] = locations;
@@ -155,6 +157,12 @@ async function containerImage(
   if (remote.kind !== 'registry') return undefined;
   const { findContainerImage } = await import('./pull-container-image.ts');
   return findContainerImage(remote.reference, verify, options);
+}
+
+/** Only where it was asked for is it worth loading what looks for disks in memory. */
+async function fromMemory(pull: Pull, finding: FindOptions): Promise<string | undefined> {
+  const { useRamDisk } = await import('./pull-ram-disk.ts');
+  return useRamDisk(pull, finding);
 }
 
 function recordPlan(recorder: Recorder, plan: PullPlan): void {

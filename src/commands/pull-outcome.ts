@@ -55,7 +55,8 @@ export function finishedEvent(
   };
 }
 
-function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
+/** What vouches for an image, in a word for the journal. */
+export function verifiedBy(promised: Promised | undefined): 'nothing' | 'sha256' | 'checksum' | 'signature' {
   if (promised === undefined) return 'nothing';
   if (promised.manifestUrl === undefined) return 'sha256';
   return promised.signedBy === undefined ? 'checksum' : 'signature';

@@ -173,6 +173,40 @@ function originOf(url: string): string | undefined {
   return origin === 'null' ? undefined : origin;
 }
 
+/** What says how a file is packed. */
+const PACKED = /\.(?:xz|zst|gz|bz2|caibx)$/;
+
+/**
+ * As which files an image may be served that the firmware has put into memory: that which it was booted from, unless that is a UKI, and
+ * that of the request, unpacked. Each with the mirrors where it lies as well.
+ *
+ * @throws RdpullError as {@link findPullUrl}
+ */
+export async function findServedAs(
+  { remote, type, mirrors }: PullRequest,
+  options: FindOptions,
+): Promise<readonly (readonly Location[])[]> {
+  const unpacked = (url: string) => url.replace(PACKED, '');
+  if (remote.kind === 'url') {
+    const others = onlyNamed(options.identity);
+    const urls = await Promise.all([remote.url, ...mirrors].map((url) => fillPlaceholders(url, options)));
+    const locations = urls.map((url, index) =>
+      withIdentity(unpacked(url), index === 0 ? options.identity : others, options.warn),
+    );
+    return [await Promise.all(locations)];
+  }
+  if (remote.kind === 'registry') return [];
+  const origin = await findOrigin(remote.dhcp, options);
+  if (origin === undefined) return [];
+  const { url, kind, identity } = origin;
+  const { imageUrls } = await import('../origin/image-url.ts');
+  const isUki = kind === 'directory' || /\.efi(?:[?#]|$)/i.test(url);
+  const name = remote.name === undefined ? undefined : await fillPlaceholders(remote.name, options, url);
+  const beside = name !== undefined || isUki ? imageUrls(name, type, url, kind).slice(-1) : [];
+  const urls = [...(isUki ? [] : [url]), ...beside.map(unpacked)];
+  return Promise.all(urls.map(async (each) => [await withIdentity(each, identity, options.warn)]));
+}
+
 /** None of the names that an image may have is there, as far as the server says. */
 function noneOf(candidates: readonly Location[], forbidden: readonly Location[]): RdpullError {
   const listed = (locations: readonly Location[]) => locations.map(({ url }) => shownUrl(url)).join(', ');

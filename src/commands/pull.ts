@@ -90,6 +90,10 @@ registry, REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:HEX; what vouches for one is
       help: 'with --on-demand: how fast to fetch what nobody has read yet, in bytes a second, which may end in K, M or G; no: not at all (default: yes, as fast as it comes)',
     },
     {
+      name: 'ramdisk',
+      help: 'use the image that the firmware has left in memory (/dev/pmemN), when it is the right one, and download it when there is none (implies --blockdev and --read-only)',
+    },
+    {
       name: 'bind',
       value: 'DIR',
       help: 'bind-mount an unpacked tarball on DIR, with setuid programs and devices allowed',

@@ -75,6 +75,7 @@ export const JOURNAL_EVENTS = {
   'server-awaited': { id: '1ec866e12f0946e0a6a95098ab7d6f93', fields: ['milliseconds'] },
   'image-exposed': { id: '19a933b4ba5b4afb956f47d0dac175eb', fields: ['target'] },
   'image-kept': { id: '87c7778f59e3405bb24f7dc8230ab8b3', fields: ['target'] },
+  'image-in-memory': { id: 'd47e49cb4a52431196886b63677d9e80', fields: ['target', 'written', 'verifiedBy'] },
   'nothing-to-pull': { id: '615958ba0fb84db5b6b6e92e45c1f354', fields: [] },
   'clock-advanced': { id: 'd788ab46980f4934a7c3dc97c68bddfc', fields: ['clock'] },
   failed: { id: '0a2da8b67dda499ab5c34d735b02403a', fields: ['error', 'exitStatus', 'hint', 'cause'] },

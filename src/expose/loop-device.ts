@@ -138,6 +138,8 @@ export interface LoopBindRequest {
   readonly scansPartitions: boolean;
   /** Of {@link loopRefBytes}. */
   readonly loopRef: Uint8Array;
+  /** What of the file is on the device, in bytes; without it, all of it. */
+  readonly part?: { readonly start: number; readonly size: number };
   readonly signal?: AbortSignal;
 }
 
@@ -209,7 +211,7 @@ async function bindFreeDevice(request: LoopBindRequest): Promise<HeldDevice> {
 /** Nothing in here waits: the caller holds the lock that all who make loop devices queue for. */
 function bindOnce(
   controlFd: number,
-  { fd: imageFd, layout, readOnly, directIo, loopRef }: LoopBindRequest,
+  { fd: imageFd, layout, readOnly, directIo, loopRef, part }: LoopBindRequest,
 ): HeldDevice {
   const number = loopControlGetFree(controlFd);
   const path = loopDevicePath(number);
@@ -227,8 +229,8 @@ function bindOnce(
     }
     // No PARTSCAN yet: the kernel would scan now and again on udev's open, and partitions would come, go and come.
     loopConfigure(fd, imageFd, layout.sectorSize, {
-      offset: 0n,
-      sizeLimit: 0n,
+      offset: BigInt(part?.start ?? 0),
+      sizeLimit: BigInt(part?.size ?? 0),
       flags: (readOnly ? LO_FLAGS_READ_ONLY : 0) | (directIo ? LO_FLAGS_DIRECT_IO : 0) | LO_FLAGS_AUTOCLEAR,
       fileName: loopRef,
     });

@@ -28,6 +28,7 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
     overcommit,
     onDemand,
     report,
+    ramDisk,
   } = request;
   const where = ['--boot-screen', `--image-root=${object.directory}`];
   if (whenPresent === 'keep') where.push('--keep');
@@ -43,6 +44,7 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
     if (overcommit) options.push('overcommit');
     if (!report) options.push('no-report');
     if (onDemand !== undefined) options.push(...formatOnDemand(onDemand));
+    if (ramDisk) options.push('ramdisk');
     const local = object.local.replaceAll(/[\\:]/g, '\\$&');
     return ['pull', ...where, `${options.join(',')}:${local}:${remote.name ?? ''}`];
   }
@@ -53,6 +55,7 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
   if (overcommit) how.push('--overcommit');
   if (!report) how.push('--no-report');
   if (onDemand !== undefined) how.push(...formatOnDemand(onDemand).map((word) => `--${word}`));
+  if (ramDisk) how.push('--ramdisk');
   return ['pull', ...what, ...where, ...how, remoteText(remote)];
 }
 

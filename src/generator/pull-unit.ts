@@ -56,6 +56,12 @@ const sandbox = (inInitrd: boolean, staysOn: boolean): readonly (readonly [strin
 ];
 
 /**
+ * The drivers of disks in memory: those of the NFIT, of a device tree, and of the E820 map. udev loads them, too, but on a slow machine
+ * long after a pull has looked for the disk.
+ */
+const RAM_DISK_DRIVERS = ['nfit', 'of_pmem', 'nd_e820', 'nd_pmem'].map((name) => `modprobe@${name}.service`);
+
+/**
  * For a process that the root file system hangs on, from before the real root until the machine is off, or all of the image is
  * there (https://systemd.io/ROOT_STORAGE_DAEMONS). No stop job, because nothing conflicts with it; isolating a target passes it by; the
  * killing at switch-root and shutdown spares it for its name (and from systemd 255 on for the setting, which older ones
@@ -106,10 +112,13 @@ export function pullUnit(
     ...(blockdev ? ['modprobe@loop.service'] : []),
     ...(staysOn ? ['modprobe@fuse.service'] : []),
     ...(pull.cache === undefined ? [] : [CACHE_MOUNT_UNIT]),
+    ...(request.ramDisk ? RAM_DISK_DRIVERS : []),
   ];
   if (wanted.length > 0) unit.push(['Wants', wanted.join(' ')]);
   const sweepers = object.directory === SWEPT ? ['systemd-tmpfiles-setup.service'] : [];
-  unit.push(['After', [...wanted, 'imports-pre.target', ...sweepers].join(' ')]);
+  // What is in memory may need no network; when it is not there, the pull waits for the network itself.
+  const awaited = request.ramDisk ? wanted.filter((each) => each !== 'network-online.target') : wanted;
+  unit.push(['After', [...awaited, 'imports-pre.target', ...sweepers].join(' ')]);
   unit.push(['Before', ['imports.target', ...consumers, ...(staysOn ? [] : ['shutdown.target'])].join(' ')]);
   if (!staysOn) unit.push(['Conflicts', 'shutdown.target']);
   if (mounts.length > 0) unit.push(['RequiresMountsFor', mounts.map(quoteArgument).join(' ')]);

@@ -24,12 +24,15 @@ export function sysrootMount(
 ): string {
   const { type } = pull.request;
   const isBound = isTree(type);
-  const isOnDemand = pull.request.onDemand !== undefined;
+  const { onDemand, ramDisk } = pull.request;
+  const isReadOnly = onDemand !== undefined || ramDisk;
   // What an overlay lies over is not written to.
   const isLower = pull.request.overlay !== undefined;
-  if (isOnDemand && !isLower && parameters.writable === true)
-    warn('rw is ignored: what is read on demand cannot be written to');
-  const writable = !isOnDemand && !isLower && (parameters.writable ?? isBound);
+  if (isReadOnly && !isLower && parameters.writable === true)
+    warn(
+      `rw is ignored: what is ${onDemand === undefined ? 'left in memory by the firmware' : 'read on demand'} cannot be written to`,
+    );
+  const writable = !isReadOnly && !isLower && (parameters.writable ?? isBound);
   const options = [
     ...(isBound ? ['bind'] : []),
     writable ? 'rw' : 'ro',

@@ -80,7 +80,7 @@ function collectPulls(
       const request = parsePullExpression(expression, warn);
       // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
       const { remote } = request;
-      if (remote.kind === 'bootorigin' && remote.dhcp === undefined && lacksBootUrl) {
+      if (remote.kind === 'bootorigin' && remote.dhcp === undefined && !request.ramDisk && lacksBootUrl) {
         warn(`pull expression ${quotedUrl(expression)} is left out: this machine was not booted over HTTP`);
         return;
       }

@@ -9,6 +9,7 @@ import { nameOfImage, parseReference } from './oci-reference.ts';
 import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
+import { ramDiskDefect } from './ram-disk.ts';
 import { OVERLAY_VALUES, parseRootOverlay, type RootOverlay } from './root-overlay.ts';
 import { isUrlText, urlDefect } from './url.ts';
 import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
@@ -31,6 +32,7 @@ export const PULL_OPTIONS: readonly string[] = [
   'no-report',
   'bootorigin',
   'dhcporigin',
+  'ramdisk',
   'runtime=',
 ];
 
@@ -54,6 +56,7 @@ interface Options {
   report: boolean;
   bootOrigin: boolean;
   dhcpOrigin: boolean;
+  ramDisk: boolean;
   runtime: boolean | undefined;
   /** Unknown words, which may explain why something else is missing. */
   unknown: string[];
@@ -72,7 +75,7 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
 
 /**
  * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
- * `verify=yes`, `verify=sha256:HEX`, `mirror=URL`, `dhcporigin`, placeholders in REMOTE, and beside an origin an empty REMOTE.
+ * `verify=yes`, `verify=sha256:HEX`, `mirror=URL`, `dhcporigin`, `ramdisk`, placeholders in REMOTE, and beside an origin an empty REMOTE.
  *
  * @param warn takes a line about each option that is ignored, also when the expression is refused in the end
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
@@ -118,9 +121,10 @@ export function parsePullExpression(expression: string, warn: (message: string) 
     );
   }
   const onDemand = checkOnDemand(options, type, imageClass, tell, refusal);
-  const isOnDemand = onDemand !== undefined;
-  const blockdev = options.blockdev || isOnDemand;
-  const readOnly = (options.readOnly ?? false) || isOnDemand;
+  const ramDisk = checkRamDisk(options, type, imageClass, tell);
+  const isDevice = onDemand !== undefined || ramDisk;
+  const blockdev = options.blockdev || isDevice;
+  const readOnly = (options.readOnly ?? false) || isDevice;
   return {
     remote,
     mirrors,
@@ -135,6 +139,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
     onDemand,
     overlay,
     report,
+    ramDisk,
     runtime,
   };
 }
@@ -343,6 +348,23 @@ function checkOnDemand(
   return { isRequired, fillRate: fillRate ?? Number.POSITIVE_INFINITY };
 }
 
+/** What cannot be in memory is pulled. */
+function checkRamDisk(
+  { ramDisk, readOnly }: Options,
+  type: ImageType,
+  imageClass: ImageClass,
+  warn: (what: string) => void,
+): boolean {
+  if (!ramDisk) return false;
+  const defect = ramDiskDefect(type, imageClass);
+  if (defect !== undefined) {
+    warn(`"ramdisk" is ignored: ${defect}`);
+    return false;
+  }
+  if (readOnly === false) warn('"rw" is ignored: what the firmware has left in memory is not written to');
+  return true;
+}
+
 function parseOptions(words: readonly string[], warn: (what: string) => void, refusal: Refusal): Options {
   const options: Options = {
     type: undefined,
@@ -359,6 +381,7 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
     report: true,
     bootOrigin: false,
     dhcpOrigin: false,
+    ramDisk: false,
     runtime: undefined,
     unknown: [],
   };
@@ -424,6 +447,9 @@ function parseOptions(words: readonly string[], warn: (what: string) => void, re
         break;
       case 'dhcporigin':
         options.dhcpOrigin = true;
+        break;
+      case 'ramdisk':
+        options.ramDisk = true;
         break;
       case 'verify=': {
         const mode = parseVerifyMode(value);

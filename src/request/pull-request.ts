@@ -51,6 +51,8 @@ export interface PullRequest {
   readonly overlay: RootOverlay | undefined;
   /** Tell the server how the pull fares, if it asks for that. */
   readonly report: boolean;
+  /** Use an image that the firmware has left in memory, read-only, and pull when there is none. Only for raw images of the class machine. */
+  readonly ramDisk: boolean;
   /** Store it below /run instead of /var/lib; undefined: as fits an initrd (true) or a host (false). */
   readonly runtime: boolean | undefined;
 }

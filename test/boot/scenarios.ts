@@ -17,6 +17,7 @@ import { scenarios as onDemandSystemd } from './scenarios/on-demand-systemd.ts';
 import { scenarios as onDemandVerity } from './scenarios/on-demand-verity.ts';
 import { scenarios as origin } from './scenarios/origin.ts';
 import { scenarios as overlay } from './scenarios/overlay.ts';
+import { scenarios as ramDisk } from './scenarios/ram-disk.ts';
 import { scenarios as reports } from './scenarios/reports.ts';
 import { scenarios as signature } from './scenarios/signature.ts';
 import { scenarios as tpm } from './scenarios/tpm.ts';
@@ -44,6 +45,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...memory,
   ...freedMemory,
   ...origin,
+  ...ramDisk,
   ...extensions,
   ...comparison,
   ...mkosi,

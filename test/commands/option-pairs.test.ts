@@ -50,6 +50,7 @@ beforeAll(() => {
     memory: ['--memory=256M'],
     'on-demand': ['--on-demand'],
     fill: ['--on-demand', '--fill=no'],
+    ramdisk: ['--ramdisk'],
     overcommit: ['--overcommit'],
     force: ['--force'],
     keep: ['--keep'],

@@ -7,6 +7,7 @@ import { CachingMachine } from '../fixtures/caching-machine.ts';
 import { RDPULL, type RunOptions, rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { ImageRegistry } from '../fixtures/image-registry.ts';
+import { StandIn } from '../fixtures/ram-disk.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
 import { run } from '../fixtures/run.ts';
@@ -57,6 +58,11 @@ const KINDS = {
     ...loop(),
   ],
   'PULL: AN IMAGE WAS KEPT': () => [...fieldsOf('PULL: AN IMAGE WAS KEPT'), ...loop()],
+  'PULL: AN IMAGE WAS IN MEMORY': () => [
+    ...fieldsOf('PULL: AN IMAGE WAS IN MEMORY'),
+    ...promised(),
+    ...loop(),
+  ],
   'PULL: THERE WAS NOTHING TO PULL': () => fieldsOf('PULL: THERE WAS NOTHING TO PULL'),
   ATTACH: () => fieldsOf('ATTACH'),
   DETACH: () => fieldsOf('DETACH'),
@@ -269,6 +275,19 @@ describe('what is printed is what rdpull-json(7) says', () => {
     } finally {
       run(['umount', '-R', target.file('mount')]);
     }
+  });
+
+  test.each([
+    ['disk.raw', () => `--keyring=${keyring}`],
+    ['bare.raw', () => '--verify=no'],
+  ])('pull --ramdisk: %s in memory', async (name, trust) => {
+    using memory = new StandIn(served.file(name));
+    const { wrapper } = memory;
+    const where = [`--image-root=${target.file('memory')}`, `${LINK[1]}=${target.file('link')}`];
+    const args = ['pull', '--ramdisk', ...where, trust(), `file://${served.file(name)}`];
+    const document = await printed('PULL: AN IMAGE WAS IN MEMORY', args, { wrapper });
+    const device = isObject(document) && isObject(document['loop']) ? document['loop']['device'] : undefined;
+    await printed('DETACH', ['detach', String(device)]);
   });
 
   test('pull: nothing', async () => {

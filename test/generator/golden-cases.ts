@@ -151,6 +151,11 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     inInitrd: true,
   },
   {
+    name: 'ram-disk',
+    commandLine: 'rw rd.systemd.pull=raw,machine,ramdisk:root:http://h/root.raw.xz',
+    inInitrd: true,
+  },
+  {
     name: 'on-demand',
     commandLine: 'quiet rw rd.systemd.pull=raw,machine,on-demand,bootorigin:root:',
     inInitrd: true,

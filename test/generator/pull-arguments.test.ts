@@ -61,6 +61,14 @@ describe('the arguments of a unit', () => {
       'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev:a\\:b\\\\c:x:y.raw',
     ],
     [
+      'raw,machine,ramdisk:x:http://h/y.raw',
+      'pull --type=raw --class=machine --local=x --boot-screen --image-root=/run/machines --patience=300 --verify=signature --read-only --blockdev --ramdisk http://h/y.raw',
+    ],
+    [
+      'raw,machine,ramdisk,bootorigin:x:y.raw',
+      'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,bootorigin,verify=signature,ro,blockdev,ramdisk:x:y.raw',
+    ],
+    [
       'raw,machine,dhcporigin:x:y.raw',
       'pull --boot-screen --image-root=/run/machines --patience=300 raw,machine,dhcporigin,verify=signature:x:y.raw',
     ],

@@ -106,6 +106,7 @@ const request: fc.Arbitrary<PullRequest> = fc.record({
   overlay: fc
     .constantFrom(undefined, 'tmpfs', 'LABEL=my data', '/dev/disk/by-path/pci-0:1-part2?')
     .map((text) => (text === undefined ? undefined : parseRootOverlay(text))),
+  ramDisk: fc.boolean(),
   runtime: fc.constantFrom(undefined, true, false),
 });
 
@@ -125,6 +126,7 @@ function formatted({
   report,
   onDemand,
   overlay,
+  ramDisk,
   runtime,
 }: PullRequest): string {
   const options = [
@@ -133,6 +135,7 @@ function formatted({
       imageClass,
       readOnly ? 'ro' : 'rw',
       ...(onDemand === undefined ? [] : formatOnDemand(onDemand)),
+      ...(ramDisk ? ['ramdisk'] : []),
       `verify=${formatVerifyMode(verify)}`,
     ],
     ...mirrors.map((mirror) => `mirror=${mirror.replaceAll(/[\\:]/g, '\\$&').replaceAll(',', '%2C')}`),
@@ -149,12 +152,15 @@ function formatted({
 test('what an expression says comes back', () => {
   always(request, (drawn) => {
     const asked = { ...drawn, overlay: drawn.imageClass === 'machine' ? drawn.overlay : undefined };
-    const isOnDemand = asked.onDemand !== undefined && asked.type === 'raw' && asked.imageClass === 'machine';
+    const isDisk = asked.type === 'raw' && asked.imageClass === 'machine';
+    const isOnDemand = asked.onDemand !== undefined && isDisk;
+    const ramDisk = asked.ramDisk && isDisk;
     const valid = {
       ...asked,
       onDemand: isOnDemand ? asked.onDemand : undefined,
-      readOnly: asked.readOnly || isOnDemand,
-      blockdev: isOnDemand || (asked.blockdev && asked.type === 'raw'),
+      ramDisk,
+      readOnly: asked.readOnly || isOnDemand || ramDisk,
+      blockdev: isOnDemand || ramDisk || (asked.blockdev && asked.type === 'raw'),
       mirrors: asked.mirrors.map((mirror) => mirror.replaceAll(',', '%2C')),
     };
     expect(parsePullExpression(formatted(valid), requirePrintable)).toEqual(valid);

@@ -9,7 +9,7 @@ import { SeededRandom } from './seeded-random.ts';
 const DIGEST = '0123456789abcdef'.repeat(4);
 
 const OPTIONS =
-  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, store=, blockdev, on-demand, on-demand=require, fill=, overlay=, overcommit, no-report, bootorigin, dhcporigin, runtime=';
+  'raw, tar, oci, machine, portable, sysext, confext, ro, rw, verify=, mirror=, store=, blockdev, on-demand, on-demand=require, fill=, overlay=, overcommit, no-report, bootorigin, dhcporigin, ramdisk, runtime=';
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
 /** What `raw,machine:f:http://h/x` asks for. */
@@ -27,6 +27,7 @@ const PLAIN: PullRequest = {
   report: true,
   onDemand: undefined,
   overlay: undefined,
+  ramDisk: false,
   runtime: undefined,
 };
 

@@ -60,6 +60,7 @@ test('from the kernel command line to the unit, as systemd names it on the host'
     report: true,
     onDemand: undefined,
     overlay: undefined,
+    ramDisk: false,
     runtime: undefined,
   });
   if (request?.remote.kind !== 'url') throw new Error('no URL');

@@ -1,0 +1,78 @@
+import fs from 'node:fs';
+import { directBoot } from '../direct-boot.ts';
+import type { Guest } from '../guest.ts';
+import { makeDisk, makeFileSystem } from '../image.ts';
+import { expectBooted, expectConsole, type Lab } from '../lab.ts';
+import { MARK, makeRootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+import { tool } from '../tool.ts';
+
+/** What QEMU rounds the memory of an NVDIMM to. */
+const UNIT = 2 * 1024 * 1024;
+
+/** The image is in memory before Linux is, in a range that the NFIT of ACPI has: where a UEFI RAM disk is, too. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'ram-disk',
+    title:
+      'a disk image that is in memory already (NFIT) is the root, told by its digest; nothing is downloaded',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      const image = lab.file('memory');
+      await makeDisk(tree, 'ext4', image);
+      const digest = await sha256(image);
+      const { size } = fs.statSync(image);
+      const server = await lab.serve();
+      const expression = `raw,machine,ramdisk,verify=sha256:${digest}:root:${server.url('root.raw.xz')}`;
+      const guest = await bootBeside(lab, image, `rd.systemd.pull=${expression}`);
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* /dev/loop0p1 ro`));
+      expectConsole(guest, new RegExp(`${MARK} loop device .*/pmem0`));
+      expectConsole(guest, /rdpull: \/run\/machines\/root\.raw is \/dev\/pmem0, .* verified by the digest/);
+      if (server.requests.length > 0) throw new Error('the server was asked for something');
+      lab.notes.push(`the image has ${size} bytes, and the device ${fs.statSync(image).size}`);
+    },
+  },
+  {
+    name: 'ram-disk-iso',
+    title:
+      'an isohybrid ISO image in memory, listed in the checksum file: the squashfs in it is the root, without mounting the ISO',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      const content = lab.file('content');
+      fs.mkdirSync(`${content}/live`, { recursive: true });
+      await makeFileSystem(tree, 'squashfs', `${content}/live/filesystem.squashfs`);
+      const image = lab.file('memory');
+      const hybrid = ['-as', 'mkisofs', '-quiet', '-R', '-V', 'lab', '-partition_offset', '16'];
+      await tool(['xorriso', ...hybrid, '-o', image, content]);
+      fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${await sha256(image)}  image.iso\n`);
+      const server = await lab.serve();
+      const expression = `raw,machine,ramdisk,verify=checksum:root:${server.url('image.iso')}`;
+      const guest = await bootBeside(lab, image, `rd.systemd.pull=${expression}`);
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* squashfs /dev/loop0 ro`));
+      expectConsole(guest, /rdpull: .* is \/dev\/pmem0, .* verified by http:.*SHA256SUMS/);
+      const names = server.requests.map(({ name }) => name);
+      if (names.includes('image.iso')) throw new Error('the image was downloaded');
+      lab.notes.push(`the server was asked for ${names.join(', ')}`);
+    },
+  },
+];
+
+/** Switches on a machine with a file in its memory. */
+async function bootBeside(lab: Lab, file: string, commandLine: string): Promise<Guest> {
+  const size = Math.ceil(fs.statSync(file).size / UNIT + 1) * UNIT;
+  fs.truncateSync(file, size);
+  return directBoot(lab, {
+    commandLine,
+    options: [
+      ...['-machine', 'nvdimm=on', '-m', '2048,slots=2,maxmem=8G'],
+      ...['-object', `memory-backend-file,id=memory,share=off,mem-path=${file},size=${size}`],
+      ...['-device', 'nvdimm,memdev=memory'],
+    ],
+  });
+}
+
+async function sha256(file: string): Promise<string> {
+  return (await tool(['sha256sum', file])).slice(0, 64);
+}
