@@ -51,6 +51,7 @@ beforeAll(() => {
     'on-demand': ['--on-demand'],
     fill: ['--on-demand', '--fill=no'],
     ramdisk: ['--ramdisk'],
+    'no-report': ['--no-report'],
     overcommit: ['--overcommit'],
     force: ['--force'],
     keep: ['--keep'],
