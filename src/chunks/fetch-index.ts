@@ -16,6 +16,7 @@ export interface FoundIndex {
   readonly url: string;
   /** Bytes of the file. */
   readonly bytes: number;
+  readonly content: Uint8Array;
   /** Of the file, lower-case hexadecimal. */
   readonly sha256: string;
   readonly lastModified: Date | undefined;
@@ -66,7 +67,8 @@ async function fetchOnce(
     const sha256 = hasher.digest('hex');
     const bytes = kept.length;
     requirePromise(location.url, promised, { sha256, bytes });
-    return { table: parseChunkIndex(kept.bytes().slice()), location, url, bytes, sha256, lastModified };
+    const content = kept.bytes().slice();
+    return { table: parseChunkIndex(content), location, url, bytes, content, sha256, lastModified };
   } finally {
     source.close();
   }

@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { DEFAULT_STORE } from '../chunks/chunk-stores.ts';
 import { printable } from '../console/printable.ts';
 import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
+import { promisedDigest } from '../disk-cache/about-image.ts';
 import { removeBlessingUnit, writeBlessingUnit } from '../disk-cache/blessing-unit.ts';
 import { CacheCopies, WornOutImage } from '../disk-cache/cache-copies.ts';
 import { byTrust, type CachedImage, imageTitle, isGood } from '../disk-cache/cached-image.ts';
@@ -10,6 +12,7 @@ import { nameWithoutVersion } from '../disk-cache/image-version.ts';
 import { type ImageFamily, VersionDirectory } from '../disk-cache/version-directory.ts';
 import { UNNAMED } from '../generator/planned-pull.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
+import type { ChunkedKeeper } from '../on-demand/chunked-download.ts';
 import { runningImages } from '../record/running-images.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
 import { imageDirectory, isTree } from '../request/image-class.ts';
@@ -30,6 +33,8 @@ const PATIENCE_WITH_GOOD_IMAGE = 60_000;
 /** The images of one name in the cache of a pull, locked for it. */
 export interface PullCache extends Disposable {
   readonly copies: CacheCopies;
+  /** For images in chunks. */
+  readonly keeper: ChunkedKeeper;
   /** Why an image of the cache is used in place of what the server has; undefined: it is not. */
   why: string | undefined;
 }
@@ -38,6 +43,8 @@ export interface PullCache extends Disposable {
 export interface CachedLocation {
   readonly image: CachedImage;
   readonly location: Location;
+  /** Of an image in chunks, all of which it has itself. */
+  readonly stores: readonly Location[];
 }
 
 /**
@@ -85,7 +92,11 @@ function pullCache(
     tell: (text: string) => info(text),
   };
   const copies = new CacheCopies(cache, directory, use);
-  return { copies, why: undefined, [Symbol.dispose]: () => directory[Symbol.dispose]() };
+  const keeper: ChunkedKeeper = {
+    begin: (sha256) => copies.beginChunked(sha256),
+    complete: (image) => copies.keepChunked(image),
+  };
+  return { copies, keeper, why: undefined, [Symbol.dispose]: () => directory[Symbol.dispose]() };
 }
 
 /** What all versions of the image have in common. */
@@ -157,14 +168,14 @@ export async function orFromCache<T>(
   }
   const { message } = failure instanceof WornOutImage ? failure : RdpullError.from(failure);
   const images = byTrust(cache.copies.images()).filter(
-    ({ about }) => verify.kind !== 'sha256' || about.sha256 === verify.digest,
+    ({ about }) => verify.kind !== 'sha256' || promisedDigest(about) === verify.digest,
   );
   for (const image of images) {
     cache.why = message;
     reporter.warn(`${message}; ${standIn(image)} is used in its place`);
     cache.copies.insistOn(image);
     try {
-      return await cached({ image, location: locationOf(image) });
+      return await cached(locationOf(image));
     } catch (error) {
       signal.throwIfAborted();
       if (!givesWay(error)) throw error;
@@ -196,19 +207,25 @@ function standIn(image: CachedImage): string {
   return `${title} of the cache, which was never seen to work,`;
 }
 
-function locationOf({ files, about }: CachedImage): Location {
-  return { url: `${Bun.pathToFileURL(files).href}/${about.name}`, login: undefined };
+function locationOf(image: CachedImage): CachedLocation {
+  const { files, about } = image;
+  const beside = (name: string): Location => ({
+    url: `${Bun.pathToFileURL(files).href}/${name}`,
+    login: undefined,
+  });
+  const stores = about.index === undefined ? [] : [beside(DEFAULT_STORE)];
+  return { image, location: beside(about.name), stores };
 }
 
 /** What of a pull came from where, for the record and for `--json`. */
 export function cacheFigures(
   { copies: { used }, why }: PullCache,
-  { copy, received }: TransferResult,
+  { copy, received, reused = [] }: TransferResult,
 ): RecordedCache {
-  const reused = copy === undefined ? 0 : received;
+  const inChunks = reused.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
-    fetched: received - reused,
-    reused,
+    fetched: copy === undefined ? received : 0,
+    reused: copy === undefined ? inChunks : received,
     ...(used !== undefined && { image: used.path, id: used.id }),
     ...(used?.tries !== undefined && { triesLeft: used.tries.left }),
     ...(why !== undefined && { why }),

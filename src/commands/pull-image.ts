@@ -6,7 +6,6 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
 import type { Reports } from '../report/reports.ts';
-import { CHUNKS_NOT_KEPT } from '../request/cache.ts';
 import { type FileType, isTree } from '../request/image-class.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
@@ -128,14 +127,14 @@ async function fetchImage(
 /** Takes the image from the cache, and asks no server. */
 async function takeCached(
   pull: Pull,
-  { image: { about }, location }: CachedLocation,
+  { image: { about }, location, stores }: CachedLocation,
 ): Promise<TransferResult | string> {
   const { plan } = pull;
   const target = targetOf(plan, about.url);
   pull.display.reporter.about({ url: shownUrl(about.url), target: printable(target) });
   pull.recorder.about(target, formatVerifyMode(plan.request.verify), about.url);
   await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
-  return await download(pull, { locations: [location], stores: [] }, target);
+  return await download(pull, { locations: [location], stores }, target);
 }
 
 /** Where an image lies, or its index and its chunks: without stores, it is a file. */
@@ -295,10 +294,10 @@ async function download(
   const options = { ...access, login: undefined };
   try {
     if (stores.length > 0) {
-      // Beside a UKI, only the server says that it is one.
-      if (cache !== undefined) display.reporter.warn(`the cache is not used: ${CHUNKS_NOT_KEPT}`);
       const { downloadChunked } = await import('../on-demand/chunked-download.ts');
-      return await downloadChunked({ ...wanted, stores, seeds: [] }, options, display.observe(target));
+      const seeds = cache?.copies.seeds() ?? [];
+      const image = { ...wanted, stores, seeds, keeper: cache?.keeper };
+      return await downloadChunked(image, options, display.observe(target));
     }
     const { runTransfer } = await import('../transfer/transfer.ts');
     const type: FileType = request.type === 'raw' ? 'raw' : 'tar';

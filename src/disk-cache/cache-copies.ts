@@ -1,10 +1,15 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { SeedFiles } from '../chunks/chunk-seed.ts';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
+import type { KeptImage } from '../on-demand/chunked-download.ts';
+import { openFileSource } from '../source/file.ts';
 import type { Copies, Copy, CopyInProgress, Described, Fetched } from '../transfer/copies.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
-import { namedVouchers, readBeside, writeBeside } from './beside-image.ts';
+import { besideName, namedVouchers, readBeside, writeBeside } from './beside-image.ts';
 import { type CacheBounds, makeRoom, type RoomMade } from './cache-room.ts';
 import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut } from './cached-image.ts';
 import type { Tries } from './cached-name.ts';
@@ -148,12 +153,74 @@ export class CacheCopies implements Copies {
     return makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
   }
 
+  /** The images in chunks that there are, the newest first: what another one has in common with them need not be fetched. */
+  seeds(): SeedFiles[] {
+    const images = this.#only === undefined ? this.images() : [this.#only];
+    return images
+      .filter(({ about }) => about.index !== undefined)
+      .map(({ path: image, files, about }) => ({ image, index: path.join(files, besideName(about.name)) }));
+  }
+
+  /** An image in chunks is wanted: its index says which one. */
+  beginChunked(sha256: string): void {
+    const image = this.#only ?? this.images().find(({ about }) => about.index === sha256);
+    if (image === undefined) return;
+    if (this.#only === undefined) this.#requireTries(image);
+    try {
+      this.#counted(image);
+    } catch (error) {
+      this.#unreadable(error);
+    }
+  }
+
+  /** It is complete: what there is already stays, unless some of it had to be fetched again. */
+  async keepChunked(image: KeptImage): Promise<void> {
+    if (this.#only !== undefined || !this.#cache.isWritable) return;
+    try {
+      const same = this.images().find(({ about }) => about.index === image.sha256);
+      if (same !== undefined && image.fetched === 0) {
+        this.#describe(same, same.about, image.vouchers);
+        return;
+      }
+      if (same !== undefined) this.#replaced(same);
+      const { blocks } = fs.statSync(image.path);
+      const made = this.#makeRoom(blocks * 512);
+      if (made.defect === undefined) this.#used = await this.#copyChunked(image, same);
+      else this.#use.warn(`the image is not kept: the cache ${printable(this.#cache.root)} ${made.defect}`);
+    } catch (error) {
+      this.#notKept(error);
+    }
+  }
+
+  /** Some of it had to be fetched although it is here: the disk has changed it. */
+  #replaced(image: CachedImage): void {
+    this.#use.warn(`${printable(imageTitle(image))} of the cache is damaged, and is stored anew`);
+    this.#directory.remove(image);
+    this.#used = undefined;
+  }
+
+  async #copyChunked(image: KeptImage, before: CachedImage | undefined): Promise<CachedImage> {
+    using copy = new KeptCopy(this.#directory);
+    const { sha256, index, ...rest } = image;
+    const digest = await copyFile(image.path, copy);
+    const fetched = {
+      ...rest,
+      validator: undefined,
+      size: copy.written,
+      sha256: digest,
+      compression: 'none',
+    } as const;
+    const tries = before === undefined ? this.#newTries() : before.tries;
+    return await copy.complete({ ...fetched, index: { sha256, content: index } }, tries);
+  }
+
   async #wanted(
     promised: Promised | undefined,
     describe: () => Promise<Described | undefined>,
   ): Promise<CachedImage | undefined> {
     const images = this.images();
-    if (promised !== undefined) return images.find(({ about }) => about.sha256 === promised.digest);
+    if (promised !== undefined)
+      return images.find(({ about }) => about.sha256 === promised.digest && about.index === undefined);
     if (!images.some(({ about }) => about.validator !== undefined)) return undefined;
     const described = await describe();
     if (described?.validator === undefined) return undefined;
@@ -238,6 +305,10 @@ export class CacheCopies implements Copies {
   /** A boot takes the first one itself. */
   #triesOf({ sha256 }: Fetched): Tries | undefined {
     if (this.#spoilt.has(sha256)) return this.#spoilt.get(sha256);
+    return this.#newTries();
+  }
+
+  #newTries(): Tries {
     const { tries, counts } = this.#use;
     return counts ? { left: tries - 1, done: 1 } : { left: tries, done: 0 };
   }
@@ -253,4 +324,23 @@ export class CacheCopies implements Copies {
       `the image is not kept: writing to the cache ${printable(this.#cache.root)} failed: ${reason}`,
     );
   }
+}
+
+const PIECE = 1024 * 1024;
+
+/** Copies a file, but for what is zeros. Returns the SHA-256 of it. */
+async function copyFile(from: string, copy: KeptCopy): Promise<string> {
+  const digest = new Bun.CryptoHasher('sha256');
+  const zeros = Buffer.alloc(PIECE);
+  const source = openFileSource(Bun.pathToFileURL(from).href);
+  try {
+    for await (const piece of source.body) {
+      digest.update(piece);
+      if (zeros.subarray(0, piece.length).equals(piece)) copy.addHole(piece.length);
+      else copy.add(piece);
+    }
+  } finally {
+    source.close();
+  }
+  return digest.digest('hex');
 }

@@ -12,6 +12,11 @@ import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } f
 import { imageVersion } from './image-version.ts';
 import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
 
+/** What was fetched, and of an image in chunks its index. */
+export interface FetchedImage extends Fetched {
+  readonly index?: { readonly sha256: string; readonly content: Uint8Array };
+}
+
 /** Has the kernel write along, so that there is less to wait for at the end. Bytes. */
 const WRITEBACK_STEP = 16 * 1024 * 1024;
 
@@ -40,11 +45,17 @@ export class KeptCopy implements Disposable {
 
   /** @throws Error of node:fs */
   add(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; ) at += fs.writeSync(this.#fd, chunk, at);
+    for (let at = 0; at < chunk.length; )
+      at += fs.writeSync(this.#fd, chunk, at, chunk.length - at, this.#written + at);
     const before = this.#written;
     this.#written += chunk.length;
     if (Math.floor(before / WRITEBACK_STEP) < Math.floor(this.#written / WRITEBACK_STEP))
       startWriteback(this.#fd);
+  }
+
+  /** Bytes that are zeros, and take no room. */
+  addHole(bytes: number): void {
+    this.#written += bytes;
   }
 
   /**
@@ -53,7 +64,7 @@ export class KeptCopy implements Disposable {
    * @param tries how often it may be tried; undefined: it is good
    * @throws Error of node:fs; RdpullError for a name that no file can have
    */
-  async complete(fetched: Fetched, tries: Tries | undefined): Promise<CachedImage> {
+  async complete(fetched: FetchedImage, tries: Tries | undefined): Promise<CachedImage> {
     const { stem, type } = this.#directory.family;
     const others = this.#directory.images();
     const version = imageVersion(
@@ -66,6 +77,7 @@ export class KeptCopy implements Disposable {
     const image = path.join(this.#directory.path, formatCachedName(stem, name));
     requireFileName(path.basename(image));
     const { lastModified } = fetched;
+    fs.ftruncateSync(this.#fd, this.#written);
     if (lastModified !== undefined) fs.futimesSync(this.#fd, lastModified, lastModified);
     await synced(this.#fd);
     const about = this.#about(fetched);
@@ -94,24 +106,26 @@ export class KeptCopy implements Disposable {
     fs.closeSync(this.#fd);
   }
 
-  #about({ url, sha256, validator }: Fetched): AboutImage {
+  #about({ url, sha256, validator, index }: FetchedImage): AboutImage {
     return {
       url: withoutSecrets(url),
       name: lastComponent(url) ?? '',
       sha256,
       size: this.#written,
       ...(validator !== undefined && { validator }),
+      ...(index !== undefined && { index: index.sha256 }),
       stored: new Date().toISOString(),
     };
   }
 }
 
 /** What belongs beside an image, under the names that it has on the server. */
-function besideFetched(about: AboutImage, { vouchers, sideFiles }: Fetched): BesideImage {
+function besideFetched(about: AboutImage, { vouchers, sideFiles, index }: FetchedImage): BesideImage {
   const stem = stripImageSuffixes(about.name, 'raw');
   return new Map<string, string | Uint8Array>([
     [ABOUT_FILE, formatAbout(about)],
     ...namedVouchers(vouchers),
+    ...(index === undefined ? [] : [[besideName(about.name), index.content] as const]),
     ...[...sideFiles].map(([suffix, file]): [string, Uint8Array] => [
       besideName(`${stem}${suffix}`),
       fs.readFileSync(file),

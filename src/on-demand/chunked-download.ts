@@ -6,6 +6,7 @@ import type { Limits } from '../transfer/limits.ts';
 import { findPromise, type Verification } from '../transfer/promise.ts';
 import { publishImage } from '../transfer/publish-image.ts';
 import { TargetRoom } from '../transfer/room/target-room.ts';
+import { sideFilesBeside } from '../transfer/side-files.ts';
 import { Staging } from '../transfer/staging.ts';
 import type { TransferObserver, TransferResult } from '../transfer/transfer.ts';
 import { type ChunkedImagePlaces, openChunkedImage } from './chunked-image.ts';
@@ -24,6 +25,37 @@ export interface ChunkedDownload extends ChunkedImagePlaces, Verification {
   readonly limits: Limits;
   /** The suffixes of the files that belong beside the complete image at `path`. */
   readonly sideFiles: (path: string) => readonly string[];
+  /** Who keeps the image for another time. */
+  readonly keeper?: ChunkedKeeper | undefined;
+}
+
+/** Keeps images in chunks. What fails there is no failure of the download. */
+export interface ChunkedKeeper {
+  /**
+   * It is known which image is wanted, and none of it was fetched yet.
+   *
+   * @param sha256 of its index
+   * @throws whatever the keeper means by it, which ends the download
+   */
+  begin(sha256: string): void;
+  /** All of it is there, and holds. */
+  complete(image: KeptImage): Promise<void>;
+}
+
+/** An image that is complete. */
+export interface KeptImage {
+  readonly path: string;
+  /** Of the index. */
+  readonly url: string;
+  readonly lastModified: Date | undefined;
+  readonly sha256: string;
+  readonly index: Uint8Array;
+  /** What vouches for the index, by URL. */
+  readonly vouchers: ReadonlyMap<string, Uint8Array>;
+  /** What was stored beside the image: the suffix of each file, and its path. */
+  readonly sideFiles: ReadonlyMap<string, string>;
+  /** Bytes of chunks that no seed had. */
+  readonly fetched: number;
 }
 
 /** How often an observer hears of the progress, in ms. */
@@ -49,16 +81,20 @@ export async function downloadChunked(
   using image = await openChunkedImage(download, demand, limits, access);
   const { map, location, url, lastModified } = image;
   try {
+    download.keeper?.begin(image.sha256);
     await room.make(await image.room(room.available()), overcommit);
     observer.started({ url, size: undefined, expected: map.size });
     const { fetched, reused } = await fillImage(image, staging.path, options.signal, observer);
     const from = { url: location.url, server: location, lastModified };
     await publishImage(staging, download, from, demand, access, observer.warn);
     room.settle({ bytes: map.size, entries: 1 });
-    const { promised } = demand;
+    const { promised, vouchers } = demand;
+    const { sha256, index } = image;
+    const kept = { path: target, url: location.url, lastModified, sha256, index, vouchers, fetched };
+    await download.keeper?.complete({ ...kept, sideFiles: sideFilesBeside(download) });
     return {
       ...{ target, url, received: fetched, decoded: map.size, entries: 1, compression: 'none' },
-      ...{ format: 'caibx', sha256: image.sha256 ?? '', promised, reused: reusedFrom(download, reused) },
+      ...{ format: 'caibx', sha256, promised, reused: reusedFrom(download, reused) },
     };
   } catch (error) {
     options.signal.throwIfAborted();

@@ -17,6 +17,14 @@ export interface ChunkedImagePlaces {
   readonly seeds: readonly SeedFiles[];
 }
 
+/** An image whose index is known. */
+export interface ChunkedImage extends ServedImage {
+  /** Of the index, lower-case hexadecimal. */
+  readonly sha256: string;
+  /** The index, as it was served. */
+  readonly index: Uint8Array;
+}
+
 /**
  * Opens an image in chunks: by its index, which is what was demanded, and so is each chunk that it names.
  *
@@ -27,7 +35,7 @@ export async function openChunkedImage(
   { promised }: Demand,
   limits: Pick<Limits, 'download' | 'size' | 'ratio'>,
   options: SourceOptions,
-): Promise<ServedImage> {
+): Promise<ChunkedImage> {
   const index = await fetchChunkIndex(locations, promised, options);
   const { table, location, url, bytes, sha256, lastModified } = index;
   requireSize(table.size, undefined, limits);
@@ -36,7 +44,7 @@ export async function openChunkedImage(
   const opened = openSeeds(seeds, table.algorithm, notify);
   return {
     ...{ source, map: chunkMap(table), chunks: { table, seeds: opened.seeds, notify } },
-    ...{ url, location, lastModified, size: undefined, sha256 },
+    ...{ url, location, lastModified, size: undefined, sha256, index: index.content },
     [Symbol.dispose]() {
       source[Symbol.dispose]();
       opened[Symbol.dispose]();

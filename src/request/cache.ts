@@ -1,5 +1,4 @@
 import { quoted } from '../console/printable.ts';
-import { isChunkIndexUrl } from './image-name.ts';
 import { nearest } from './nearest.ts';
 import type { PullRequest } from './pull-request.ts';
 import { parseSize } from './size-text.ts';
@@ -66,12 +65,8 @@ function remedy(name: string): string {
   return meant === undefined ? `valid are ${OPTIONS.join('=, ')}=` : `did you mean ${meant}=?`;
 }
 
-/** Why not an image in chunks, as the end of a sentence. */
-export const CHUNKS_NOT_KEPT = 'an image in chunks is not kept';
-
 /** Why an image is never kept in a cache; undefined where it can be. */
 export function cacheDefect({ type, remote, onDemand }: PullRequest): string | undefined {
-  if (remote.kind === 'url' && isChunkIndexUrl(remote.url)) return CHUNKS_NOT_KEPT;
   if (type === 'oci') return 'the layers of a container image are not kept';
   if (onDemand !== undefined) return 'what is read on demand is not kept';
   if (remote.kind === 'url' && isFileUrl(remote.url)) return 'the image lies on this machine already';

@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
+import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
+import { writeChecksums } from '../fixtures/served-image.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
+
+const V = 'machines/image.raw.v';
+const NOBODY = 'http://127.0.0.1:9/image.caibx';
+
+let served: TemporaryDirectory;
+let work: TemporaryDirectory;
+let server: WebServer;
+let machine: CachingMachine;
+let image: Buffer;
+
+beforeEach(() => {
+  served = new TemporaryDirectory();
+  work = new TemporaryDirectory();
+  server = startWebServer(served.path);
+  machine = new CachingMachine();
+  image = imageToChunk(randomBytes(1_500_000));
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  for (const each of [served, work, machine]) each[Symbol.dispose]();
+});
+
+/** Publishes what `image` is now, in chunks by casync, as of a day in 2026. */
+function publish(day: number): void {
+  const index = makeChunks(served.path, 'image', work.write('image.raw', image));
+  const date = new Date(Date.UTC(2026, 0, day));
+  fs.utimesSync(index, date, date);
+  const indexes = new TemporaryDirectory();
+  fs.copyFileSync(index, indexes.file('image.caibx'));
+  served.write('SHA256SUMS', fs.readFileSync(writeChecksums(indexes)));
+  indexes[Symbol.dispose]();
+}
+
+async function boot(url = `${server.url}/image.caibx`): Promise<Boot & { readonly chunks: number }> {
+  server.requests.length = 0;
+  const booted = await machine.boot('--verify=checksum', url);
+  return { ...booted, chunks: server.requests.filter((each) => each.includes('.castr/')).length };
+}
+
+const cached = () => path.join(machine.cache, machine.images()[0] ?? '');
+
+describe('an image in chunks', () => {
+  test('is kept as it is, and its index beside it; the next boot fetches the index, and no chunk', async () => {
+    publish(1);
+    const first = await boot();
+    expect(first.cache).toMatchObject({ reused: 0, triesLeft: 2 });
+    expect(machine.files().sort()).toEqual([
+      `${V}/image_20260101T000000+2-1.raw`,
+      `${V}/image_20260101T000000.files/SHA256SUMS`,
+      `${V}/image_20260101T000000.files/about.json`,
+      `${V}/image_20260101T000000.files/image.caibx`,
+    ]);
+    expect(digestOf(fs.readFileSync(cached()))).toBe(digestOf(image));
+    // Holes stay holes.
+    expect(fs.statSync(cached()).blocks * 512).toBeLessThan(image.length - 400_000);
+    const second = await boot();
+    expect({ chunks: second.chunks, image: second.image }).toEqual({ chunks: 0, image: digestOf(image) });
+    expect(second.cache).toMatchObject({ fetched: 0, triesLeft: 1 });
+    expect(machine.images()).toEqual([`${V}/image_20260101T000000+1-2.raw`]);
+  });
+
+  test('of which 1 % has changed costs a few chunks', async () => {
+    publish(1);
+    const { chunks: all } = await boot();
+    randomBytes(15_000).copy(image, 700_000);
+    publish(2);
+    const changed = await boot();
+    expect(changed.image).toBe(digestOf(image));
+    expect(changed.chunks).toBeLessThan(all / 20);
+    expect(changed.stderr).toMatch(/received, 1\.\d MiB found in .*image_20260101T000000/);
+    expect(machine.images()).toHaveLength(2);
+  });
+
+  test('boots without a server, all of it checked by the index, and that by the checksum file', async () => {
+    publish(1);
+    await boot();
+    machine.comeUp();
+    const away = await boot(NOBODY);
+    expect({ status: away.status, image: away.image }).toEqual({ status: 0, image: digestOf(image) });
+    expect(away.cache).toMatchObject({
+      fetched: 0,
+      image: `${machine.cache}/${V}/image_20260101T000000.raw`,
+    });
+    flipBit(cached());
+    const damaged = await boot(NOBODY);
+    expect({ status: damaged.status, image: damaged.image }).toEqual({ status: 10, image: undefined });
+  });
+
+  test('is healed from the server, chunk by chunk, and counts as before', async () => {
+    publish(1);
+    await boot();
+    machine.comeUp();
+    flipBit(cached());
+    const healed = await boot();
+    expect(healed.image).toBe(digestOf(image));
+    expect(healed.chunks).toBeLessThan(5);
+    expect(healed.stderr).toContain('image_20260101T000000 of the cache is damaged, and is stored anew');
+    expect(digestOf(fs.readFileSync(cached()))).toBe(digestOf(image));
+    expect(machine.images()).toEqual([`${V}/image_20260101T000000.raw`]);
+  });
+
+  test('that never comes up gives way to the newest one that did', async () => {
+    publish(1);
+    await boot();
+    machine.comeUp();
+    const good = digestOf(image);
+    randomBytes(1000).copy(image, 1000);
+    publish(2);
+    for (let tries = 0; tries < 3; tries++) expect((await boot()).image).toBe(digestOf(image));
+    const fallback = await boot();
+    expect(fallback.image).toBe(good);
+    expect(fallback.cache?.why).toContain('has no tries left');
+  });
+});
