@@ -14,6 +14,8 @@ export interface BootCheck {
   /** Named on the command line, in place of what the boot would use. */
   readonly keyrings: readonly string[];
   readonly certificates: readonly string[];
+  /** Where the cache of the machine that boots is on this one; undefined where nobody has said so. */
+  readonly cache: string | undefined;
   /** How servers are asked: once. */
   readonly access: SourceOptions;
   /**

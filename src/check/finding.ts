@@ -15,6 +15,7 @@ export type Stage =
   | 'checksum'
   | 'server'
   | 'image'
+  | 'cache'
   | 'memory';
 
 /** One thing that was looked at, and what would come of it at boot. */

@@ -20,6 +20,7 @@ import { describeSigner } from '../verify/signer.ts';
 import { checkMemory } from './boot-memory.ts';
 import type { Trust } from './boot-trust.ts';
 import type { Boot, BootedUki } from './booted-system.ts';
+import { checkCache } from './cache-check.ts';
 import type { BootCheck } from './check-request.ts';
 import { checkChunkedImage } from './chunked-image-check.ts';
 import { type Findings, found, foundAtOne } from './finding.ts';
@@ -79,6 +80,7 @@ export async function checkPull(
   const promised = demand?.promised;
   const stores = await findStores(step, locations);
   if (stores === undefined) return { ...resolved, promised: promised ?? null };
+  checkCache(findings, { pull, directory: check.cache, promised, isChunked: stores.length > 0 });
   const offered = await findOffer(step, { locations, stores }, demand);
   if (offered === undefined) return { ...resolved, promised: promised ?? null };
   const { size, expected, fileSystem } = offered;

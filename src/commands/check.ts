@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Subject } from '../check/subject.ts';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
@@ -45,6 +46,11 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       repeatable: true,
       help: 'what {NAME} in a URL stands for on that machine (default: what it stands for on this one)',
     },
+    {
+      name: 'cache',
+      value: 'DIR',
+      help: 'the cache of that machine: say what of it a boot would use (default: /run/rdpull/cache, where rd.rdpull.cache= is asked for)',
+    },
     ...TRUST_OPTIONS,
     ...SERVER_OPTIONS,
   ],
@@ -87,6 +93,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
       bootUrlFor,
       ram: ram ?? ownMemory(),
       isOwnRam: ram === undefined,
+      cache: cacheDirectory(line),
       ...trust,
       access,
       locate: (request, { ca: authorities }, known) =>
@@ -159,6 +166,11 @@ function bootUrl(line: CommandLine): string | undefined {
     `--boot-url=${quotedUrl(url)} is no http or https URL`,
     'write it as http://HOST/image.efi',
   );
+}
+
+function cacheDirectory(line: CommandLine): string | undefined {
+  const directory = line.value('cache');
+  return directory === undefined ? undefined : path.resolve(directory);
 }
 
 /** @throws RdpullError bad-option */

@@ -433,3 +433,24 @@ image_20260101T120000  good  ${size}  stored T  http://h/image.raw.xz
     );
   });
 });
+
+test('rdpull check says what a boot would find in the cache', async () => {
+  const said = async () => {
+    const { stdout } = await machine.rdpull(
+      'check',
+      `--cache=${machine.cache}`,
+      `raw,machine,verify=checksum:image:${url()}`,
+    );
+    return /^\S+ +cache +(.*)$/m.exec(stdout)?.[1];
+  };
+  publish(1);
+  expect(await said()).toBe('the image is not in there: all of it would be fetched, and kept');
+  await boot('--verify=checksum', url());
+  expect(await said()).toBe('image_20260101T120000 is what is wanted: nothing of it would be fetched');
+  machine.comeUp();
+  publish(2);
+  await boot('--verify=checksum', '--tries=1', url());
+  expect(await said()).toBe(
+    'image_20260102T120000 has no tries left: image_20260101T120000 would be booted in its place',
+  );
+});
