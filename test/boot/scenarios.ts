@@ -1,6 +1,7 @@
 import type { Scenario } from './scenario.ts';
 import { scenarios as arm64 } from './scenarios/arm64.ts';
 import { scenarios as cache } from './scenarios/cache.ts';
+import { scenarios as chunks } from './scenarios/chunks.ts';
 import { scenarios as clock } from './scenarios/clock.ts';
 import { scenarios as comparison } from './scenarios/comparison.ts';
 import { scenarios as direct } from './scenarios/direct.ts';
@@ -38,6 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...onDemandSystemd,
   ...onDemandVerity,
   ...onDemandComparison,
+  ...chunks,
   ...oci,
   ...overlay,
   ...ipxe,
