@@ -172,7 +172,8 @@ function observerOf(
     started({ url, size: total, expected }) {
       bar.end();
       const about = { url: shownUrl(url), target: printable(target) };
-      const pulling = `pulling ${about.url} (${total === undefined ? 'length unknown' : size(total)})`;
+      const unpacked = expected === undefined ? '' : `, ${size(expected)} unpacked`;
+      const pulling = `pulling ${about.url} (${total === undefined ? `length unknown${unpacked}` : size(total)})`;
       reporter.about(about);
       reporter.info(pulling, { event: 'pull-started', ...about, size: total });
       screen?.print(pulling);

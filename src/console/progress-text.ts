@@ -90,12 +90,13 @@ export function progressBar(state: ProgressState, columns: number, style: BarSty
   const parts = partsOf(state, '');
   const [begin, decoded, received, missing, end] = STYLES[style];
   const frame = begin.length + end.length;
-  if (state.total === undefined || columns < NARROWEST_BAR + frame + WIDTH_OF_PERCENT) {
+  const total = state.total ?? guessedTotal(state);
+  if (total === undefined || columns < NARROWEST_BAR + frame + WIDTH_OF_PERCENT) {
     return fitted(parts, columns, DROPPED_BEHIND_BAR);
   }
   const text = fitted(parts, columns - frame - NARROWEST_BAR, DROPPED_BEHIND_BAR);
   const width = Math.min(WIDEST_BAR, columns - frame - Bun.stringWidth(text));
-  const filled = Math.floor((width * percent(state.received, state.total)) / 100);
+  const filled = Math.floor((width * percent(state.received, total)) / 100);
   // Where nobody knows how much it will be, what has arrived counts.
   const solid =
     state.expected === undefined
@@ -112,6 +113,17 @@ export function percent(received: number, total: number): number {
 
 const WIDTH_OF_PERCENT = '100 %'.length;
 
+/** Where nobody says how much comes, as of chunks, what is done with it tells: the rest is probably packed like what is here. */
+function guessedTotal({
+  received,
+  decoded,
+  expected,
+}: Pick<ProgressState, 'received' | 'decoded' | 'expected'>): number | undefined {
+  return expected === undefined || decoded === 0 || decoded > expected
+    ? undefined
+    : (received * expected) / decoded;
+}
+
 type Parts = readonly (readonly [Part, string])[];
 
 function partsOf(
@@ -122,15 +134,16 @@ function partsOf(
     ['program', program],
     ['name', name],
   ];
-  if (total !== undefined) parts.push(['percent', `${percent(received, total)} %`]);
+  const whole = total ?? guessedTotal({ received, decoded, expected });
+  if (whole !== undefined) parts.push(['percent', `${percent(received, whole)} %`]);
   parts.push(['amount', total === undefined ? size(received) : share(received, total)]);
   // What is not compressed is written as it comes.
   if (expected === undefined || decoded > expected) {
     parts.push(['written', decoded === 0 ? '' : `${size(decoded)} written`]);
   } else if (expected !== total) parts.push(['written', `${share(decoded, expected)} written`]);
   parts.push(['rate', `${size(rate)}/s`]);
-  if (total !== undefined && rate > 0)
-    parts.push(['left', `${duration(((total - received) * 1000) / rate)} left`]);
+  if (whole !== undefined && rate > 0)
+    parts.push(['left', `${duration(((whole - received) * 1000) / rate)} left`]);
   if (onDemand !== undefined) parts.push(['onDemand', `${size(onDemand)} read on demand`]);
   parts.push(['source', source ?? '']);
   return parts.filter(([, text]) => text !== '');

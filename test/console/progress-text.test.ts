@@ -54,7 +54,14 @@ test('for systemd, which cuts out the middle, ends with what matters most', () =
   expect(statusLine(HALF)).toBe(
     'image.raw: 192.168.100.1:8081, 79.0 of 158 MiB, 11.2 MiB/s, 50 %, 7.1 s left',
   );
+  expect(statusLine({ ...HALF, total: undefined, expected: undefined })).toBe(
+    'image.raw: 192.168.100.1:8081, 79.0 MiB, 11.2 MiB/s',
+  );
+  // What is unpacked tells how much will come.
   expect(statusLine({ ...HALF, total: undefined })).toBe(
+    'image.raw: 192.168.100.1:8081, 79.0 MiB, 11.2 MiB/s, 41 %, 10 s left',
+  );
+  expect(statusLine({ ...HALF, total: undefined, decoded: 0 })).toBe(
     'image.raw: 192.168.100.1:8081, 79.0 MiB, 11.2 MiB/s',
   );
 });
