@@ -80,8 +80,11 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const courtesy = createCourtesy();
   const precedence = createPrecedence();
   const readahead = createReadahead();
-  const slots = createSlots(map.largestStored);
-  const placer = openBlockPlacer({ fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory });
+  const slots = createSlots(map.largestStored, source.kind);
+  const placer = openBlockPlacer(
+    { fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory },
+    source.kind,
+  );
   const covered = createCoveredPages(cache.present, map.size);
   const coming = createComingBlocks(covered);
   const { table, seeds: others = [], notify = () => undefined } = options.chunks ?? {};

@@ -3,11 +3,14 @@ import type { ChunkStores } from '../../chunks/chunk-stores.ts';
 import type { Location } from '../../source/source.ts';
 import type { FetchedBlock, FetchRun } from './fetch-run.ts';
 import type { FillPace } from './fill-pace.ts';
-import { RANK } from './precedence.ts';
+import { RANK, type Rank } from './precedence.ts';
 import { memoryOf, type RunReader, takeSlot } from './run-reader.ts';
 
-/** Chunks of one run that are asked for at once, each over a connection of its own: a server answers one while another is on its way. */
-const AT_ONCE = 8;
+/**
+ * Chunks of one run that are asked for at once, each over a connection of its own: a server answers one while another is on its way. Two runs
+ * of a fill follow each other, and of those that somebody waits for there are up to four.
+ */
+const AT_ONCE: Readonly<Record<Rank, number>> = { [RANK.demand]: 4, [RANK.ahead]: 3, [RANK.fill]: 8 };
 
 export interface ChunkRunReader extends Omit<RunReader<ChunkStores>, 'between'> {
   /** The chunks that come from stores at this moment, by their digests. */
@@ -69,7 +72,7 @@ export async function readChunks(run: FetchRun, reader: ChunkRunReader): Promise
 
 /** How many requests keep the network busy, and no more: who comes meanwhile waits for them. */
 function lanesFor({ blocks, from, to, rank }: FetchRun, { requestBytes }: FillPace): number {
-  const most = Math.min(AT_ONCE, blocks.length);
+  const most = Math.min(AT_ONCE[rank], blocks.length);
   if (rank === RANK.demand) return most;
   return Math.min(most, Math.max(2, Math.ceil(requestBytes / ((to - from) / blocks.length))));
 }

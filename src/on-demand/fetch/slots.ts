@@ -1,6 +1,12 @@
 /** Memory for what is stored of blocks, in bytes, where they are small; two of the largest, where those are not too large. */
 const MEMORY = 6 * 1024 * 1024;
 const MOST_SLOTS = 24;
+/**
+ * Of chunks, which are packed, as a rule, to less than half of what a slot has to hold: what nobody has written to takes no room. Sixteen are
+ * on their way, and each thread has as many before it.
+ */
+const CHUNK_MEMORY = 20 * 1024 * 1024;
+const MOST_CHUNKS = 64;
 /** Above this, in bytes, there is one. */
 const ALONE = 16 * 1024 * 1024;
 
@@ -17,9 +23,13 @@ export interface Slots {
   give(slot: number): void;
 }
 
-/** @param largest bytes that the largest block is stored in */
-export function createSlots(largest: number): Slots {
-  const count = largest > ALONE ? 1 : Math.max(2, Math.min(MOST_SLOTS, Math.floor(MEMORY / largest)));
+/**
+ * @param largest bytes that the largest block is stored in
+ * @param kind whether blocks are parts of a file, or chunks
+ */
+export function createSlots(largest: number, kind: 'file' | 'chunks'): Slots {
+  const [room, most] = kind === 'file' ? [MEMORY, MOST_SLOTS] : [CHUNK_MEMORY, MOST_CHUNKS];
+  const count = largest > ALONE ? 1 : Math.max(2, Math.min(most, Math.floor(room / largest)));
   const memory = Array.from({ length: count }, () => new SharedArrayBuffer(largest));
   const free = memory.map((_, slot) => slot);
   const waiting: { readonly asker: Asker; readonly resolve: (slot: number) => void }[] = [];

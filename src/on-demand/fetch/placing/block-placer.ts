@@ -1,13 +1,16 @@
 import os from 'node:os';
 import type { Encoding } from '../../../blocks/block-map.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import type { FromWorker, PlaceOptions, StoredBytes, ToWorker } from './messages.ts';
+import type { FromWorker, PlacedBlock, PlaceOptions, StoredBytes, ToWorker } from './messages.ts';
 
 /** Threads that decode, at most: each takes memory, and what is fetched waits for the network more often than for them. */
 const WORKERS = Math.min(2, os.availableParallelism());
 
-/** Blocks that one of them has before it at once, so that it does not wait for the next. */
-const AHEAD = 2;
+/**
+ * Blocks that one of them has before it at once, so that it does not wait for the next. Chunks are small, and unpacked in a fraction of a ms:
+ * to wake a thread up for each would take longer, and on a busy machine it is not awake at once.
+ */
+const AHEAD = { file: 2, chunks: 16 } as const;
 
 /** A block whose bytes are here. */
 export interface PlaceJob {
@@ -35,19 +38,26 @@ interface Waiting {
 interface Thread {
   readonly worker: Worker;
   readonly jobs: Map<number, Waiting>;
+  /** What it has not been told of yet: to wake it up for each takes longer than a small block itself. */
+  readonly untold: PlacedBlock[];
   readonly closed: PromiseWithResolvers<void>;
 }
 
-/** The first thread comes up at once, and another one when there is more to decode than that has time for. */
-export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
+/**
+ * The first thread comes up at once, and another one when there is more to decode than that has time for.
+ *
+ * @param kind whether blocks are parts of a file, or chunks
+ */
+export function openBlockPlacer(options: PlaceOptions, kind: keyof typeof AHEAD): BlockPlacer {
   const urgent: Waiting[] = [];
   const others: Waiting[] = [];
   const threads: Thread[] = [startThread()];
+  const ahead = AHEAD[kind];
   let count = 0;
 
   function startThread(): Thread {
     const worker = new Worker(new URL('./block-worker.ts', import.meta.url).href);
-    const thread: Thread = { worker, jobs: new Map(), closed: Promise.withResolvers() };
+    const thread: Thread = { worker, jobs: new Map(), untold: [], closed: Promise.withResolvers() };
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => receive(thread, data);
     worker.onerror = ({ error, message }) => {
       for (const { reject } of thread.jobs.values()) reject(RdpullError.from(error ?? new Error(message)));
@@ -63,23 +73,36 @@ export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
       thread.closed.resolve();
       return;
     }
-    const waiting = thread.jobs.get(message.job);
-    thread.jobs.delete(message.job);
+    const settled = message.outcomes.map(({ job, error }) => ({ waiting: thread.jobs.get(job), error }));
+    for (const { job } of message.outcomes) thread.jobs.delete(job);
     give();
-    if (message.kind === 'placed') waiting?.resolve();
-    else waiting?.reject(RdpullError.fromRecord(message.error));
+    for (const { waiting, error } of settled) {
+      if (error === undefined) waiting?.resolve();
+      else waiting?.reject(RdpullError.fromRecord(error));
+    }
+  }
+
+  /** What has come in the same moment is told at once. */
+  function tell(thread: Thread, isUrgent: boolean): void {
+    const now = () => {
+      if (thread.untold.length > 0) send(thread, { kind: 'place', jobs: thread.untold.splice(0) });
+    };
+    if (isUrgent) now();
+    else if (thread.untold.length === 1) setImmediate(now);
   }
 
   function give(): void {
     for (;;) {
       const free = threads
         .toSorted((one, other) => one.jobs.size - other.jobs.size)
-        .find(({ jobs }) => jobs.size < AHEAD);
+        .find(({ jobs }) => jobs.size < ahead);
+      const isUrgent = urgent.length > 0;
       const waiting = free === undefined ? undefined : (urgent.shift() ?? others.shift());
       if (free === undefined || waiting === undefined) break;
       const job = count++;
       free.jobs.set(job, waiting);
-      send(free, { kind: 'place', job, ...waiting.job });
+      free.untold.push({ job, ...waiting.job });
+      tell(free, isUrgent);
     }
     if (threads.length < WORKERS && [...urgent, ...others].some(isEncoded)) {
       threads.push(startThread());
@@ -97,7 +120,10 @@ export function openBlockPlacer(options: PlaceOptions): BlockPlacer {
     async [Symbol.asyncDispose]() {
       const gone = new Error('nobody needs it any more');
       for (const { reject } of [...urgent.splice(0), ...others.splice(0)]) reject(gone);
-      for (const thread of threads) send(thread, { kind: 'close' });
+      for (const thread of threads) {
+        tell(thread, true);
+        send(thread, { kind: 'close' });
+      }
       await Promise.all(threads.map(({ closed }) => closed.promise));
       for (const { worker } of threads) worker.terminate();
     },

@@ -9,10 +9,11 @@ import { cloneRange } from '../../../kernel/clone-range.ts';
 import { punchHole } from '../../../kernel/punch-hole.ts';
 import { reserveRoom } from '../../../kernel/reserve-room.ts';
 import { SharedMapping } from '../../../kernel/shared-mapping.ts';
+import { startWriteback } from '../../../kernel/writeback.ts';
 import { dataIn } from '../../../transfer/sink/data-in.ts';
 import { storageError } from '../../../transfer/sink/storage-error.ts';
 import { PAGE_BYTES } from '../../cache/present-pages.ts';
-import type { FromWorker, PlaceOptions, ToWorker } from './messages.ts';
+import type { FromWorker, PlacedBlock, PlaceOptions, PlaceOutcome, ToWorker } from './messages.ts';
 
 /** The worker thread that makes the bytes of blocks, and puts them where they belong in the cache. */
 declare const self: Worker;
@@ -25,12 +26,16 @@ silenceLibraries();
  */
 const BESIDE_BYTES = 2 * 1024 * 1024;
 
+/** How many new bytes there are when they are sent on to the disk, so that the end has less to wait for. */
+const FLUSH_BYTES = 16 * 1024 * 1024;
+
 interface Place extends PlaceOptions {
   readonly decoder: BlockDecoder;
   output: Buffer;
   mapping: SharedMapping | undefined;
-  /** Bytes of the image that were written here. */
+  /** Bytes of the image that were written here, and of those what was sent on. */
   written: number;
+  flushed: number;
 }
 
 let place: Place | undefined;
@@ -44,16 +49,11 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
         output: Buffer.alloc(0),
         mapping: undefined,
         written: 0,
+        flushed: 0,
       };
       break;
     case 'place':
-      try {
-        if (place === undefined) throw new Error('the worker was not started');
-        put(place, data);
-        send({ kind: 'placed', job: data.job });
-      } catch (error) {
-        send({ kind: 'failed', job: data.job, error: RdpullError.from(error).toRecord() });
-      }
+      send({ kind: 'placed', outcomes: data.jobs.map(outcomeOf) });
       break;
     case 'close':
       place?.decoder[Symbol.dispose]();
@@ -64,7 +64,24 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   }
 };
 
-function put(to: Place, { from, encoding, start, length }: Extract<ToWorker, { kind: 'place' }>): void {
+function outcomeOf(block: PlacedBlock): PlaceOutcome {
+  try {
+    if (place === undefined) throw new Error('the worker was not started');
+    put(place, block);
+    flush(place);
+    return { job: block.job };
+  } catch (error) {
+    return { job: block.job, error: RdpullError.from(error).toRecord() };
+  }
+}
+
+function flush(to: Place): void {
+  if (to.written - to.flushed < FLUSH_BYTES) return;
+  to.flushed = to.written;
+  startWriteback(to.fd);
+}
+
+function put(to: Place, { from, encoding, start, length }: PlacedBlock): void {
   if ('fd' in from) {
     copyChunk(to, from, encoding, start, length);
     return;

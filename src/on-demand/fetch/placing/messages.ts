@@ -15,6 +15,23 @@ export type StoredBytes =
       readonly offset: number;
     };
 
+/** A block that is to be put in its place. */
+export interface PlacedBlock {
+  readonly job: number;
+  readonly from: StoredBytes;
+  readonly encoding: Encoding;
+  /** Bytes of the image. */
+  readonly start: number;
+  readonly length: number;
+}
+
+/** What has become of one. */
+export interface PlaceOutcome {
+  readonly job: number;
+  /** Absent where it is in its place. */
+  readonly error?: ErrorRecord;
+}
+
 /** Where blocks are put. */
 export interface PlaceOptions {
   /** The file of the cache: its descriptor, its path for messages, and the bytes of the image. */
@@ -28,19 +45,10 @@ export interface PlaceOptions {
 /** From the main thread to the worker. */
 export type ToWorker =
   | ({ readonly kind: 'start' } & PlaceOptions)
-  | {
-      readonly kind: 'place';
-      readonly job: number;
-      readonly from: StoredBytes;
-      readonly encoding: Encoding;
-      /** Bytes of the image. */
-      readonly start: number;
-      readonly length: number;
-    }
+  | { readonly kind: 'place'; readonly jobs: readonly PlacedBlock[] }
   | { readonly kind: 'close' };
 
 /** From the worker to the main thread. */
 export type FromWorker =
-  | { readonly kind: 'placed'; readonly job: number }
-  | { readonly kind: 'failed'; readonly job: number; readonly error: ErrorRecord }
+  | { readonly kind: 'placed'; readonly outcomes: readonly PlaceOutcome[] }
   | { readonly kind: 'closed' };
