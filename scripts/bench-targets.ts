@@ -26,5 +26,8 @@ export const SCALING_TARGET = 0.85;
 /** Of a download of the same image: an image on demand is complete, when nobody reads it. */
 export const FILL_TARGET = 1.15;
 
+/** Of the same image as one stream of zstd, from the same server: an image in chunks, fetched whole, by the average size of a chunk in KiB. */
+export const CHUNK_TARGETS: Readonly<Record<number, number>> = { 16: 1.6, 64: 1.6, 256: 1.2, 1024: 1.2 };
+
 /** Of a loop device on a tmpfs: the time of a sequential read of an image on demand, of what is there. */
 export const SEQUENTIAL_TARGET = 2;

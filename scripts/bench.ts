@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { chunkComparisons } from './bench-chunks.ts';
 import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
 import { earlierComparisons, earlierVerdict, noiseOfStart } from './bench-earlier.ts';
 import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
@@ -33,7 +34,16 @@ const PARALLEL_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'xz-multi-6']
 
 const note = (text: string) => console.error(`bench: ${text}`);
 
-const PARTS = ['pull', 'scaling', 'on-demand', 'tar', 'verification', 'start', 'generator'] as const;
+const PARTS = [
+  'pull',
+  'scaling',
+  'on-demand',
+  'chunks',
+  'tar',
+  'verification',
+  'start',
+  'generator',
+] as const;
 type Part = (typeof PARTS)[number];
 
 const HELP = `Usage: scripts/bench [OPTIONS]
@@ -204,6 +214,10 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
   if (parts.has('on-demand')) {
     const { mebibytes } = options;
     comparisons.push(...(await onDemandComparisons(rdpull, { cache: CACHE, mebibytes, rounds, note }, site)));
+  }
+  if (parts.has('chunks')) {
+    const { mebibytes } = options;
+    comparisons.push(...(await chunkComparisons(rdpull, { cache: CACHE, mebibytes, rounds, note }, site)));
   }
   if (parts.has('tar')) {
     const inputs = makeTarInputs(CACHE, note);
