@@ -99,7 +99,12 @@ function loopNumberOf(fileOrDevice: string): number {
   if (stat.isBlockDevice()) {
     const name = path.basename(fs.realpathSync(`/sys/dev/block/${major(stat.rdev)}:${minor(stat.rdev)}`));
     const [, number, partition] = /^loop(\d+)(p\d+)?$/.exec(name) ?? [];
-    if (number === undefined) throw notAttached(`${fileOrDevice} is not a loop device`);
+    if (number === undefined) {
+      // What the firmware has left in memory is attached where it lies.
+      const last = findLoopDevices(fileOrDevice).at(-1);
+      if (last === undefined) throw notAttached(`${fileOrDevice} is not a loop device`);
+      return last.number;
+    }
     if (partition !== undefined) {
       throw new RdpullError(
         'bad-argument',

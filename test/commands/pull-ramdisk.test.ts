@@ -56,9 +56,9 @@ async function pull(target: TemporaryDirectory, wrapper: readonly string[], ...a
   };
 }
 
-/** Takes away what a pull has attached: by the device, because the stand-in is one as well. */
-async function detach(device: string | undefined): Promise<void> {
-  const { status, stderr } = await rdpull(['detach', '--quiet', device ?? '']);
+/** Takes away what a pull has attached, by the name of the image. */
+async function detach(target: TemporaryDirectory): Promise<void> {
+  const { status, stderr } = await rdpull(['detach', '--quiet', target.file('root.raw')]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 }
 
@@ -103,7 +103,7 @@ describe('an image in memory is used, and nothing is downloaded but what vouches
           'ID=rdpull-test',
         );
       } finally {
-        await detach(device);
+        await detach(target);
       }
     },
   );
@@ -122,7 +122,7 @@ describe('an image in memory is used, and nothing is downloaded but what vouches
         loop: { readOnly: true, kind: 'file-system', fileSystem: 'ext4' },
       });
       expect(sizeOf(device)).toBe(10 * 1024 * 1024);
-      await detach(device);
+      await detach(target);
     }
   });
 
@@ -150,7 +150,7 @@ describe('an image in memory is used, and nothing is downloaded but what vouches
 describe('the image is downloaded', () => {
   test('when there is none in memory', async () => {
     using target = new TemporaryDirectory();
-    const { stdout, device, requests } = await pull(
+    const { stdout, requests } = await pull(
       target,
       withDisks(),
       '--verify=no',
@@ -159,7 +159,7 @@ describe('the image is downloaded', () => {
     );
     expect(stdout).toBe('/root.raw\n/dev/loopN\n');
     expect(requests).toContain('GET /image.raw.xz');
-    await detach(device);
+    await detach(target);
   });
 
   test.each([
@@ -180,7 +180,7 @@ describe('the image is downloaded', () => {
     const file = padded(memory);
     spoil(file);
     using disk = new StandIn(file);
-    const { stdout, stderr, device, requests } = await pull(
+    const { stdout, stderr, requests } = await pull(
       target,
       disk.wrapper,
       '--verify=checksum',
@@ -190,7 +190,7 @@ describe('the image is downloaded', () => {
     expect(stderr).toContain(warning);
     expect(stdout).toBe('/root.raw\n/dev/loopN\n');
     expect(requests).toContain('GET /image.raw.xz');
-    await detach(device);
+    await detach(target);
   });
 
   test('when the checksum file lists the packed image only', async () => {
@@ -200,7 +200,7 @@ describe('the image is downloaded', () => {
     const sums = fs.readFileSync(served.file('SHA256SUMS'), 'utf8');
     fs.writeFileSync(served.file('SHA256SUMS'), sums.replace(/^.* image\.raw\n/m, ''));
     try {
-      const { stderr, stdout, device } = await pull(
+      const { stderr, stdout } = await pull(
         target,
         disk.wrapper,
         '--verify=checksum',
@@ -211,7 +211,7 @@ describe('the image is downloaded', () => {
         `rdpull: warning: whether ${server.url}/image.raw is what lies in memory cannot be told: `,
       );
       expect(stdout).toBe('/root.raw\n/dev/loopN\n');
-      await detach(device);
+      await detach(target);
     } finally {
       fs.writeFileSync(served.file('SHA256SUMS'), sums);
     }
