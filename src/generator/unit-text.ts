@@ -30,10 +30,10 @@ export function settingDefect(text: string): string | undefined {
 }
 
 /**
- * What {@link settingDefect} finds, in any line of a unit file but for line feeds. Without the flag `m`, to which U+2028
- * ends a line, too.
+ * What {@link settingDefect} finds, in any line between line feeds. Without the flag `m`, to which U+2028 ends a line, too, and without
+ * looking around, for which the engine has no compiler.
  */
-const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|(?:[^\S\n]|\\)(?![^\n])|(?<![^\n])(?:# |\w+=)[^\S\n]/;
+const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|(?:[^\S\n]|\\)\n|\n(?:# |\w+=)[^\S\n]/;
 
 /**
  * The text of a unit file. Every value must be free of what {@link settingDefect} finds: no value, wherever it comes
@@ -46,7 +46,7 @@ export function unitText(comments: readonly string[], sections: readonly UnitSec
   }
   const text = lines.join('\n');
   // One look at the whole, because one at each line is enough to start the engine's compiler thread.
-  if (DEFECTIVE_LINE.test(text) || text.split('\n').length !== lines.length) {
+  if (DEFECTIVE_LINE.test(`\n${text}\n`) || text.split('\n').length !== lines.length) {
     for (const comment of comments) requireSetting(comment);
     for (const { settings } of sections) for (const [, value] of settings) requireSetting(value);
     throw new Error('a line for a unit file is not what it should be');

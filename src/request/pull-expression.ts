@@ -81,14 +81,14 @@ type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
  * @throws RdpullError bad-expression, bad-image-name or bad-url, by the first thing that is wrong
  */
 export function parsePullExpression(expression: string, warn: (message: string) => void): PullRequest {
-  const subject = `pull expression ${quotedUrl(expression)}`;
+  const subject = () => `pull expression ${quotedUrl(expression)}`;
   const discreet = (text: string) => withoutPasswords(text, expression);
   const refusal: Refusal = (code, what, hint) =>
-    new RdpullError(code, discreet(`${subject} ${what}`), discreet(hint));
+    new RdpullError(code, discreet(`${subject()} ${what}`), discreet(hint));
 
   const fields = splitFields(expression, refusal);
   checkLocal(fields.local, refusal);
-  const tell = (what: string) => warn(discreet(`${subject}: ${what}`));
+  const tell = (what: string) => warn(discreet(`${subject()}: ${what}`));
   const options = parseOptions(fields.options, tell, refusal);
   const remote =
     options.type === 'oci'
