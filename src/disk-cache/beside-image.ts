@@ -9,8 +9,11 @@ import { lastComponent } from '../request/url.ts';
 import { plainName } from '../verify/manifest.ts';
 import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
 
+/** What is beside an image: the content of a file, or the file that is copied for it. */
+export type Beside = string | Uint8Array | { readonly copyOf: string };
+
 /** The files beside an image, by their names. */
-export type BesideImage = ReadonlyMap<string, string | Uint8Array>;
+export type BesideImage = ReadonlyMap<string, Beside>;
 
 /**
  * Writes the directory beside an image, in one step: whoever reads it has the old one or the new one, also after the power was lost.
@@ -31,13 +34,25 @@ export function writeBeside(directory: VersionDirectory, files: string, contents
 }
 
 /**
- * What lies beside an image.
+ * What lies beside an image, to be copied as it is: how large that may be, nobody has vouched for.
  *
  * @throws Error of node:fs
  */
-export function readBeside(files: string): Map<string, Uint8Array> {
-  const names = fs.readdirSync(files).filter((name) => fs.lstatSync(path.join(files, name)).isFile());
-  return new Map(names.map((name) => [name, fs.readFileSync(path.join(files, name))]));
+export function besideNow(files: string): Map<string, Beside> {
+  const paths = fs.readdirSync(files).map((name) => [name, path.join(files, name)] as const);
+  const regular = paths.filter(([, file]) => fs.lstatSync(file).isFile());
+  return new Map(regular.map(([name, copyOf]) => [name, { copyOf }]));
+}
+
+/**
+ * Whether a file has this content.
+ *
+ * @throws Error of node:fs
+ */
+export function hasContent(file: string, content: string | Uint8Array): boolean {
+  const wanted = Buffer.from(content);
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() === true && stat.size === wanted.length && fs.readFileSync(file).equals(wanted);
 }
 
 /**
@@ -58,10 +73,12 @@ export function requireFileName(name: string): void {
   throw new RdpullError('bad-image-name', `the name of a file in the cache ${defect}`, 'choose another one');
 }
 
-function writeSynced(file: string, content: string | Uint8Array): void {
-  const fd = fs.openSync(file, 'wx', 0o644);
+function writeSynced(file: string, content: Beside): void {
+  if (typeof content === 'object' && 'copyOf' in content)
+    fs.copyFileSync(content.copyOf, file, fs.constants.COPYFILE_EXCL);
+  else fs.writeFileSync(file, content, { flag: 'wx', mode: 0o644 });
+  const fd = fs.openSync(file, 'r+');
   try {
-    fs.writeFileSync(fd, content);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);

@@ -9,7 +9,7 @@ import { openFileSource } from '../source/file.ts';
 import type { Copies, Copy, CopyInProgress, Described, Fetched } from '../transfer/copies.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
-import { besideName, namedVouchers, readBeside, writeBeside } from './beside-image.ts';
+import { besideName, besideNow, hasContent, namedVouchers, writeBeside } from './beside-image.ts';
 import { type CacheBounds, makeRoom, type RoomMade } from './cache-room.ts';
 import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut } from './cached-image.ts';
 import type { Tries } from './cached-name.ts';
@@ -286,15 +286,9 @@ export class CacheCopies implements Copies {
   #describe(image: CachedImage, about: AboutImage, vouchers: ReadonlyMap<string, Uint8Array>): void {
     if (!this.#cache.isWritable) return;
     try {
-      const before = readBeside(image.files);
-      const fresh = new Map<string, string | Uint8Array>([
-        ...before,
-        ...namedVouchers(vouchers),
-        [ABOUT_FILE, formatAbout(about)],
-      ]);
-      const isNew = ([name, content]: [string, string | Uint8Array]) =>
-        before.get(name) === undefined || !Buffer.from(content).equals(before.get(name) ?? Buffer.alloc(0));
-      if ([...fresh].some(isNew)) writeBeside(this.#directory, image.files, fresh);
+      const fresh = [...namedVouchers(vouchers), [ABOUT_FILE, formatAbout(about)] as const];
+      if (fresh.every(([name, content]) => hasContent(path.join(image.files, name), content))) return;
+      writeBeside(this.#directory, image.files, new Map([...besideNow(image.files), ...fresh]));
     } catch (error) {
       this.#use.tell(
         `what lies beside ${printable(imageTitle(image))} stays as it was: ${reasonWithoutPath(error)}`,

@@ -6,7 +6,14 @@ import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent } from '../request/url.ts';
 import type { Fetched } from '../transfer/copies.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
-import { type BesideImage, besideName, namedVouchers, requireFileName, writeBeside } from './beside-image.ts';
+import {
+  type Beside,
+  type BesideImage,
+  besideName,
+  namedVouchers,
+  requireFileName,
+  writeBeside,
+} from './beside-image.ts';
 import { ABOUT_FILE, type CachedImage } from './cached-image.ts';
 import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } from './cached-name.ts';
 import { imageVersion } from './image-version.ts';
@@ -122,14 +129,11 @@ export class KeptCopy implements Disposable {
 /** What belongs beside an image, under the names that it has on the server. */
 function besideFetched(about: AboutImage, { vouchers, sideFiles, index }: FetchedImage): BesideImage {
   const stem = stripImageSuffixes(about.name, 'raw');
-  return new Map<string, string | Uint8Array>([
+  return new Map<string, Beside>([
     [ABOUT_FILE, formatAbout(about)],
     ...namedVouchers(vouchers),
     ...(index === undefined ? [] : [[besideName(about.name), index.content] as const]),
-    ...[...sideFiles].map(([suffix, file]): [string, Uint8Array] => [
-      besideName(`${stem}${suffix}`),
-      fs.readFileSync(file),
-    ]),
+    ...[...sideFiles].map(([suffix, copyOf]) => [besideName(`${stem}${suffix}`), { copyOf }] as const),
   ]);
 }
 
