@@ -239,7 +239,7 @@ async function keepImage(pull: Pull, target: string): Promise<string> {
  * @returns what became of it; undefined when it has to be downloaded whole
  */
 async function readOnDemand(
-  { plan, access, display, recorder }: Pull,
+  { plan, access, display, recorder, cache }: Pull,
   onDemand: OnDemand,
   places: Places,
   target: string,
@@ -252,7 +252,8 @@ async function readOnDemand(
     import('../on-demand/plan-on-demand.ts'),
     import('./pull-on-demand.ts'),
   ]);
-  const wanted = await told.onDemandPull(plan, onDemand, places, target);
+  const seeds = cache?.copies.seeds() ?? [];
+  const wanted = await told.onDemandPull(plan, onDemand, { ...places, seeds }, target);
   const options = { ...access, login: undefined };
   const result = await pullOnDemand(wanted, options, display.observeOnDemand(target), guard).finally(
     display.end,

@@ -16,13 +16,13 @@ import { vouched } from './vouched.ts';
 export async function onDemandPull(
   { request, existing, trust, limits, exposure }: PullPlan,
   onDemand: OnDemand,
-  { locations, stores }: Pick<OnDemandPull, 'locations' | 'stores'>,
+  places: Pick<OnDemandPull, 'locations' | 'stores' | 'seeds'>,
   target: string,
 ): Promise<OnDemandPull> {
   const { sideFilesOf } = await import('../expose/side-files.ts');
   const { verify, overcommit } = request;
   return {
-    ...{ locations, stores, seeds: [], verify, ...trust, target, onDemand, overcommit, limits },
+    ...{ ...places, verify, ...trust, target, onDemand, overcommit, limits },
     rootLink: exposure.rootLink,
     force: existing === 'replaced',
     sideFiles: sideFilesOf,

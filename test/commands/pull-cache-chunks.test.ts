@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
-import { writeChecksums } from '../fixtures/served-image.ts';
+import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 
@@ -119,5 +119,19 @@ describe('an image in chunks', () => {
     const fallback = await boot();
     expect(fallback.image).toBe(good);
     expect(fallback.cache?.why).toContain('has no tries left');
+  });
+
+  test('that is in the cache is read from there on demand, too', async () => {
+    image = fs.readFileSync(makeImage(work));
+    publish(1);
+    await boot();
+    server.requests.length = 0;
+    const onDemand = machine.start('--on-demand', '--verify=checksum', `${server.url}/image.caibx`);
+    const [attached = '', complete = ''] = (await onDemand.stdout.text()).split('\n');
+    const { loop } = JSON.parse(attached) as { loop: { device: string } };
+    expect(JSON.parse(complete)).toMatchObject({ event: 'complete', received: 0, decoded: image.length });
+    expect(server.requests.filter((each) => each.includes('.castr/'))).toEqual([]);
+    expect(digestOf(fs.readFileSync(loop.device).subarray(0, image.length))).toBe(digestOf(image));
+    expect(await machine.rdpull('detach', loop.device)).toMatchObject({ status: 0 });
   });
 });
