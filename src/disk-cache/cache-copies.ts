@@ -5,7 +5,6 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { KeptImage } from '../on-demand/chunked-download.ts';
-import { openFileSource } from '../source/file.ts';
 import type { Copies, Copy, CopyInProgress, Described, Fetched } from '../transfer/copies.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
@@ -149,10 +148,6 @@ export class CacheCopies implements Copies {
     }
   }
 
-  #makeRoom(need: number): RoomMade {
-    return makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
-  }
-
   /** The images in chunks that there are, the newest first: what another one has in common with them need not be fetched. */
   seeds(): SeedFiles[] {
     const images = this.#only === undefined ? this.images() : [this.#only];
@@ -199,10 +194,14 @@ export class CacheCopies implements Copies {
     this.#used = undefined;
   }
 
+  #makeRoom(need: number): RoomMade {
+    return makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
+  }
+
   async #copyChunked(image: KeptImage, before: CachedImage | undefined): Promise<CachedImage> {
     using copy = new KeptCopy(this.#directory);
     const { sha256, index, ...rest } = image;
-    const digest = await copyFile(image.path, copy);
+    const digest = await copy.addFile(image.path);
     const fetched = {
       ...rest,
       validator: undefined,
@@ -318,23 +317,4 @@ export class CacheCopies implements Copies {
       `the image is not kept: writing to the cache ${printable(this.#cache.root)} failed: ${reason}`,
     );
   }
-}
-
-const PIECE = 1024 * 1024;
-
-/** Copies a file, but for what is zeros. Returns the SHA-256 of it. */
-async function copyFile(from: string, copy: KeptCopy): Promise<string> {
-  const digest = new Bun.CryptoHasher('sha256');
-  const zeros = Buffer.alloc(PIECE);
-  const source = openFileSource(Bun.pathToFileURL(from).href);
-  try {
-    for await (const piece of source.body) {
-      digest.update(piece);
-      if (zeros.subarray(0, piece.length).equals(piece)) copy.addHole(piece.length);
-      else copy.add(piece);
-    }
-  } finally {
-    source.close();
-  }
-  return digest.digest('hex');
 }

@@ -4,6 +4,7 @@ import { withoutSecrets } from '../console/shown-url.ts';
 import { startWriteback } from '../kernel/writeback.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { lastComponent } from '../request/url.ts';
+import { openFileSource } from '../source/file.ts';
 import type { Fetched } from '../transfer/copies.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
 import {
@@ -18,6 +19,9 @@ import { ABOUT_FILE, type CachedImage } from './cached-image.ts';
 import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } from './cached-name.ts';
 import { imageVersion } from './image-version.ts';
 import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
+
+/** As long as what a file is read in, or longer. */
+const ZEROS = Buffer.alloc(1024 * 1024);
 
 /** What was fetched, and of an image in chunks its index. */
 export interface FetchedImage extends Fetched {
@@ -60,9 +64,25 @@ export class KeptCopy implements Disposable {
       startWriteback(this.#fd);
   }
 
-  /** Bytes that are zeros, and take no room. */
-  addHole(bytes: number): void {
-    this.#written += bytes;
+  /**
+   * All of a file, but for what is zeros, which takes no room.
+   *
+   * @returns SHA-256 of it, in lower-case hexadecimal
+   * @throws RdpullError file-unreadable; Error of node:fs
+   */
+  async addFile(file: string): Promise<string> {
+    const digest = new Bun.CryptoHasher('sha256');
+    const source = openFileSource(Bun.pathToFileURL(file).href);
+    try {
+      for await (const piece of source.body) {
+        digest.update(piece);
+        if (ZEROS.subarray(0, piece.length).equals(piece)) this.#written += piece.length;
+        else this.add(piece);
+      }
+    } finally {
+      source.close();
+    }
+    return digest.digest('hex');
   }
 
   /**
