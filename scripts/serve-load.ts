@@ -126,7 +126,12 @@ const pulls = Array.from({ length: machines }, async (_, index) => {
     '--quiet',
   ];
   const where = ['--verify=checksum', '--patience=300', `--image-root=${work.file(name)}`, `${url}image.raw`];
-  const child = Bun.spawn(inside(space, ...command, ...where), { env, stdout: 'ignore', stderr: 'pipe' });
+  // Real machines have processors of their own; here they get what the server leaves.
+  const child = Bun.spawn(['nice', '-n', '19', ...inside(space, ...command, ...where)], {
+    env,
+    stdout: 'ignore',
+    stderr: 'pipe',
+  });
   const said = await child.stderr.text();
   await child.exited;
   return { status: child.exitCode, said, milliseconds: performance.now() - begun };
@@ -186,7 +191,7 @@ const figures = {
     medianMs: Math.round(sorted[sorted.length >> 1] ?? 0),
     worstMs: Math.round(sorted.at(-1) ?? 0),
   },
-  complaints: complaints.length,
+  complaints,
 };
 for (const each of pages) await each[Symbol.asyncDispose]();
 for (const browser of opened) await browser.close();

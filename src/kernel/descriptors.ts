@@ -14,3 +14,9 @@ export function requireDescriptors(count: number): void {
     for (const fd of opened) fs.closeSync(fd);
   }
 }
+
+/** How many descriptors this process may have at one time: RLIMIT_NOFILE, by proc_pid_limits(5). Infinity where nobody says. */
+export function descriptorLimit(): number {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(fs.readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return soft === undefined ? Number.POSITIVE_INFINITY : Number(soft);
+}

@@ -16,6 +16,13 @@ const LONGEST_PAUSE = 30_000;
 /** How long the end waits for the server, in ms, by what became of the report before. */
 const END_PATIENCE = { taken: 1000, unknown: 250, lost: 0 } as const;
 
+/**
+ * Where reports have taken long so far, but were taken, the last one gets some times as long as the longest: the link is slow, or the machine
+ * is busy. But no longer than this, in ms.
+ */
+const SLOWNESS = 4;
+const END_PATIENCE_MAX = 5000;
+
 /** How often {@link ReportSender.taken} looks, in ms. */
 const LOOK = 50;
 
@@ -37,6 +44,8 @@ export class ReportSender {
   /** When the report began that is on its way. */
   #begun: number | undefined;
   #last: keyof typeof END_PATIENCE = 'unknown';
+  /** The longest time that a report has taken which was taken, in ms. */
+  #longest = 0;
   #isWanted = true;
   readonly #ending = new AbortController();
 
@@ -75,7 +84,7 @@ export class ReportSender {
   /** Sends the rest, as far as the server takes it in a moment, and ends the connection. */
   async close(): Promise<void> {
     this.#ending.abort();
-    const patience = END_PATIENCE[this.#last];
+    const patience = this.#patience();
     const spent = this.#begun === undefined ? 0 : performance.now() - this.#begun;
     const limit = setTimeout(() => this.#ended.abort(), Math.max(0, patience - spent));
     try {
@@ -89,6 +98,13 @@ export class ReportSender {
       this.#ended.abort();
       this.#pools[Symbol.dispose]();
     }
+  }
+
+  #patience(): number {
+    const usual = END_PATIENCE[this.#last];
+    return this.#last === 'taken'
+      ? Math.min(END_PATIENCE_MAX, Math.max(usual, SLOWNESS * this.#longest))
+      : usual;
   }
 
   async #run(): Promise<void> {
@@ -107,7 +123,8 @@ export class ReportSender {
 
   /** @returns whether the server has taken what was in the queue */
   async #sendOne(): Promise<boolean> {
-    this.#begun = performance.now();
+    const begun = performance.now();
+    this.#begun = begun;
     const machine = await this.#machine;
     const lines = this.#queue.take();
     try {
@@ -117,6 +134,7 @@ export class ReportSender {
       this.#isWanted = !NOT_WANTED.has(status);
       const isTaken = status >= 200 && status < 300;
       this.#last = isTaken ? 'taken' : 'lost';
+      if (isTaken) this.#longest = Math.max(this.#longest, performance.now() - begun);
       // What the server refuses for what it is, it would refuse again.
       if (!isTaken && status !== 400 && status !== 413) this.#queue.putBack(lines);
       return isTaken;

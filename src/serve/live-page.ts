@@ -26,7 +26,6 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
     "trusted-types 'none'",
   ].join('; '),
   'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
   'cache-control': 'no-cache',
 };
 

@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { descriptorLimit } from '../kernel/descriptors.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { REPORT_HEADER } from '../report/report-url.ts';
 import { LIST, SIGNATURE } from './checksum-list.ts';
@@ -16,8 +17,12 @@ import { requestPath, urlPath } from './request-path.ts';
 import { disposable } from './served-directory.ts';
 import type { Site } from './site.ts';
 
-/** Connections at one time: a rack of machines, and no more than this process has descriptors for. */
-const CONNECTIONS_MAX = 512;
+/**
+ * Connections at one time: some hundred machines, each of which has up to four, for checksums, the image and its reports; and no more
+ * than this process has descriptors for, when each sends a file, and some are left.
+ */
+const CONNECTIONS_MAX = 2048;
+const DESCRIPTORS_LEFT = 64;
 
 /** How long a client may take for the head of a request, and keep an idle connection, in ms. */
 const HEAD_PATIENCE = 30_000;
@@ -50,7 +55,7 @@ export async function startServer(
       response.destroy();
     });
   });
-  server.maxConnections = CONNECTIONS_MAX;
+  server.maxConnections = Math.min(CONNECTIONS_MAX, Math.floor((descriptorLimit() - DESCRIPTORS_LEFT) / 2));
   server.headersTimeout = HEAD_PATIENCE;
   server.requestTimeout = HEAD_PATIENCE;
   server.keepAliveTimeout = IDLE_PATIENCE;

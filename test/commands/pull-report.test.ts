@@ -162,6 +162,12 @@ describe('a server that cannot be told costs nothing', () => {
     expect(await quickest(url)).toBeLessThan((await quickest(url, '--no-report')) + 400);
   });
 
+  test('one that is slow, but takes what it is told, hears the end', async () => {
+    await using server = await ReportServer.start(content, { milliseconds: 4000, delay: 1500 });
+    expect((await pull(`${server.origin}/image.raw`)).status).toBe(0);
+    expect(names(server).at(-1)).toBe('pull-finished');
+  });
+
   test('what could not be told is told when the server is well again', async () => {
     const reactions = [503, 204] as const;
     await using server = await ReportServer.start(content, { reactions, milliseconds: 1500 });
