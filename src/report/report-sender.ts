@@ -13,15 +13,15 @@ const SILENCE = 5000;
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30_000;
 
-/** How long the end waits for the server, in ms, by what became of the report before. */
-const END_PATIENCE = { taken: 1000, unknown: 250, lost: 0 } as const;
+/** How long the end waits for a server that has not taken a report yet, in ms; not at all, once one could not be delivered. */
+const UNKNOWN_PATIENCE = 250;
 
 /**
- * Where reports have taken long so far, but were taken, the last one gets some times as long as the longest: the link is slow, or the machine
- * is busy. But no longer than this, in ms.
+ * How long it waits for a server that has taken one, at least and at most, in ms. In between it is some times as long as the longest took:
+ * where the link is slow, or the machine is busy.
  */
+const KNOWN_PATIENCE = { least: 1000, most: 5000 } as const;
 const SLOWNESS = 4;
-const END_PATIENCE_MAX = 5000;
 
 /** How often {@link ReportSender.taken} looks, in ms. */
 const LOOK = 50;
@@ -43,9 +43,9 @@ export class ReportSender {
   #running: Promise<void> | undefined;
   /** When the report began that is on its way. */
   #begun: number | undefined;
-  #last: keyof typeof END_PATIENCE = 'unknown';
-  /** The longest time that a report has taken which was taken, in ms. */
-  #longest = 0;
+  #hasFailed = false;
+  /** The longest time that a report has taken which was taken, in ms; undefined before the first. */
+  #longest: number | undefined;
   #isWanted = true;
   readonly #ending = new AbortController();
 
@@ -100,11 +100,11 @@ export class ReportSender {
     }
   }
 
+  /** How long the end waits for the server, in ms. */
   #patience(): number {
-    const usual = END_PATIENCE[this.#last];
-    return this.#last === 'taken'
-      ? Math.min(END_PATIENCE_MAX, Math.max(usual, SLOWNESS * this.#longest))
-      : usual;
+    if (this.#longest === undefined) return this.#hasFailed ? 0 : UNKNOWN_PATIENCE;
+    const { least, most } = KNOWN_PATIENCE;
+    return Math.min(most, Math.max(least, SLOWNESS * this.#longest));
   }
 
   async #run(): Promise<void> {
@@ -133,13 +133,13 @@ export class ReportSender {
       await drained(answer);
       this.#isWanted = !NOT_WANTED.has(status);
       const isTaken = status >= 200 && status < 300;
-      this.#last = isTaken ? 'taken' : 'lost';
-      if (isTaken) this.#longest = Math.max(this.#longest, performance.now() - begun);
+      if (isTaken) this.#longest = Math.max(this.#longest ?? 0, performance.now() - begun);
+      else this.#hasFailed = true;
       // What the server refuses for what it is, it would refuse again.
       if (!isTaken && status !== 400 && status !== 413) this.#queue.putBack(lines);
       return isTaken;
     } catch {
-      this.#last = 'lost';
+      this.#hasFailed = true;
       this.#queue.putBack(lines);
       return false;
     } finally {
