@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
@@ -13,6 +14,8 @@ const BYTES = 512 * 1024;
 /** Where nobody listens. */
 const NOBODY = 'http://127.0.0.1:9';
 const V = 'machines/image.raw.v';
+/** The variable of the Boot Loader Interface that names what was booted. */
+const LOADER = 'LoaderDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 
 let gpg: GpgHome;
 let builder: string;
@@ -149,6 +152,17 @@ describe('a boot with a cache', () => {
     expect(machine.images()).toEqual(['machines/os.raw.v/os_10+2-1.raw', 'machines/os.raw.v/os_9+2-1.raw']);
     const away = await boot('--verify=checksum', `${NOBODY}/os_11.raw`);
     expect(away.cache?.image).toEndWith('/os_10+1-2.raw');
+  });
+
+  test('beside the UKI is kept under the name of that, and found without a server', async () => {
+    const content = publish(1, 'image_7.raw');
+    const expression = 'raw,machine,bootorigin,verify=checksum:bootorigin:';
+    machine.firmware = bootedMachine({ [LOADER]: `${server.url}/image_7.efi` });
+    const first = await boot(expression);
+    expect(first.image).toBe(content);
+    expect(machine.images()).toEqual(['machines/image.raw.v/image_7+2-1.raw.xz']);
+    machine.firmware = bootedMachine({ [LOADER]: `${NOBODY}/image_8.efi` });
+    expect((await boot(expression)).image).toBe(content);
   });
 
   test('keeps a tarball as it was served, and none of the rest, for which a line says so', async () => {
