@@ -6,7 +6,7 @@ import type { Guest } from '../guest.ts';
 import { makeDisk, pack } from '../image.ts';
 import type { ImageServer } from '../image-server.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
-import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
+import { BALLAST, MARK, makeRootTree, type RootTree, writeBallast } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
 import { makeSystemdRoot } from '../systemd-root.ts';
 import { tool } from '../tool.ts';
@@ -14,6 +14,11 @@ import { tool } from '../tool.ts';
 const LIMIT = 1500;
 const DEVICE = 'LABEL=images';
 const V = 'machines/root.raw.v';
+const IMAGE = 'root.raw.zst';
+const INDEX = 'root.raw.caibx';
+
+/** MiB of the image in chunks that nothing packs. */
+const BALLAST_SIZE = 48;
 
 /** Waits for the blessing, and says what is in the cache then. */
 const COMES_UP = `
@@ -82,6 +87,31 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'cache-chunks',
+    title: 'an image in chunks of which 1 % has changed: less than 5 % of it is fetched',
+    async run(lab) {
+      const disk = await cacheDisk(lab);
+      const tree = await makeRootTree(lab.file('tree'));
+      writeBallast(tree.directory, BALLAST_SIZE);
+      await publishChunks(lab, tree);
+      const server = await lab.serve();
+      await fillCache(lab, disk, server, INDEX);
+      changeSome(path.join(tree.directory, BALLAST));
+      const size = await publishChunks(lab, tree);
+      server.requests.length = 0;
+      const guest = await boot(lab, server, disk, '', { name: INDEX });
+      await expectBooted(lab, guest, tree);
+      expectConsole(
+        guest,
+        /in chunks received, .* found in \/run\/rdpull\/cache\/machines\/root\.raw\.v\/root_/,
+      );
+      const fetched = server.requests.reduce((sum, { bytes }) => sum + bytes, 0);
+      const share = `${((100 * fetched) / size).toFixed(2)} %`;
+      lab.notes.push(`${fetched} bytes were sent, ${share} of the image`);
+      if (fetched > size / 20) throw new Error(`${share} of the image was fetched`);
+    },
+  },
+  {
     name: 'cache-unusable',
     title: 'a cache that is missing, broken, full or read-only costs a line, and no boot',
     async run(lab) {
@@ -112,6 +142,8 @@ export const scenarios: readonly Scenario[] = [
 ];
 
 interface BootOptions {
+  /** Of the file on the server. */
+  readonly name?: string;
   readonly reboots?: boolean;
   readonly device?: string;
   readonly readOnly?: boolean;
@@ -122,20 +154,20 @@ function boot(
   server: ImageServer,
   disk: string,
   more = '',
-  { reboots = false, device = DEVICE, readOnly = false }: BootOptions = {},
+  { reboots = false, device = DEVICE, readOnly = false, name = IMAGE }: BootOptions = {},
 ): Promise<Guest> {
   return directBoot(lab, {
     limit: LIMIT,
     reboots,
     options: ['-drive', `file=${disk},format=raw,if=virtio${readOnly ? ',readonly=on' : ''}`],
-    commandLine: `rd.systemd.pull=raw,machine,verify=checksum:root:${urlOf(server)} rd.rdpull.cache=${device} ${more}`,
+    commandLine: `rd.systemd.pull=raw,machine,verify=checksum:root:${urlOf(server)}${name} rd.rdpull.cache=${device} ${more}`,
   });
 }
 
 const urls = new WeakMap<ImageServer, string>();
 /** Also of one that is gone. */
 function urlOf(server: ImageServer): string {
-  const known = urls.get(server) ?? server.url('root.raw.zst');
+  const known = urls.get(server) ?? server.url('');
   urls.set(server, known);
   return known;
 }
@@ -150,6 +182,41 @@ async function publish(lab: Lab, tree: RootTree, name: string, day = 1): Promise
   fs.utimesSync(packed, date, date);
   const digest = new Bun.CryptoHasher('sha256').update(fs.readFileSync(packed)).digest('hex');
   fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${digest}  ${path.basename(packed)}\n`);
+}
+
+/**
+ * The image of a tree in chunks of casync, and the checksum of its index.
+ *
+ * @returns bytes of the image
+ */
+async function publishChunks(lab: Lab, tree: RootTree): Promise<number> {
+  const image = lab.file('root.raw');
+  fs.rmSync(image, { force: true });
+  await makeDisk(tree, 'ext4', image);
+  const store = lab.file('default.castr');
+  await tool([
+    'casync',
+    'make',
+    '--chunk-size=65536',
+    `--store=${store}`,
+    path.join(lab.served, INDEX),
+    image,
+  ]);
+  // The server of the lab finds a file by its name alone.
+  for (const chunk of fs.globSync('????/*', { cwd: store }))
+    fs.copyFileSync(path.join(store, chunk), path.join(lab.served, path.basename(chunk)));
+  const digest = new Bun.CryptoHasher('sha256').update(fs.readFileSync(path.join(lab.served, INDEX)));
+  fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${digest.digest('hex')}  ${INDEX}\n`);
+  return fs.statSync(image).size;
+}
+
+/** Changes 1 % of a file, in one piece. */
+function changeSome(file: string): void {
+  const { size } = fs.statSync(file);
+  const fd = fs.openSync(file, 'r+');
+  for (let at = 0; at < size / 100; at += 65536)
+    fs.writeSync(fd, crypto.getRandomValues(new Uint8Array(65536)), 0, 65536, (size >> 1) + at);
+  fs.closeSync(fd);
 }
 
 /** The root of the lab is up when multi-user.target would be. */
@@ -169,16 +236,16 @@ async function cacheDisk(lab: Lab, name = 'cache.disk'): Promise<string> {
 }
 
 /** What an earlier boot has left, and blessed: pulled on this machine, into the file system of the disk. */
-async function fillCache(lab: Lab, disk: string, { port }: ImageServer): Promise<void> {
+async function fillCache(lab: Lab, disk: string, { port }: ImageServer, name = IMAGE): Promise<void> {
   const mount = lab.file('mount');
   const script = `
 mkdir -p "$1"
 mount -o loop "$2" "$1"
 "$3" pull --quiet --verify=checksum --image-root="$1.out" --local=root --cache="$1" "$4" >/dev/null
-for each in "$1"/${V}/*+*; do mv "$each" "\${each%%+*}.raw.zst"; done
+for each in "$1"/${V}/*+*; do mv "$each" "\${each%%+*}.\${each#*+*.}"; done
 umount "$1"
 `;
-  const url = `http://127.0.0.1:${port}/root.raw.zst`;
+  const url = `http://127.0.0.1:${port}/${name}`;
   await tool(['unshare', '-m', 'sh', '-euc', script, 'sh', mount, disk, RDPULL, url]);
 }
 
