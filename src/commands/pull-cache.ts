@@ -172,7 +172,10 @@ export async function orFromCache<T>(
   );
   for (const image of images) {
     cache.why = message;
-    reporter.warn(`${message}; ${standIn(image)} is used in its place`);
+    reporter.warn(`${message}; ${standIn(image)} is used in its place`, {
+      event: 'image-substituted',
+      cachedImage: printable(image.path),
+    });
     cache.copies.insistOn(image);
     try {
       return await cached(locationOf(image));

@@ -71,6 +71,7 @@ export const JOURNAL_EVENTS = {
     id: '754b6b9265f84ab0993411152dda4b04',
     fields: ['url', 'target', 'received', 'written', 'milliseconds', 'blocksOnDemand', 'bytesOnDemand'],
   },
+  'image-substituted': { id: '26c20d8d8f184171b667e1a956869843', fields: ['cachedImage'] },
   'image-broken': { id: '6e438ffe559b4a35a7c104d379bcd6b0', fields: ['target', 'error', 'hint'] },
   'server-awaited': { id: '1ec866e12f0946e0a6a95098ab7d6f93', fields: ['milliseconds'] },
   'image-exposed': { id: '19a933b4ba5b4afb956f47d0dac175eb', fields: ['target'] },
