@@ -6,6 +6,7 @@ import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { RamDisk, RamDiskImage } from '../expose/ram-disk.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { replaceComponents } from '../request/url.ts';
 import type { Location } from '../source/source.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
@@ -71,6 +72,12 @@ export async function useRamDisk(pull: Pull, finding: FindOptions): Promise<stri
   }
 }
 
+/** How a checksum file lists what is attached of an ISO image. */
+const PART_NAME = 'filesystem.squashfs';
+
+/** What is promised, by its digest. */
+type Promises = ReadonlyMap<string, Promised>;
+
 /** What an image is called of which nobody says it. */
 const UNNAMED = 'ramdisk';
 
@@ -80,7 +87,7 @@ async function firstRight(
   disks: readonly RamDisk[],
   finding: FindOptions,
 ): Promise<Found | undefined> {
-  const { plan, access, display } = pull;
+  const { plan, display } = pull;
   const { warn } = display.reporter;
   const images = await imagesOn(disks, plan.exposure.rootLink !== undefined, warn);
   try {
@@ -89,21 +96,36 @@ async function firstRight(
       const [image] = images;
       return image === undefined ? undefined : kept(images, { image, promised: undefined, size: image.size });
     }
-    const promises = await promisesFor(pull, finding);
-    const { findDigested } = await import('../verify/padded-digest.ts');
+    const hasPart = images.some(({ part }) => part !== undefined);
+    const promises = await promisesFor(pull, finding, hasPart);
     for (const image of images) {
-      const found = await findDigested(image.fd, image.size, new Set(promises.keys()), access.signal);
-      const promised = found === undefined ? undefined : promises.get(found.digest);
-      if (found !== undefined && promised !== undefined)
-        return kept(images, { image, promised, size: found.size });
+      const found = await findVouched(pull, image, promises);
+      if (found !== undefined) return kept(images, found);
       warn(
-        `${image.device} in memory is not the image that was asked for: nothing vouches for its bytes; going on with the download`,
+        `${image.device} in memory is not the image that was asked for: nothing vouches for its ${image.size} bytes; going on with the download`,
       );
     }
     return undefined;
   } finally {
     for (const { fd } of images) fs.closeSync(fd);
   }
+}
+
+/** What of an image somebody vouches for: the file that is the image in an ISO image, or all of it. */
+async function findVouched(
+  { access }: Pull,
+  image: RamDiskImage,
+  promises: Promises,
+): Promise<Found | undefined> {
+  const { findDigested } = await import('../verify/padded-digest.ts');
+  const digests = new Set(promises.keys());
+  const whole = { start: 0, size: image.size };
+  for (const extent of image.part === undefined ? [whole] : [image.part, whole]) {
+    const found = await findDigested(image.fd, extent, digests, access.signal);
+    const promised = found === undefined ? undefined : promises.get(found.digest);
+    if (found !== undefined && promised !== undefined) return { image, promised, size: found.size };
+  }
+  return undefined;
 }
 
 /** Takes the one that is used out of those that are closed at the end. */
@@ -130,17 +152,19 @@ async function imagesOn(
   return images;
 }
 
-/** What may be in memory, by its digest: the file that the firmware has fetched, or the one that is to be pulled, unpacked. */
+/**
+ * What may be in memory, by its digest: the file that the firmware has fetched, or the one that is to be pulled, unpacked; or what is in an
+ * ISO image, which a checksum file may list beside it. (Firmware writes to the ISO image: to its EFI system partition, for one.)
+ */
 async function promisesFor(
   { plan, access, display }: Pull,
   finding: FindOptions,
-): Promise<ReadonlyMap<string, Promised>> {
+  hasPart: boolean,
+): Promise<Promises> {
   const { verify } = plan.request;
   const { findPromise } = await import('../transfer/promise.ts');
-  const places: readonly (readonly Location[])[] =
-    verify.kind === 'sha256' ? [[]] : await findServedAs(plan.request, finding);
   const promises = new Map<string, Promised>();
-  for (const locations of places) {
+  const add = async (locations: readonly Location[], explain: (text: string) => void) => {
     try {
       const options = { ...access, login: undefined };
       const demand = await findPromise(
@@ -154,8 +178,16 @@ async function promisesFor(
       access.signal.throwIfAborted();
       if (!(error instanceof RdpullError)) throw error;
       const names = locations.map(({ url }) => shownUrl(url)).join(', ');
-      display.reporter.warn(`whether ${names} is what lies in memory cannot be told: ${error.message}`);
+      explain(`whether ${names} is what lies in memory cannot be told: ${error.message}`);
     }
+  };
+  if (verify.kind === 'sha256') await add([], display.reporter.warn);
+  else {
+    const places = await findServedAs(plan.request, finding);
+    for (const locations of places) await add(locations, display.reporter.warn);
+    const [first = []] = places;
+    const inside = first.map((each) => ({ ...each, url: replaceComponents(each.url, 1, PART_NAME) }));
+    if (hasPart) await add(inside, display.reporter.detail);
   }
   return promises;
 }

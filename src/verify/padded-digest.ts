@@ -16,28 +16,33 @@ export interface DigestedBytes {
   readonly size: number;
 }
 
+/** Where to look, in bytes. */
+interface Extent {
+  readonly start: number;
+  readonly size: number;
+}
+
 /**
- * Finds out whether a device begins with a file that has one of these digests, and has nothing but zeros behind it: the length of a file is
- * lost where it became a disk in memory. Every byte of the device is looked at.
+ * Finds out whether a part of a device begins with a file that has one of these digests, and has nothing but zeros behind it: the length of a
+ * file is lost where it became a disk in memory. Every byte of that part is looked at.
  *
- * @param size of the device, in bytes
  * @param digests SHA-256, lower-case hexadecimal
  * @returns undefined when it does not
  * @throws Error of read(2); the reason of the signal
  */
 export async function findDigested(
   fd: number,
-  size: number,
+  { start, size }: Extent,
   digests: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<DigestedBytes | undefined> {
-  const end = await contentEnd(fd, size, signal);
+  const end = await contentEnd(fd, { start, size }, signal);
   const hash = new Bun.CryptoHasher('sha256');
   const content = Buffer.alloc(PIECE);
   let offset = 0;
   while (offset < end) {
     const wanted = Math.min(PIECE, end - offset);
-    hash.update(read(fd, content, offset, wanted));
+    hash.update(read(fd, content, start + offset, wanted));
     offset += wanted;
     await breathe(signal);
   }
@@ -51,14 +56,14 @@ export async function findDigested(
   return undefined;
 }
 
-/** Where the zeros at the end of a device begin, in whole sectors. */
-async function contentEnd(fd: number, size: number, signal: AbortSignal): Promise<number> {
+/** Where the zeros at the end begin, in whole sectors from the start. */
+async function contentEnd(fd: number, { start: first, size }: Extent, signal: AbortSignal): Promise<number> {
   const buffer = Buffer.alloc(PIECE);
   const zeros = Buffer.alloc(PIECE);
   let end = size;
   while (end > 0) {
     const start = Math.max(0, end - PIECE);
-    const piece = read(fd, buffer, start, end - start);
+    const piece = read(fd, buffer, first + start, end - start);
     if (!piece.equals(zeros.subarray(0, piece.length))) {
       let last = piece.length;
       while (piece[last - 1] === 0) last--;

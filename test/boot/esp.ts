@@ -4,11 +4,16 @@ import { tool } from './tool.ts';
 import { inToolbox } from './toolbox.ts';
 
 /**
- * Makes an EFI system partition of 256 MiB.
+ * Makes an EFI system partition.
  *
  * @param content what is in it, by the paths there: other files
+ * @param size MiB
  */
-export async function makeEsp(file: string, content: Readonly<Record<string, string>>): Promise<void> {
+export async function makeEsp(
+  file: string,
+  content: Readonly<Record<string, string>>,
+  size = 256,
+): Promise<void> {
   const tree = `${file}.tree`;
   for (const [name, source] of Object.entries(content)) {
     fs.mkdirSync(path.join(tree, path.dirname(name)), { recursive: true });
@@ -16,10 +21,10 @@ export async function makeEsp(file: string, content: Readonly<Record<string, str
   }
   const script = `
 cd /shared
-truncate --size=256M "$1"
+truncate --size="$2M" "$1"
 mkfs.vfat "$1" >&2
 mcopy -s -i "$1" "$1.tree"/* ::`;
-  await inToolbox('forky', path.dirname(file), script, [path.basename(file)]);
+  await inToolbox('forky', path.dirname(file), script, [path.basename(file), String(size)]);
   fs.rmSync(tree, { recursive: true });
 }
 

@@ -126,6 +126,47 @@ describe('an image in memory is used, and nothing is downloaded but what vouches
     }
   });
 
+  test.each([
+    ['its digest', (root: string) => `--verify=sha256:${root}`],
+    ['a checksum file that lists it', () => '--verify=checksum'],
+  ])('the squashfs of an ISO image to which firmware has written, by %s', async (_, verify) => {
+    using target = new TemporaryDirectory();
+    using memory = new TemporaryDirectory();
+    fs.mkdirSync(memory.file('tree/etc'), { recursive: true });
+    fs.writeFileSync(memory.file('tree/etc/os-release'), 'ID=rdpull-live\n');
+    fs.mkdirSync(memory.file('iso/live'), { recursive: true });
+    const root = memory.file('iso/live/filesystem.squashfs');
+    run(['mksquashfs', memory.file('tree'), root, '-quiet', '-no-progress']);
+    run(['genisoimage', '-quiet', '-R', '-o', memory.file('image.iso'), memory.file('iso')]);
+    const size = Math.ceil(fs.statSync(memory.file('image.iso')).size / 4096) * 4096;
+    fs.truncateSync(memory.file('image.iso'), size);
+    // In the area before the volume descriptors, which is not ISO 9660's: partition tables lie there.
+    run([
+      'dd',
+      'if=/dev/urandom',
+      `of=${memory.file('image.iso')}`,
+      'bs=512',
+      'seek=1',
+      'count=1',
+      'conv=notrunc',
+    ]);
+    const [digestOfRoot = ''] = run(['sha256sum', root]).toString().split(' ');
+    const sums = fs.readFileSync(served.file('SHA256SUMS'), 'utf8');
+    fs.appendFileSync(served.file('SHA256SUMS'), `${digestOfRoot}  filesystem.squashfs\n`);
+    using disk = new StandIn(memory.file('image.iso'));
+    try {
+      const args = [verify(digestOfRoot), '--local=root', `${server.url}/image.iso`];
+      const { stderr, stdout, device } = await pull(target, disk.wrapper, ...args);
+      expect(stderr).toContain('that the firmware has left in memory, verified by ');
+      expect(stdout).toBe('/root.raw\n/dev/loopN\n');
+      expect(sizeOf(device)).toBe(fs.statSync(root).size);
+      expect(run(['unsquashfs', '-cat', device ?? '', 'etc/os-release']).toString()).toBe('ID=rdpull-live\n');
+    } finally {
+      fs.writeFileSync(served.file('SHA256SUMS'), sums);
+      await detach(target);
+    }
+  });
+
   test('never in place of another image', async () => {
     using target = new TemporaryDirectory();
     using memory = new TemporaryDirectory();
@@ -167,7 +208,7 @@ describe('the image is downloaded', () => {
       'when what lies there is another image',
       (file: string) =>
         run(['dd', 'if=/dev/urandom', `of=${file}`, 'bs=1k', 'seek=5000', 'count=1', 'conv=notrunc']),
-      'rdpull: warning: /dev/pmemN in memory is not the image that was asked for: nothing vouches for its bytes; going on with the download',
+      'rdpull: warning: /dev/pmemN in memory is not the image that was asked for: nothing vouches for its 10485760 bytes; going on with the download',
     ],
     [
       'when what lies there is no image at all',

@@ -17,7 +17,12 @@ async function find(device: Buffer, image: Buffer): Promise<DigestedBytes | unde
   const fd = fs.openSync(directory.file('device'), 'r');
   try {
     const digests = new Set(['0'.repeat(64), digest]);
-    const found = await findDigested(fd, device.length, digests, new AbortController().signal);
+    const found = await findDigested(
+      fd,
+      { start: 0, size: device.length },
+      digests,
+      new AbortController().signal,
+    );
     if (found !== undefined) expect(found.digest).toBe(digest);
     return found;
   } finally {
@@ -68,7 +73,7 @@ test('an interruption ends it', async () => {
   fs.writeFileSync(directory.file('device'), content(8 * MIB));
   const fd = fs.openSync(directory.file('device'), 'r');
   const controller = new AbortController();
-  const reading = findDigested(fd, 8 * MIB, new Set(), controller.signal);
+  const reading = findDigested(fd, { start: 0, size: 8 * MIB }, new Set(), controller.signal);
   controller.abort(new Error('enough'));
   expect(reading).rejects.toThrow('enough');
   await reading.catch(() => undefined);

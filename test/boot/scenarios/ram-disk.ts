@@ -1,14 +1,21 @@
 import fs from 'node:fs';
 import { directBoot } from '../direct-boot.ts';
+import { makeEsp } from '../esp.ts';
+import { copyVariables, firmware } from '../firmware.ts';
 import type { Guest } from '../guest.ts';
+import { publishUki } from '../http-boot.ts';
 import { makeDisk, makeFileSystem } from '../image.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
-import { MARK, makeRootTree } from '../root-tree.ts';
+import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
 import { tool } from '../tool.ts';
 
+const MIB = 1024 * 1024;
 /** What QEMU rounds the memory of an NVDIMM to. */
-const UNIT = 2 * 1024 * 1024;
+const UNIT = 2 * MIB;
+
+/** How xorriso makes an ISO image that is a disk as well. */
+const HYBRID = ['-as', 'mkisofs', '-quiet', '-R', '-V', 'lab', '-partition_offset', '16'];
 
 /** The image is in memory before Linux is, in a range that the NFIT of ACPI has: where a UEFI RAM disk is, too. */
 export const scenarios: readonly Scenario[] = [
@@ -39,12 +46,8 @@ export const scenarios: readonly Scenario[] = [
       'an isohybrid ISO image in memory, listed in the checksum file: the squashfs in it is the root, without mounting the ISO',
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
-      const content = lab.file('content');
-      fs.mkdirSync(`${content}/live`, { recursive: true });
-      await makeFileSystem(tree, 'squashfs', `${content}/live/filesystem.squashfs`);
       const image = lab.file('memory');
-      const hybrid = ['-as', 'mkisofs', '-quiet', '-R', '-V', 'lab', '-partition_offset', '16'];
-      await tool(['xorriso', ...hybrid, '-o', image, content]);
+      await tool(['xorriso', ...HYBRID, '-o', image, await isoContent(lab, tree)]);
       fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${await sha256(image)}  image.iso\n`);
       const server = await lab.serve();
       const expression = `raw,machine,ramdisk,verify=checksum:root:${server.url('image.iso')}`;
@@ -57,7 +60,57 @@ export const scenarios: readonly Scenario[] = [
       lab.notes.push(`the server was asked for ${names.join(', ')}`);
     },
   },
+  {
+    name: 'http-boot-iso',
+    title:
+      'UEFI HTTP boot of an isohybrid ISO image with the UKI and a squashfs in it: what the firmware has downloaded is the root',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      // No variable has the URL of the ISO image; DHCP has.
+      const expression = 'raw,machine,ramdisk,verify=checksum,bootorigin,dhcporigin::';
+      await publishUki(lab, `rd.systemd.pull=${expression}`);
+      await makeBootableIso(lab, tree, `${lab.served}/image.iso`);
+      // OVMF writes to its EFI system partition, so that nobody can vouch for all of it.
+      const root = 'filesystem.squashfs';
+      const digest = await sha256(`${lab.file('content')}/live/${root}`);
+      fs.writeFileSync(`${lab.served}/SHA256SUMS`, `${digest}  ${root}\n`);
+      const server = await lab.serve();
+      const variables = lab.file('variables.fd');
+      copyVariables(variables);
+      const guest = lab.start({
+        boot: firmware(variables),
+        network: `,bootfile=${server.url('image.iso')}`,
+        networkDevice: ',bootindex=0',
+        memory: 3072,
+      });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* squashfs /dev/loop0 ro`));
+      expectConsole(guest, /rdpull: .* is \/dev\/pmem0, .* verified by http:.*SHA256SUMS/);
+      const asked = server.requests.map(({ method, name }) => `${method} ${name}`);
+      lab.notes.push(`the server was asked for ${asked.join(', ')}`);
+      if (asked.filter((each) => each === 'GET image.iso').length !== 1)
+        throw new Error('the image was downloaded once more, or never');
+    },
+  },
 ];
+
+/** An ISO image that firmware boots from a disk: its own partition table has an ESP with the UKI, which is taken from what is served. */
+async function makeBootableIso(lab: Lab, tree: RootTree, file: string): Promise<void> {
+  const uki = `${lab.served}/image.efi`;
+  const esp = lab.file('esp');
+  await makeEsp(esp, { 'EFI/BOOT/BOOTX64.EFI': uki }, Math.ceil(fs.statSync(uki).size / MIB) + 8);
+  fs.rmSync(uki);
+  const hybrid = [...HYBRID, '-append_partition', '2', '0xef', esp, '-appended_part_as_gpt'];
+  await tool(['xorriso', ...hybrid, '-o', file, await isoContent(lab, tree)]);
+}
+
+/** What is in the ISO image of a Debian Live system, as far as it matters here. */
+async function isoContent(lab: Lab, tree: RootTree): Promise<string> {
+  const content = lab.file('content');
+  fs.mkdirSync(`${content}/live`, { recursive: true });
+  await makeFileSystem(tree, 'squashfs', `${content}/live/filesystem.squashfs`);
+  return content;
+}
 
 /** Switches on a machine with a file in its memory. */
 async function bootBeside(lab: Lab, file: string, commandLine: string): Promise<Guest> {
