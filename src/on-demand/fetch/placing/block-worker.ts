@@ -25,6 +25,8 @@ silenceLibraries();
  * itself, which takes its room, zeros or not, until they are given back.
  */
 const BESIDE_BYTES = 2 * 1024 * 1024;
+/** The same for a chunk: nothing of one that is another one is in the file then, and what is mapped would count as memory. */
+const CHUNK_BESIDE_BYTES = 8 * 1024 * 1024;
 
 /** How many new bytes there are when they are sent on to the disk, so that the end has less to wait for. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
@@ -96,7 +98,8 @@ function put(to: Place, { from, encoding, start, length }: PlacedBlock): void {
     to.written += length;
     return;
   }
-  const isInPlace = length > BESIDE_BYTES && written(to, () => reserveRoom(to.fd, start, length));
+  const beside = encoding.kind === 'chunk' ? CHUNK_BESIDE_BYTES : BESIDE_BYTES;
+  const isInPlace = length > beside && written(to, () => reserveRoom(to.fd, start, length));
   if (isInPlace) {
     to.mapping ??= SharedMapping.open(to.fd, to.size, 'write');
     const output = to.mapping.view(start, length);
