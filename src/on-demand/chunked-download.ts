@@ -112,7 +112,8 @@ async function fillImage(
   using staged = openStaged(file);
   using cache = openCache(staged, map.size);
   await using fetcher = openBlockFetcher({
-    ...{ map, cache, source, chunks, signal, path: file, digest: undefined, fillRate: undefined },
+    ...{ map, cache, source, signal, path: file, digest: undefined, fillRate: undefined },
+    chunks: chunks && { ...chunks, isAlone: true },
   });
   const tell = () => {
     const { fetched, present } = fetcher.figures;

@@ -23,6 +23,8 @@ import { createSlots } from './slots.ts';
 /** What belongs to an image in chunks. */
 export interface ChunkFetchOptions {
   readonly table: ChunkTable;
+  /** Nobody reads the image meanwhile: the network is kept busy, and left to no one. */
+  readonly isAlone: boolean;
   /** Files of this machine that may have some of them, best first. */
   readonly seeds: readonly ChunkSeed[];
   /** Takes a line about a chunk that did not hold, and what is done about it. */
@@ -87,11 +89,11 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   );
   const covered = createCoveredPages(cache.present, map.size);
   const coming = createComingBlocks(covered);
-  const { table, seeds: others = [], notify = () => undefined } = options.chunks ?? {};
+  const { table, seeds: others = [], isAlone = false, notify = () => undefined } = options.chunks ?? {};
   const seeds =
     table === undefined ? [] : [createSelfSeed(table, cache.fd, options.path, covered), ...others];
   const delivery = createRunDelivery({
-    ...{ source, slots, precedence, pace, signal, coming, placer, digest, seeds, notify },
+    ...{ source, slots, precedence, pace, signal, coming, placer, digest, seeds, isAlone, notify },
     again: (block) => queue.again(block),
   });
   const queue = createRequestQueue({ pace, precedence, needsAll, request: delivery.deliver });

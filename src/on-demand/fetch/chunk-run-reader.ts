@@ -2,7 +2,6 @@ import type { ChunkSeed, SeededChunk } from '../../chunks/chunk-seed.ts';
 import type { ChunkStores } from '../../chunks/chunk-stores.ts';
 import type { Location } from '../../source/source.ts';
 import type { FetchedBlock, FetchRun } from './fetch-run.ts';
-import type { FillPace } from './fill-pace.ts';
 import { RANK, type Rank } from './precedence.ts';
 import { memoryOf, type RunReader, takeSlot } from './run-reader.ts';
 
@@ -15,6 +14,8 @@ const AT_ONCE: Readonly<Record<Rank, number>> = { [RANK.demand]: 4, [RANK.ahead]
 export interface ChunkRunReader extends Omit<RunReader<ChunkStores>, 'between'> {
   /** The chunks that come from stores at this moment, by their digests. */
   readonly underWay: Map<string, FetchedBlock>;
+  /** Nobody reads the image meanwhile, who would have to wait. */
+  readonly isAlone: boolean;
   /** Where chunks may lie on this machine, best first. */
   readonly seeds: readonly ChunkSeed[];
   /** Puts a block in its place out of a file of this machine. @returns whether it was that block */
@@ -63,7 +64,7 @@ export async function readChunks(run: FetchRun, reader: ChunkRunReader): Promise
 
   precedence.enter(run);
   try {
-    await Promise.all(Array.from({ length: lanesFor(run, pace) }, lane));
+    await Promise.all(Array.from({ length: lanesFor(run, reader) }, lane));
   } finally {
     precedence.leave(run);
   }
@@ -71,10 +72,10 @@ export async function readChunks(run: FetchRun, reader: ChunkRunReader): Promise
 }
 
 /** How many requests keep the network busy, and no more: who comes meanwhile waits for them. */
-function lanesFor({ blocks, from, to, rank }: FetchRun, { requestBytes }: FillPace): number {
+function lanesFor({ blocks, from, to, rank }: FetchRun, { pace, isAlone }: ChunkRunReader): number {
   const most = Math.min(AT_ONCE[rank], blocks.length);
-  if (rank === RANK.demand) return most;
-  return Math.min(most, Math.max(2, Math.ceil(requestBytes / ((to - from) / blocks.length))));
+  if (isAlone || rank === RANK.demand) return most;
+  return Math.min(most, Math.max(2, Math.ceil(pace.requestBytes / ((to - from) / blocks.length))));
 }
 
 /** Where a chunk may lie here; not where it has lain and did not hold. */

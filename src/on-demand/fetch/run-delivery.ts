@@ -17,6 +17,8 @@ export type BlockSource = PinnedSource | ChunkStores;
 
 export interface RunDeliveryOptions
   extends Pick<RunReader<BlockSource>, 'source' | 'slots' | 'precedence' | 'pace' | 'signal'> {
+  /** Nobody reads the image meanwhile. */
+  readonly isAlone: boolean;
   /** Files of this machine that may have chunks. */
   readonly seeds: readonly ChunkSeed[];
   /** Takes a line about a seed, and about a block that did not hold. */

@@ -5,7 +5,7 @@ const MOST_SLOTS = 24;
  * Of chunks, which are packed, as a rule, to less than half of what a slot has to hold: what nobody has written to takes no room. Sixteen are
  * on their way, and each thread has as many before it.
  */
-const CHUNK_MEMORY = 12 * 1024 * 1024;
+const CHUNK_MEMORY = 32 * 1024 * 1024;
 const MOST_CHUNKS = 48;
 /** Above this, in bytes, there is one. */
 const ALONE = 16 * 1024 * 1024;
