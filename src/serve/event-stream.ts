@@ -75,7 +75,7 @@ export class EventStream implements Disposable {
     page.write(`retry: ${RETRY}\n\n`);
     this.#send(page, this.#siteText());
     const machines = this.#told.machines.machines.map(machineView);
-    this.#send(page, event('machines', { all: true, machines, gone: [] }));
+    this.#send(page, event('machines', { all: true, machines, gone: [], now: Date.now() }));
     this.#pages.add(page);
     page.on('close', () => {
       this.#pages.delete(page);
@@ -94,7 +94,7 @@ export class EventStream implements Disposable {
   #tellMachines(): void {
     if (this.#changed.size + this.#gone.size === 0) return;
     const machines = [...this.#changed].map(machineView);
-    const text = event('machines', { all: false, machines, gone: [...this.#gone] });
+    const text = event('machines', { all: false, machines, gone: [...this.#gone], now: Date.now() });
     this.#changed.clear();
     this.#gone.clear();
     for (const page of this.#pages) this.#send(page, text);

@@ -2,7 +2,7 @@ import { basename } from 'node:path/posix';
 import { percent } from '../console/progress-text.ts';
 import { duration, share, size } from '../console/quantity.ts';
 import type { EventLine } from '../report/report-line.ts';
-import { foremostPull, type Machine } from './machine.ts';
+import { type Boot, foremostPull, type Machine } from './machine.ts';
 
 /** `192.0.2.7 (node3)` */
 export function machineName({ address, boot }: Machine): string {
@@ -23,10 +23,23 @@ export function eventLines(machine: Machine, { event, message, hint, retry }: Ev
   ];
 }
 
-/** `192.0.2.7 (node3)  pulling root.raw  37 %, 58.2 of 158 MiB, 11.2 MiB/s, 9.0 s left`; undefined for one that pulls nothing. */
-export function machineRow(machine: Machine): string | undefined {
+/** After how long a machine that should be telling how far it is has fallen silent, in ms. */
+const SILENCE = 30_000;
+
+/**
+ * `192.0.2.7 (node3)  pulling root.raw  37 %, 58.2 of 158 MiB, 11.2 MiB/s, 9.0 s left`; undefined for one that pulls nothing.
+ *
+ * @param now in ms since 1970
+ */
+export function machineRow(machine: Machine, now: number = Date.now()): string | undefined {
   const { boot } = machine;
-  if (boot === undefined) return undefined;
+  const row = boot === undefined ? undefined : progressRow(machine, boot);
+  if (boot === undefined || row === undefined) return undefined;
+  const silent = now - boot.updated;
+  return silent < SILENCE ? row : `${row}, silent for ${duration(silent)}`;
+}
+
+function progressRow(machine: Machine, boot: Boot): string | undefined {
   const { uki, stage } = boot;
   if (stage === 'loading the UKI' && uki !== undefined) {
     return `${machineName(machine)}  loading ${basename(uki.path)}  ${figures(uki.sent, uki.size, undefined)}`;

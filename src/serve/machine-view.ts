@@ -11,9 +11,10 @@ const TONES: Readonly<Record<Stage, Tone>> = {
   'booting the UKI': 'busy',
   waiting: 'busy',
   pulling: 'busy',
-  verified: 'busy',
-  attached: 'busy',
-  kept: 'busy',
+  // All that was asked for may be done: a pull by hand ends here.
+  verified: 'idle',
+  attached: 'idle',
+  kept: 'idle',
   'root mounted': 'busy',
   'root switched to': 'good',
   failed: 'bad',
@@ -52,6 +53,8 @@ export interface MachineView {
   readonly speed: string;
   readonly verifiedBy: string;
   readonly since: number;
+  /** When it was heard of last, in ms since 1970. */
+  readonly updated: number;
   readonly failure: {
     readonly error: string;
     readonly message: string;
@@ -74,6 +77,7 @@ export function machineView(machine: Machine): MachineView {
     ...progressOf(boot, pull),
     verifiedBy: voucherOf(pull),
     since: boot?.begun ?? 0,
+    updated: boot?.updated ?? 0,
     failure:
       failure === undefined
         ? null

@@ -137,6 +137,22 @@ test('a machine is followed as it boots, without a reload', async () => {
   expect(complaints).toEqual([]);
 }, 60_000);
 
+test('a machine that falls silent on its way is said to be silent, until it is heard of again', async () => {
+  await using open = await openPage(browser, server.url(''));
+  const { page } = open;
+  await tell(1, started, progress);
+  await seen(page, 'pulling');
+  await page.clock.install();
+  await page.reload();
+  await seen(page, 'pulling');
+  expect(await page.getByText('silent since').count()).toBe(0);
+  await page.clock.fastForward(40_000);
+  await seen(page, 'silent since');
+  await page.clock.resume();
+  await tell(1, { ...progress, at: 9000 });
+  await page.getByText('silent since').waitFor({ state: 'detached' });
+}, 60_000);
+
 test('a failure says what failed, what to try, and the command, which the keyboard can copy', async () => {
   await using open = await openPage(browser, server.url(''));
   const { page } = open;

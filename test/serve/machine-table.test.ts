@@ -21,7 +21,7 @@ describe('a boot', () => {
     const stage = () => table.machines[0]?.boot?.stage;
     const fetch = table.fetched('192.0.2.1', FIRMWARE, '/image.efi', 1000);
     fetch?.sent(400);
-    expect([stage(), machineRow(table.machines[0] as never)]).toEqual([
+    expect([stage(), machineRow(table.machines[0] as never, now)]).toEqual([
       'loading the UKI',
       '192.0.2.1  loading image.efi  40 %, 400 of 1000 B',
     ]);
@@ -35,7 +35,7 @@ describe('a boot', () => {
     tell(event('pull-started', 4000, { size: 1000 }));
     tell(event('progress', 6000, { received: 250, rate: 100, size: 1000 }));
     expect(table.machines.length).toBe(1);
-    expect([stage(), machineRow(table.machines[0] as never)]).toEqual([
+    expect([stage(), machineRow(table.machines[0] as never, now)]).toEqual([
       'pulling',
       '192.0.2.1 (node3)  pulling root.raw  25 %, 250 of 1000 B, 100 B/s, 7.5 s left',
     ]);
@@ -53,7 +53,22 @@ describe('a boot', () => {
     expect(boot?.pulls).toMatchObject([
       { startedAt: 4000, finishedAt: 9000, exposedAt: 9500, failure: undefined },
     ]);
-    expect(machineRow(table.machines[0] as never)).toBeUndefined();
+    expect(machineRow(table.machines[0] as never, now)).toBeUndefined();
+  });
+
+  test('that says nothing for a while is said to be silent', () => {
+    let now = 1000;
+    const table = new MachineTable(() => now);
+    const events = [
+      event('pull-started', 1, { size: 1000 }),
+      event('progress', 2, { received: 250, size: 1000 }),
+    ];
+    table.heard('192.0.2.1', { machine: about(1), events });
+    const row = () => machineRow(table.machines[0] as never, now);
+    now += 29_000;
+    expect(row()).toBe('192.0.2.1  pulling root.raw  25 %, 250 of 1000 B');
+    now += 46_000;
+    expect(row()).toBe('192.0.2.1  pulling root.raw  25 %, 250 of 1000 B, silent for 1 min 15 s');
   });
 
   test('that failed is one that goes on when somebody tries it again', () => {

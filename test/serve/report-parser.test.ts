@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'bun:test';
-import fc from 'fast-check';
 import { shellCommand } from '../../src/console/shell-command.ts';
 import { encodeReport, REPORT_LINES_MAX, REPORT_TEXT_MAX } from '../../src/report/report-line.ts';
 import { parseReport } from '../../src/serve/report-parser.ts';
@@ -111,26 +110,4 @@ describe('but not what would be another command, or more than one', () => {
   ])('%j', (retry) => {
     expect(failed({ retry })?.retry).toBeUndefined();
   });
-});
-
-test('whatever it holds, a report is taken apart without an error, and within bounds', () => {
-  const value = fc.anything({ maxDepth: 2 });
-  const line = fc.oneof(
-    fc.json(),
-    fc.string({ unit: 'binary' }),
-    fc.dictionary(fc.string(), value).map((each) => JSON.stringify(each)),
-  );
-  fc.assert(
-    fc.property(
-      fc.array(line, { maxLength: 5 }),
-      fc.dictionary(fc.string(), fc.string({ unit: 'binary' })),
-      (lines, extra) => {
-        const first = JSON.stringify({ ...extra, boot: BOOT });
-        const report = parseReport(
-          [first, ...lines, JSON.stringify({ ...extra, event: 'failed' })].join('\n'),
-        );
-        expect(JSON.stringify(report)).not.toMatch(/[\x00-\x1f\x7f-\x9f]/);
-      },
-    ),
-  );
 });

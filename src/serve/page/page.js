@@ -8,7 +8,7 @@
  * @typedef {{ error: string, message: string, hint: string, retry: string }} Failure
  * @typedef {{
  *   row: number, address: string, name: string, serial: string, uki: string, image: string, stage: string, tone: string,
- *   percent: number | null, amount: string, speed: string, verifiedBy: string, since: number, failure: Failure | null, boots: Boot[]
+ *   percent: number | null, amount: string, speed: string, verifiedBy: string, since: number, updated: number, failure: Failure | null, boots: Boot[]
  * }} Machine
  * @typedef {{ label: string, text: string, isCommand: boolean }} Fact
  * @typedef {{ directory: string, urls: string[], signed: string, ukis: { name: string, size: string, facts: Fact[] }[],
@@ -102,6 +102,7 @@ class MachineRows {
   #image = element('span', '');
   #uki = element('span', 'second');
   #stage = element('span', '');
+  #silence = element('span', 'second');
   #bar = element('progress', '');
   #amount = element('span', '');
   #speed = element('span', 'second');
@@ -121,7 +122,7 @@ class MachineRows {
     this.#bar.max = 100;
     const cells = [
       labelled('Image', element('td', '', this.#image, this.#uki)),
-      labelled('Stage', element('td', '', this.#stage)),
+      labelled('Stage', element('td', '', this.#stage, this.#silence)),
       element('td', '', this.#bar, this.#amount, this.#speed),
       labelled('Verified by', this.#verified),
       labelled('Since', this.#since),
@@ -169,6 +170,16 @@ class MachineRows {
     this.#shown = String(since);
     this.#showFailure(machine.failure, name === '' ? address : name);
     this.#showBoots(machine.boots);
+  }
+
+  /**
+   * A machine that is under way, and says nothing, may be dead.
+   *
+   * @param {Machine} machine
+   */
+  showSilence({ tone, updated }) {
+    const isSilent = tone === 'busy' && Date.now() - clockOffset - updated > SILENCE;
+    setText(this.#silence, isSilent ? `silent since ${time.format(updated + clockOffset)}` : '');
   }
 
   /**
@@ -222,6 +233,13 @@ class MachineRows {
   }
 }
 
+/** After how long a machine that is under way is said to be silent, and how often that is looked at, in ms. */
+const SILENCE = 30_000;
+const SILENCE_INTERVAL = 5000;
+
+/** How far the clock of this browser is ahead of the server's, in ms. */
+let clockOffset = 0;
+
 /** The columns of the history: machine-view.ts names the spans of time so. */
 const SPANS = [
   'Begun',
@@ -256,8 +274,9 @@ function fact(name, value) {
 /** @type {Map<number, { rows: MachineRows, machine: Machine }>} */
 const machines = new Map();
 
-/** @param {{ all: boolean, machines: Machine[], gone: number[] }} news */
-function showMachines({ all, machines: changed, gone }) {
+/** @param {{ all: boolean, machines: Machine[], gone: number[], now: number }} news */
+function showMachines({ all, machines: changed, gone, now }) {
+  clockOffset = Date.now() - now;
   const body = byId('rows');
   const kept = new Set(changed.map(({ row }) => row));
   for (const row of all ? [...machines.keys()].filter((each) => !kept.has(each)) : gone) remove(row);
@@ -265,6 +284,7 @@ function showMachines({ all, machines: changed, gone }) {
     const known = machines.get(machine.row);
     const rows = known?.rows ?? new MachineRows();
     rows.show(machine);
+    rows.showSilence(machine);
     if (known === undefined) body.append(rows.row, rows.more);
     else announce(known.machine, machine);
     machines.set(machine.row, { rows, machine });
@@ -370,3 +390,6 @@ function connect() {
 }
 
 connect();
+setInterval(() => {
+  for (const { rows, machine } of machines.values()) rows.showSilence(machine);
+}, SILENCE_INTERVAL);
