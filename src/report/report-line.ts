@@ -19,6 +19,7 @@ export const REPORT_EVENTS = [
   'pull-finished',
   'handed-over',
   'image-broken',
+  'image-substituted',
   'image-exposed',
   'image-kept',
   'failed',

@@ -52,6 +52,8 @@ export interface MachineView {
   readonly amount: string;
   readonly speed: string;
   readonly verifiedBy: string;
+  /** Why another image is used than the one that the server has. */
+  readonly note: string;
   readonly since: number;
   /** When it was heard of last, in ms since 1970. */
   readonly updated: number;
@@ -76,6 +78,7 @@ export function machineView(machine: Machine): MachineView {
     tone: boot === undefined ? 'idle' : TONES[boot.stage],
     ...progressOf(boot, pull),
     verifiedBy: voucherOf(pull),
+    note: pull?.note ?? '',
     since: boot?.begun ?? 0,
     updated: boot?.updated ?? 0,
     failure:

@@ -36,6 +36,8 @@ export interface PullState {
   finishedAt: number | undefined;
   exposedAt: number | undefined;
   failure: EventLine | undefined;
+  /** Why another image is used than the one that the server has. */
+  note: string | undefined;
 }
 
 /** One boot of a machine. */
@@ -129,6 +131,7 @@ function pullOf(boot: Boot, target: string): PullState {
   const pull: PullState = {
     ...{ target, known: {}, startedAt: undefined, finishedAt: undefined, exposedAt: undefined },
     failure: undefined,
+    note: undefined,
   };
   boot.pulls.unshift(pull);
   boot.pulls.length = Math.min(boot.pulls.length, PULLS_MAX);
@@ -155,6 +158,9 @@ function noteEvent(pull: PullState, event: EventLine): void {
     case 'image-exposed':
     case 'image-kept':
       pull.exposedAt ??= event.at;
+      break;
+    case 'image-substituted':
+      pull.note = event.message;
       break;
     case 'failed':
     case 'image-broken':
@@ -191,6 +197,7 @@ function stageAfter({ event }: EventLine, before: Stage): Stage | undefined {
     case 'root-switched':
       return 'root switched to';
     case 'handed-over':
+    case 'image-substituted':
       return undefined;
   }
 }

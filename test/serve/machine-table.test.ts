@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import type { EventLine, MachineLine } from '../../src/report/report-line.ts';
 import { machineRow } from '../../src/serve/machine-line.ts';
 import { MachineTable } from '../../src/serve/machine-table.ts';
+import { machineView } from '../../src/serve/machine-view.ts';
 import { ReportAllowance } from '../../src/serve/report-allowance.ts';
 
 const id = (boot: number) => `00000000-0000-0000-0000-${String(boot).padStart(12, '0')}`;
@@ -54,6 +55,16 @@ describe('a boot', () => {
       { startedAt: 4000, finishedAt: 9000, exposedAt: 9500, failure: undefined },
     ]);
     expect(machineRow(table.machines[0] as never, now)).toBeUndefined();
+  });
+
+  test('that uses another image than the server has says why', () => {
+    const table = new MachineTable();
+    const message = 'the server is away; the image of yesterday is used in its place';
+    const events = [event('image-substituted', 1, { message }), event('pull-started', 2)];
+    table.heard('192.0.2.1', { machine: about(1), events });
+    const [machine] = table.machines;
+    if (machine === undefined) throw new Error('there is no machine');
+    expect(machineView(machine)).toMatchObject({ stage: 'pulling', note: message, failure: null });
   });
 
   test('that says nothing for a while is said to be silent', () => {

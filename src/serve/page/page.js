@@ -8,7 +8,7 @@
  * @typedef {{ error: string, message: string, hint: string, retry: string }} Failure
  * @typedef {{
  *   row: number, address: string, name: string, serial: string, uki: string, image: string, stage: string, tone: string,
- *   percent: number | null, amount: string, speed: string, verifiedBy: string, since: number, updated: number, failure: Failure | null, boots: Boot[]
+ *   percent: number | null, amount: string, speed: string, verifiedBy: string, note: string, since: number, updated: number, failure: Failure | null, boots: Boot[]
  * }} Machine
  * @typedef {{ label: string, text: string, isCommand: boolean }} Fact
  * @typedef {{ directory: string, urls: string[], signed: string, ukis: { name: string, size: string, facts: Fact[] }[],
@@ -103,6 +103,7 @@ class MachineRows {
   #uki = element('span', 'second');
   #stage = element('span', '');
   #silence = element('span', 'second');
+  #note = element('span', 'second');
   #bar = element('progress', '');
   #amount = element('span', '');
   #speed = element('span', 'second');
@@ -122,7 +123,7 @@ class MachineRows {
     this.#bar.max = 100;
     const cells = [
       labelled('Image', element('td', '', this.#image, this.#uki)),
-      labelled('Stage', element('td', '', this.#stage, this.#silence)),
+      labelled('Stage', element('td', '', this.#stage, this.#silence, this.#note)),
       element('td', '', this.#bar, this.#amount, this.#speed),
       labelled('Verified by', this.#verified),
       labelled('Since', this.#since),
@@ -166,6 +167,7 @@ class MachineRows {
     setText(this.#amount, amount);
     setText(this.#speed, speed);
     setText(this.#verified, verifiedBy);
+    setText(this.#note, machine.note);
     if (this.#shown !== String(since)) this.#since.replaceChildren(timeElement(since));
     this.#shown = String(since);
     this.#showFailure(machine.failure, name === '' ? address : name);
