@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { chunksOf, imageToChunk, makeChunks, unpackStore } from '../chunks/chunked-image.ts';
+import { bootedMachine } from '../fixtures/booted-machine.ts';
+import { startDaemon } from '../fixtures/daemon.ts';
 import { type Finished, rdpull } from '../fixtures/executable.ts';
 import { sendFile, startFaultServer } from '../fixtures/fault-server.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
@@ -117,6 +119,27 @@ describe('an image in chunks becomes the image:', () => {
     expect(received).toBeGreaterThan(1_400_000);
   });
 
+  test('beside the UKI, where none of the names is there that systemd looks for', async () => {
+    using beside = new TemporaryDirectory();
+    for (const name of ['image.caibx', 'default.castr']) fs.symlinkSync(site.file(name), beside.file(name));
+    await using server = startWebServer(beside.path);
+    const wrapper = bootedMachine({
+      'StubDeviceURL-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f': `${server.url}/image.efi`,
+    });
+    using target = new TemporaryDirectory();
+    const args = ['pull', `--image-root=${target.path}`, 'raw,machine,verify=no,bootorigin::'];
+    expect(await rdpull(args, { wrapper })).toMatchObject({ status: 0 });
+    expect(fs.readFileSync(target.file('image.raw')).equals(IMAGE)).toBe(true);
+    const names = server.requests.filter((each) => !each.includes('castr')).map((each) => each.split('/')[1]);
+    expect([...new Set(names)]).toEqual([
+      'image.raw.xz',
+      'image.raw.zst',
+      'image.raw',
+      'image.raw.caibx',
+      'image.caibx',
+    ]);
+  });
+
   test('a part that it has twice comes once, over a few connections that are kept', async () => {
     const server = await startFaultServer(async (call) => {
       const file = site.file(call.path);
@@ -135,6 +158,41 @@ describe('an image in chunks becomes the image:', () => {
     expect(chunks.length).toBe(table.length - 1);
     expect(server.connections()).toBeLessThanOrEqual(18);
   });
+});
+
+test("the README's cache: what one machine has fetched, the next one gets without the origin", async () => {
+  using own = new TemporaryDirectory();
+  const readme = fs.readFileSync(path.resolve(import.meta.dir, '../../README.md'), 'utf8');
+  const [example = ''] = /^proxy_cache_path [^`]*/m.exec(readme) ?? [];
+  const [headers = ''] = /^location [^`]*immutable[^`]*/m.exec(readme) ?? [];
+  const origin = await startNginx(site.path, { directives: headers });
+  await using _origin = origin;
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((what) => `${what}_temp_path ${own.file(what)};`)
+    .join(' ');
+  const cache = await startDaemon((port) => [
+    ...['nginx', '-e', 'stderr', '-c'],
+    own.write(
+      'nginx.conf',
+      `daemon off; master_process off; pid ${own.file('pid')}; events { worker_connections 64; }
+       http { access_log off; ${temporary} ${example
+         .replace('/var/cache/nginx/chunks', own.file('chunks'))
+         .replace('listen 80;', `listen 127.0.0.1:${port};`)
+         .replaceAll('http://ORIGIN', origin.url)} }`,
+    ),
+  ]);
+  await using _cache = cache;
+  const store = `--store=http://127.0.0.1:${cache.port}/default.castr`;
+  for (const isThere of [true, false]) {
+    if (!isThere) await origin[Symbol.asyncDispose]();
+    using target = new TemporaryDirectory();
+    const finished = await pull(target, `file://${site.path}/image.caibx`, '--verify=no', store);
+    expect(finished).toMatchObject({ status: 0 });
+    expect(fs.readFileSync(target.file('image.raw')).equals(IMAGE)).toBe(true);
+  }
+  const [chunk = ''] = chunksOf(site.file('default.castr'));
+  const answer = await fetch(`http://127.0.0.1:${cache.port}/default.castr/${chunk}`);
+  expect(answer.headers.get('cache-control')).toBe('public, max-age=31536000, immutable');
 });
 
 describe('the index is what was promised before anything is made of it:', () => {
