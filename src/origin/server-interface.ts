@@ -1,11 +1,7 @@
-import dgram from 'node:dgram';
 import dns from 'node:dns/promises';
 import { isIPv6 } from 'node:net';
-import os, { constants } from 'node:os';
-import { SystemCallError } from '../kernel/system-error.ts';
-
-/** A UDP port nobody needs to listen on: discard, RFC 863. Nothing is sent. */
-const ANY_PORT = 9;
+import os from 'node:os';
+import { localAddressTowards } from '../source/local-address.ts';
 
 /** The interface that packets to a server leave by. */
 export interface ServerInterface {
@@ -45,21 +41,4 @@ async function firstOf<T, R>(candidates: readonly T[], attempt: (candidate: T) =
     }
   }
   throw failures[0];
-}
-
-/**
- * Connecting a UDP socket sends nothing, but makes the kernel choose a route and a source address. When there is no
- * route the runtime says nothing, and the socket keeps the address that means none.
- */
-function localAddressTowards(address: string): Promise<string> {
-  const socket = dgram.createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-  return new Promise<string>((resolve, reject) => {
-    socket.once('error', reject);
-    socket.connect(ANY_PORT, address, () => {
-      const { address: local } = socket.address();
-      if (local === '0.0.0.0' || local === '::')
-        reject(new SystemCallError('connect', constants.errno.ENETUNREACH));
-      else resolve(local);
-    });
-  }).finally(() => socket.close());
 }

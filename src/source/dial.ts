@@ -2,7 +2,7 @@ import dns from 'node:dns/promises';
 import net from 'node:net';
 import { constants } from 'node:os';
 import { requireDescriptors } from '../kernel/descriptors.ts';
-import { SystemCallError } from '../kernel/system-error.ts';
+import { isSystemError, SystemCallError } from '../kernel/system-error.ts';
 
 /** How long one address has for itself before the next is tried beside it, in ms (RFC 8305, section 5). */
 const ATTEMPT_DELAY = 250;
@@ -30,7 +30,21 @@ export async function dial(
     unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal),
   );
   const addresses = byTurns(found).map(({ address }) => address);
-  return orTooFewDescriptors(1, firstToAccept(addresses, port, signal, silence));
+  return orTooFewDescriptors(1, orNoRoute(addresses, firstToAccept(addresses, port, signal, silence)));
+}
+
+/** The runtime takes a network that cannot be reached (ENETUNREACH) for a server that refuses: before the network is up, every server would. */
+async function orNoRoute<T>(addresses: readonly string[], attempt: Promise<T>): Promise<T> {
+  try {
+    return await attempt;
+  } catch (error) {
+    if (!isSystemError(error, 'ECONNREFUSED')) throw error;
+    const { localAddressTowards } = await import('./local-address.ts');
+    const routes = await Promise.allSettled(addresses.map(localAddressTowards));
+    const [first] = routes;
+    if (first?.status !== 'rejected' || routes.some(({ status }) => status === 'fulfilled')) throw error;
+    throw first.reason;
+  }
 }
 
 /** What fails with this, and not with what it looks like, where there are not so many descriptors left. */
