@@ -1,9 +1,8 @@
 import type { ReadRange } from '../../blocks/block-map.ts';
 import { size as shownSize } from '../../console/quantity.ts';
-import { RdpullError } from '../../console/rdpull-error.ts';
+import type { RdpullError } from '../../console/rdpull-error.ts';
 import { shownUrl } from '../../console/shown-url.ts';
 import { type Attempts, createAttempts } from '../../source/attempts.ts';
-import { createCollector } from '../../source/collector.ts';
 import { showsNoRanges } from '../../source/continued-source.ts';
 import { openSourceOnce } from '../../source/open-source.ts';
 import { isPassing } from '../../source/passing.ts';
@@ -12,13 +11,11 @@ import type { KnownFile } from '../../source/same-file.ts';
 import type { Location, Source, SourceOptions } from '../../source/source.ts';
 import { createKnownParts } from './known-parts.ts';
 import { createPartOpener } from './part-opener.ts';
+import { createPartReader, endsEarly } from './part-reader.ts';
 import { createSharedRecovery } from './shared-recovery.ts';
 
 /** What the first request asks for: the first block of a raw image, and more than any header or partition table. */
 const START_BYTES = 128 * 1024;
-
-/** Bytes after which garbage is collected: other programs run already, and need the memory. */
-const GARBAGE_BYTES = 8 * 1024 * 1024;
 
 const NO_RANGES =
   'serve it with a web server that sends parts of files: nginx, Apache, Caddy, or rdpull serve';
@@ -198,52 +195,11 @@ function pinned(
   const known = createKnownParts(found.start);
   const opener = createPartOpener(found, options);
   const recovery = createSharedRecovery(attempts);
-  const collector = createCollector(GARBAGE_BYTES);
-  let fetched = found.start.length;
-
-  /** As much of a part as one answer brings. */
-  async function* fetchOnce(from: number, to: number): AsyncGenerator<Uint8Array> {
-    const { place } = attempts;
-    if (place === undefined) throw new Error('there is no place to try');
-    const part = await opener.open(place, from, to - 1);
-    try {
-      let at = from;
-      for await (const chunk of part.body) {
-        at += chunk.length;
-        if (at > part.end) throw tooLong(place, part.end);
-        fetched += chunk.length;
-        collector.received(chunk.length);
-        recovery.progressed(chunk.length);
-        yield chunk;
-      }
-      if (at < part.end) throw endsEarly(place, at, part.end);
-    } finally {
-      part.close();
-    }
-  }
-
-  /** A part, by as many answers as it takes. */
-  async function* fetchParts(offset: number, length: number): AsyncGenerator<Uint8Array> {
-    const to = offset + length;
-    for (let at = offset; at < to; ) {
-      const before = recovery.failures;
-      const { place } = attempts;
-      try {
-        for await (const chunk of fetchOnce(at, to)) {
-          at += chunk.length;
-          yield chunk;
-        }
-      } catch (error) {
-        options.signal.throwIfAborted();
-        if (place !== undefined) opener.forget(place);
-        await recovery.wait(error, before);
-      }
-    }
-  }
+  const reader = createPartReader({ attempts, opener, recovery, signal: options.signal });
 
   async function* parts(offset: number, length: number): AsyncGenerator<Uint8Array> {
     for (const { from, to, bytes } of known.split(offset, offset + length)) {
-      if (bytes === undefined) yield* fetchParts(from, to - from);
+      if (bytes === undefined) yield* reader.read(from, to);
       else yield bytes;
     }
   }
@@ -283,7 +239,7 @@ function pinned(
       return 1 + opener.requests;
     },
     get fetched() {
-      return fetched;
+      return found.start.length + reader.fetched;
     },
     [Symbol.dispose]: end,
   };
@@ -301,20 +257,4 @@ function passes(error: RdpullError, options: SourceOptions): boolean {
 
 function whole(reason: string, remedy: string): Extract<PinResult, { kind: 'whole' }> {
   return { kind: 'whole', reason, remedy };
-}
-
-function endsEarly({ url }: Location, end: number, wanted: number): RdpullError {
-  return new RdpullError(
-    'http-length',
-    `${shownUrl(url)}: the answer ends at byte ${end}, and not at ${wanted}, as was announced`,
-    'try again; if it happens again, look at the log of the server',
-  );
-}
-
-function tooLong({ url }: Location, end: number): RdpullError {
-  return new RdpullError(
-    'http-length',
-    `${shownUrl(url)}: the server sends more than up to byte ${end}, as was announced`,
-    'try again; if it happens again, look at the log of the server',
-  );
 }
