@@ -46,15 +46,18 @@ export async function openFuseFile(
   { path }: FuseFileOptions,
 ): Promise<FuseFile> {
   const device = openDevice();
+  let stop: number | undefined;
   let mount: number;
   try {
+    stop = openEvent();
     mount = fuseMount(device, 'rdpull', MAX_READ);
   } catch (error) {
+    if (stop !== undefined) fs.closeSync(stop);
     fs.closeSync(device);
     throw mountError(error);
   }
   // Not before: read(2) of a /dev/fuse that has no file system yet fails with EPERM.
-  const service = new FuseService(device, openEvent(), cache, want, path);
+  const service = new FuseService(device, stop, cache, want, path);
   try {
     // In threads of the pool, for this one may have to say why it fails.
     const place = `/proc/self/fd/${mount}${path}`;
