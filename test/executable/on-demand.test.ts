@@ -125,8 +125,10 @@ class OnDemand implements AsyncDisposable {
     if (exitCode !== 0) throw new Error(stderr);
   }
 
+  /** Also where a mount namespace has a copy of the mount, which somebody else has made meanwhile, for as long as that exists. */
   async unmount(): Promise<void> {
     await spawned(['umount', this.mountPoint.path]);
+    await until(() => !isMountedAnywhere(this.mountPoint.path), this);
   }
 
   /** A file in the image. */
@@ -175,9 +177,10 @@ async function until(condition: () => boolean, { stderr }: { readonly stderr: st
 
 /** In any mount namespace that a process has. */
 function isMountedAnywhere(mountPoint: string): boolean {
-  return [...new Bun.Glob('[0-9]*/mountinfo').scanSync({ cwd: '/proc', absolute: true })].some((file) => {
+  const processes = fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return processes.some((id) => {
     try {
-      return fs.readFileSync(file, 'utf8').includes(` ${mountPoint} `);
+      return fs.readFileSync(`/proc/${id}/mountinfo`, 'utf8').includes(` ${mountPoint} `);
     } catch {
       // It has ended.
       return false;
@@ -360,8 +363,6 @@ describe('a signal', () => {
     pull.child.kill('SIGINT');
     await pull.said('goes on');
     await pull.unmount();
-    // A mount namespace that somebody else has made meanwhile may have a copy of the mount, for as long as that exists.
-    await until(() => !isMountedAnywhere(pull.mountPoint.path), pull);
     pull.child.kill('SIGINT');
     expect(await pull.end()).toMatchObject({ signal: 'SIGINT' });
     expect(pull.images.names()).toEqual([]);

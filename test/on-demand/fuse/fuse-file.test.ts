@@ -138,10 +138,20 @@ describe('its end', () => {
     expect(open).toBe(count);
   }
 
+  /** Those that stay: of the thread of the test before, some may not have been closed yet. */
+  async function settledDescriptors(): Promise<number> {
+    for (let last = descriptors(); ; ) {
+      await Bun.sleep(200);
+      const open = descriptors();
+      if (open === last) return open;
+      last = open;
+    }
+  }
+
   test('comes when nobody has it any more, and leaves nothing open or mounted', async () => {
     using directory = new TemporaryDirectory();
     using image = new FetchedImage(directory, randomBytes(64 * KIB));
-    const before = descriptors();
+    const before = await settledDescriptors();
     const mounts = fs.readFileSync('/proc/self/mountinfo', 'utf8');
     const file = await openFuseFile(image.cache, image.want, { path: PATH });
     expect(fs.readFileSync('/proc/self/mountinfo', 'utf8')).toBe(mounts);
@@ -163,7 +173,7 @@ describe('its end', () => {
     using directory = new TemporaryDirectory();
     using image = new FetchedImage(directory, randomBytes(64 * KIB));
     image.before = () => new Promise(() => undefined);
-    const before = descriptors();
+    const before = await settledDescriptors();
     const file = await openFuseFile(image.cache, image.want, { path: PATH });
     const reading = readBy(file, 0, 4096);
     while (image.wanted.length === 0) await Bun.sleep(5);
