@@ -2,7 +2,7 @@ import { basename } from 'node:path/posix';
 import { percent } from '../console/progress-text.ts';
 import { duration, share, size } from '../console/quantity.ts';
 import type { EventLine } from '../report/report-line.ts';
-import { type Boot, foremostPull, type Machine } from './machine.ts';
+import { type Boot, foremostPull, type Machine, stageOf } from './machine.ts';
 
 /** `192.0.2.7 (node3)` */
 export function machineName({ address, boot }: Machine): string {
@@ -40,14 +40,15 @@ export function machineRow(machine: Machine, now: number = Date.now()): string |
 }
 
 function progressRow(machine: Machine, boot: Boot): string | undefined {
-  const { uki, stage } = boot;
+  const { uki } = boot;
+  const stage = stageOf(boot);
   if (stage === 'loading the UKI' && uki !== undefined) {
     return `${machineName(machine)}  loading ${basename(uki.path)}  ${figures(uki.sent, uki.size, undefined)}`;
   }
   const pull = foremostPull(boot);
-  if (pull === undefined || pull.finishedAt !== undefined || (stage !== 'pulling' && stage !== 'attached')) {
-    return undefined;
-  }
+  // What is read on demand is attached, and still on its way.
+  const goesOn = pull?.phase === 'pulling' || (pull?.phase === 'attached' && pull.finishedAt === undefined);
+  if (pull === undefined || !goesOn) return undefined;
   const { received = 0, size: total, rate } = pull.known;
   return `${machineName(machine)}  pulling ${basename(pull.target)}  ${figures(received, total, rate)}`;
 }

@@ -82,7 +82,6 @@ export class MachineTable {
     const isSame = last?.uki?.path === path && last.id === undefined && now - last.updated < SAME_FETCH;
     const boot = isSame ? last : machine.begin(now);
     boot.uki = { ...fetch, begun: boot.uki?.begun ?? now };
-    boot.stage = 'loading the UKI';
     const { uki } = boot;
     const changed = () => {
       boot.updated = this.#now();
@@ -96,7 +95,6 @@ export class MachineTable {
       },
       ended: () => {
         uki.ended = this.#now();
-        if (boot.stage === 'loading the UKI' && uki.sent >= uki.size) boot.stage = 'booting the UKI';
         changed();
       },
     };

@@ -1,7 +1,8 @@
 import { basename } from 'node:path/posix';
 import { percent } from '../console/progress-text.ts';
 import { duration, share, size } from '../console/quantity.ts';
-import { type Boot, foremostPull, type Machine, type PullState, type Stage } from './machine.ts';
+import { type Boot, foremostPull, type Machine, type Stage, stageOf } from './machine.ts';
+import type { PullState } from './pull-state.ts';
 
 /** How a stage looks: something goes on, it has come out well or badly, or nobody knows. */
 type Tone = 'busy' | 'good' | 'bad' | 'idle';
@@ -71,11 +72,12 @@ export function machineView(machine: Machine): MachineView {
   const pull = boot === undefined ? undefined : foremostPull(boot);
   const { name = '', serial = '', uki = boot?.uki?.path ?? '' } = boot?.about ?? {};
   const failure = pull?.failure;
+  const stage = boot === undefined ? undefined : stageOf(boot);
   return {
     ...{ row, address, name, serial, uki: basename(uki) },
     image: imageOf(boot, pull),
-    stage: boot?.stage ?? '',
-    tone: boot === undefined ? 'idle' : TONES[boot.stage],
+    stage: stage ?? '',
+    tone: stage === undefined ? 'idle' : TONES[stage],
     ...progressOf(boot, pull),
     verifiedBy: voucherOf(pull),
     note: pull?.note ?? '',
@@ -107,7 +109,7 @@ function progressOf(
   pull: PullState | undefined,
 ): Pick<MachineView, 'percent' | 'amount' | 'speed'> {
   const uki = boot?.uki;
-  if (boot?.stage === 'loading the UKI' && uki !== undefined) {
+  if (boot !== undefined && uki !== undefined && stageOf(boot) === 'loading the UKI') {
     return { percent: percent(uki.sent, uki.size), amount: share(uki.sent, uki.size), speed: '' };
   }
   if (pull === undefined) return { percent: null, amount: '', speed: '' };
@@ -147,7 +149,8 @@ function voucherOf(pull: PullState | undefined): string {
 
 function bootView(boot: Boot): BootView {
   const pull = foremostPull(boot);
-  const { begun, stage } = boot;
+  const { begun } = boot;
+  const stage = stageOf(boot);
   return { begun, stage, tone: TONES[stage], image: imageOf(boot, pull), spans: spansOf(boot, pull) };
 }
 

@@ -1,22 +1,12 @@
 import type { EventLine, MachineLine } from '../report/report-line.ts';
+import { newPull, notePullEvent, type PullPhase, type PullState } from './pull-state.ts';
 
 /** Boots of a machine that are kept, and pulls of a boot. */
 const BOOTS_MAX = 6;
 const PULLS_MAX = 4;
 
 /** How far a boot is, as far as anybody has said. */
-export type Stage =
-  | 'loading the UKI'
-  | 'booting the UKI'
-  | 'waiting'
-  | 'pulling'
-  | 'verified'
-  | 'attached'
-  | 'kept'
-  | 'root mounted'
-  | 'root switched to'
-  | 'failed'
-  | 'interrupted';
+export type Stage = 'loading the UKI' | 'booting the UKI' | PullPhase | 'root mounted' | 'root switched to';
 
 /** The UKI on its way to the firmware, which this server sees itself. Times in ms since 1970, of this machine. */
 export interface UkiFetch {
@@ -27,19 +17,6 @@ export interface UkiFetch {
   ended: number | undefined;
 }
 
-/** One image of a boot, by what was told of it last. Times in ms since its kernel was started. */
-export interface PullState {
-  readonly target: string;
-  /** Of all that was told, the newest of each field. */
-  known: Partial<EventLine>;
-  startedAt: number | undefined;
-  finishedAt: number | undefined;
-  exposedAt: number | undefined;
-  failure: EventLine | undefined;
-  /** Why another image is used than the one that the server has. */
-  note: string | undefined;
-}
-
 /** One boot of a machine. */
 export interface Boot {
   /** The kernel's, once it has one. */
@@ -47,7 +24,6 @@ export interface Boot {
   /** When this server heard of it first, and last, in ms since 1970. */
   readonly begun: number;
   updated: number;
-  stage: Stage;
   uki: UkiFetch | undefined;
   about: MachineLine | undefined;
   readonly pulls: PullState[];
@@ -88,7 +64,7 @@ export class Machine {
   /** A boot begins. */
   begin(now: number, uki?: UkiFetch): Boot {
     const boot: Boot = {
-      ...{ id: undefined, begun: now, updated: now, stage: 'loading the UKI', uki, about: undefined },
+      ...{ id: undefined, begun: now, updated: now, uki, about: undefined },
       ...{ pulls: [], mountedAt: undefined, switchedAt: undefined },
     };
     this.boots.unshift(boot);
@@ -107,97 +83,41 @@ export class Machine {
     boot.updated = now;
     if (event.event === 'root-mounted') boot.mountedAt ??= event.at;
     if (event.event === 'root-switched') boot.switchedAt ??= event.at;
-    const stage = stageAfter(event, boot.stage);
-    if (stage !== undefined) boot.stage = stage;
     if (event.event === 'root-mounted' || event.event === 'root-switched') return;
-    const pull = pullOf(boot, event.target ?? '');
-    noteEvent(pull, event);
+    notePullEvent(pullOf(boot, event.target ?? UNNAMED), event);
   }
+}
+
+/** How far a boot is: what is most worth to be seen of all that was told. */
+export function stageOf({ uki, pulls, mountedAt, switchedAt }: Boot): Stage {
+  if (switchedAt !== undefined) return 'root switched to';
+  const is = (phase: PullPhase) => pulls.some((each) => each.phase === phase);
+  if (is('failed')) return 'failed';
+  if (mountedAt !== undefined) return 'root mounted';
+  const goesOn = (['pulling', 'waiting'] as const).find(is);
+  const [newest] = pulls;
+  if (goesOn !== undefined || newest !== undefined) return goesOn ?? newest?.phase ?? 'pulling';
+  return uki !== undefined && (uki.ended === undefined || uki.sent < uki.size)
+    ? 'loading the UKI'
+    : 'booting the UKI';
 }
 
 /** The pull that somebody wants to see first: the one that has failed, the one that goes on, else the newest. */
 export function foremostPull({ pulls }: Boot): PullState | undefined {
-  return (
-    pulls.find(({ failure }) => failure !== undefined) ??
-    pulls.find(({ finishedAt, exposedAt }) => finishedAt === undefined && exposedAt === undefined) ??
-    pulls[0]
-  );
+  const by = (...phases: PullPhase[]) => pulls.find(({ phase }) => phases.includes(phase));
+  return by('failed') ?? by('pulling', 'waiting') ?? pulls[0];
 }
+
+/** Of what failed before it was known what would become of it. */
+const UNNAMED = '';
 
 /** Of more than there is room for, the oldest goes. */
 function pullOf(boot: Boot, target: string): PullState {
   const known = boot.pulls.find((each) => each.target === target);
   if (known !== undefined) return known;
-  const pull: PullState = {
-    ...{ target, known: {}, startedAt: undefined, finishedAt: undefined, exposedAt: undefined },
-    failure: undefined,
-    note: undefined,
-  };
-  boot.pulls.unshift(pull);
-  boot.pulls.length = Math.min(boot.pulls.length, PULLS_MAX);
+  const pull = newPull(target);
+  // By now it is known.
+  const others = boot.pulls.filter((each) => each.target !== UNNAMED);
+  boot.pulls.splice(0, boot.pulls.length, pull, ...others.slice(0, PULLS_MAX - 1));
   return pull;
-}
-
-function noteEvent(pull: PullState, event: EventLine): void {
-  const { message: _, ...fields } = event;
-  switch (event.event) {
-    case 'pull-started':
-      // A new attempt, perhaps by hand: what was wrong with the one before is over.
-      pull.known = {};
-      Object.assign(pull, {
-        startedAt: event.at,
-        finishedAt: undefined,
-        exposedAt: undefined,
-        failure: undefined,
-      });
-      break;
-    case 'pull-finished':
-    case 'handed-over':
-      pull.finishedAt = event.at;
-      break;
-    case 'image-exposed':
-    case 'image-kept':
-      pull.exposedAt ??= event.at;
-      break;
-    case 'image-substituted':
-      pull.note = event.message;
-      break;
-    case 'failed':
-    case 'image-broken':
-      pull.failure = event;
-      break;
-    default:
-      break;
-  }
-  pull.known = { ...pull.known, ...fields };
-}
-
-function stageAfter({ event }: EventLine, before: Stage): Stage | undefined {
-  switch (event) {
-    case 'pull-started':
-      return 'pulling';
-    case 'progress':
-      // What is read on demand arrives behind a root that is in use.
-      return before === 'waiting' ? 'pulling' : undefined;
-    case 'server-awaited':
-      return before === 'pulling' || before === 'booting the UKI' ? 'waiting' : undefined;
-    case 'pull-finished':
-      return 'verified';
-    case 'image-exposed':
-      return 'attached';
-    case 'image-kept':
-      return 'kept';
-    case 'failed':
-    case 'image-broken':
-      return 'failed';
-    case 'interrupted':
-      return 'interrupted';
-    case 'root-mounted':
-      return 'root mounted';
-    case 'root-switched':
-      return 'root switched to';
-    case 'handed-over':
-    case 'image-substituted':
-      return undefined;
-  }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { EventLine, MachineLine } from '../../src/report/report-line.ts';
+import { stageOf } from '../../src/serve/machine.ts';
 import { machineRow } from '../../src/serve/machine-line.ts';
 import { MachineTable } from '../../src/serve/machine-table.ts';
 import { machineView } from '../../src/serve/machine-view.ts';
@@ -15,11 +16,17 @@ const event = (name: EventLine['event'], at: number, more: Partial<EventLine> = 
 
 const FIRMWARE = 'UefiHttpBoot/1.0';
 
+/** How far the only machine of a table is. */
+function stageIn(table: MachineTable): string | undefined {
+  const boot = table.machines[0]?.boot;
+  return boot === undefined ? undefined : stageOf(boot);
+}
+
 describe('a boot', () => {
   test('is followed from the firmware to the root', () => {
     let now = 1000;
     const table = new MachineTable(() => now);
-    const stage = () => table.machines[0]?.boot?.stage;
+    const stage = () => stageIn(table);
     const fetch = table.fetched('192.0.2.1', FIRMWARE, '/image.efi', 1000);
     fetch?.sent(400);
     expect([stage(), machineRow(table.machines[0] as never, now)]).toEqual([
@@ -43,9 +50,9 @@ describe('a boot', () => {
     tell(event('pull-finished', 9000, { verifiedBy: 'signature' }), event('image-exposed', 9500));
     expect(stage()).toBe('attached');
     tell({ event: 'root-mounted', at: 10_000 }, { event: 'root-switched', at: 11_000 });
+    expect(stage()).toBe('root switched to');
     const boot = table.machines[0]?.boot;
     expect(boot).toMatchObject({
-      stage: 'root switched to',
       begun: 1000,
       mountedAt: 10_000,
       switchedAt: 11_000,
@@ -55,6 +62,30 @@ describe('a boot', () => {
       { startedAt: 4000, finishedAt: 9000, exposedAt: 9500, failure: undefined },
     ]);
     expect(machineRow(table.machines[0] as never, now)).toBeUndefined();
+  });
+
+  test('of several images is as far as the one that is not there yet', () => {
+    const table = new MachineTable();
+    const tell = (...events: EventLine[]) => table.heard('192.0.2.1', { machine: about(1), events });
+    const other = { target: '/run/extensions/tools.raw' };
+    tell(event('pull-started', 1), event('pull-started', 2, other), event('pull-finished', 3, other));
+    expect(stageIn(table)).toBe('pulling');
+    tell(event('pull-finished', 4), event('image-exposed', 5));
+    expect(stageIn(table)).toBe('verified');
+    tell({ event: 'root-mounted', at: 6 }, { event: 'root-switched', at: 7 });
+    // The real root pulls as well.
+    tell(event('pull-started', 8, { target: '/var/lib/machines/x.raw' }));
+    expect(stageIn(table)).toBe('root switched to');
+  });
+
+  test('that failed before it was known what it would pull is over when it pulls', () => {
+    const table = new MachineTable();
+    const tell = (...events: EventLine[]) => table.heard('192.0.2.1', { machine: about(1), events });
+    tell({ event: 'failed', at: 1, error: 'http-not-found', message: 'nothing is there' });
+    expect(stageIn(table)).toBe('failed');
+    tell(event('pull-started', 2));
+    expect(stageIn(table)).toBe('pulling');
+    expect(table.machines[0]?.boot?.pulls.length).toBe(1);
   });
 
   test('that uses another image than the server has says why', () => {
@@ -89,12 +120,11 @@ describe('a boot', () => {
     tell(
       event('failed', 2, { error: 'checksum-mismatch', message: 'no', hint: 'try', retry: 'rdpull pull x' }),
     );
-    expect(table.machines[0]?.boot).toMatchObject({
-      stage: 'failed',
-      pulls: [{ failure: { error: 'checksum-mismatch' } }],
-    });
+    expect(stageIn(table)).toBe('failed');
+    expect(table.machines[0]?.boot?.pulls).toMatchObject([{ failure: { error: 'checksum-mismatch' } }]);
     tell(event('pull-started', 3));
-    expect(table.machines[0]?.boot).toMatchObject({ stage: 'pulling', pulls: [{ failure: undefined }] });
+    expect(stageIn(table)).toBe('pulling');
+    expect(table.machines[0]?.boot?.pulls).toMatchObject([{ failure: undefined }]);
   });
 
   test('is one of the last six of its machine, and has four images at most', () => {
