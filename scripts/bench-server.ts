@@ -7,7 +7,8 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-export async function serve(directory: string, scratch: string): Promise<Server> {
+/** @param log takes the bytes of each answer, a line for each */
+export async function serve(directory: string, scratch: string, log?: string): Promise<Server> {
   const port = freePort();
   const configuration = path.join(scratch, 'nginx.conf');
   const errors = path.join(scratch, 'nginx.errors');
@@ -19,7 +20,8 @@ worker_processes 1;
 pid ${scratch}/nginx.pid;
 events {}
 http {
-  access_log off;
+  log_format bytes '$bytes_sent';
+  access_log ${log === undefined ? 'off' : `${log} bytes`};
   sendfile on;
   tcp_nopush on;
   default_type application/octet-stream;

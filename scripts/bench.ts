@@ -5,6 +5,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { chunkComparisons } from './bench-chunks.ts';
 import { type Comparison, compare, type Entry, pullEntries, type Site } from './bench-comparison.ts';
+import { deltaComparisons } from './bench-delta.ts';
 import { earlierComparisons, earlierVerdict, noiseOfStart } from './bench-earlier.ts';
 import { GENERATOR_TASKS, generatorEntries } from './bench-generator.ts';
 import { makeImageInputs, makeTinyInputs, PACKINGS, type Packing } from './bench-inputs.ts';
@@ -39,6 +40,7 @@ const PARTS = [
   'scaling',
   'on-demand',
   'chunks',
+  'delta',
   'tar',
   'verification',
   'start',
@@ -218,6 +220,10 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
   if (parts.has('chunks')) {
     const { mebibytes } = options;
     comparisons.push(...(await chunkComparisons(rdpull, { cache: CACHE, mebibytes, rounds, note }, site)));
+  }
+  if (parts.has('delta')) {
+    const { mebibytes } = options;
+    comparisons.push(...(await deltaComparisons(rdpull, { cache: CACHE, mebibytes, rounds, note }, site)));
   }
   if (parts.has('tar')) {
     const inputs = makeTarInputs(CACHE, note);
