@@ -61,7 +61,7 @@ export function adaptParser(socket: net.Socket): void {
     if (!wasInBody) head.add(present);
     execute.call(parser, present);
     if (!head.isComplete || parser.bytesRead > before) between = 0;
-    else between += wasInBody ? present.length : head.text.length;
+    else between += wasInBody ? present.length : head.length;
     if (between > SIZE_LINE_MAX && parser.headers.length === 0)
       socket.destroy(notHttp('the size of a chunk is too long a line'));
   };
@@ -107,7 +107,8 @@ export function adaptParser(socket: net.Socket): void {
     const words = Buffer.from(llhttp.memory.buffer, llhttp.llhttp_get_error_reason(parser.ptr));
     const reason = words.toString('latin1', 0, words.indexOf(0));
     const text = head.isComplete ? present.toString('latin1') : head.text;
-    return notHttp(refusedLine(reason, text, text.length - rest.length, !head.isComplete));
+    const length = head.isComplete ? text.length : head.length;
+    return notHttp(refusedLine(reason, text, length - rest.length, !head.isComplete));
   };
 }
 

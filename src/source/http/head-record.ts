@@ -22,8 +22,10 @@ export interface EndedHead {
 
 /** The heads of one answer, as they came. */
 export interface HeadRecord {
-  /** What has come since the last head that has ended, as ISO 8859-1; no more of it than may come. */
+  /** What has come since the last head that has ended, as ISO 8859-1; no more of it than may come, and than is looked at. */
   readonly text: string;
+  /** How much has come since then, in bytes; no more than may come. */
+  readonly length: number;
   /** Whether the head of the answer itself has ended. */
   readonly isComplete: boolean;
   add(chunk: Buffer): void;
@@ -37,6 +39,8 @@ export interface HeadRecord {
 
 export function createHeadRecord(): HeadRecord {
   let text = '';
+  /** What has come behind {@link text}, and is part of a body: nobody looks at that. */
+  let untaken = 0;
   let bytes = 0;
   let interim = 0;
   let isComplete = false;
@@ -44,12 +48,19 @@ export function createHeadRecord(): HeadRecord {
     get text() {
       return text;
     },
+    get length() {
+      return text.length + untaken;
+    },
     get isComplete() {
       return isComplete;
     },
     add(chunk) {
-      const room = Math.max(0, 2 * HEAD_MAX - text.length);
-      text += chunk.toString('latin1', 0, Math.min(room, chunk.length));
+      const room = Math.max(0, 2 * HEAD_MAX - text.length - untaken);
+      const length = Math.min(room, chunk.length);
+      const taken =
+        text === '' && untaken === 0 ? Math.min(length, wholeHead(chunk)) : untaken > 0 ? 0 : length;
+      text += chunk.toString('latin1', 0, taken);
+      untaken += length - taken;
     },
     end(parser, status) {
       bytes += parser.headersSize;
@@ -72,6 +83,17 @@ export function createHeadRecord(): HeadRecord {
       return { hasLoneLf, length: contentLength(values) };
     },
   };
+}
+
+/** `HTTP/1.1 200`: where the digit stands that says that no other head follows this one. */
+const CLASS_OF_STATUS = 9;
+const DIGIT_2 = 0x32;
+
+/** Bytes of the head that a chunk begins with, where all of it is there, and it is that of an answer; else any number. */
+function wholeHead(chunk: Buffer): number {
+  const isFinal = (chunk[CLASS_OF_STATUS] ?? 0) >= DIGIT_2;
+  const end = isFinal ? chunk.indexOf('\r\n\r\n') : -1;
+  return end < 0 ? Number.POSITIVE_INFINITY : end + 4;
 }
 
 function requireVersion1(parser: UndiciParser): void {
