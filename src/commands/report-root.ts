@@ -9,7 +9,7 @@ import type { ReportedRootJson } from './json-results.ts';
 const SYSROOT = '/sysroot';
 
 /** How long the server may take for the last line, in ms: the real root may be configuring the network just then. */
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 /** The same, when somebody wants this to end. */
 const STOP_PATIENCE = 1000;
 

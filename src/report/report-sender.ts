@@ -17,10 +17,10 @@ const LONGEST_PAUSE = 30_000;
 const UNKNOWN_PATIENCE = 250;
 
 /**
- * How long it waits for a server that has taken one, at least and at most, in ms. In between it is some times as long as the longest took:
+ * How long it waits for a server that has taken one, for the report that is on its way, and for the last one: at least and at most, in ms. In between it is some times as long as the longest took:
  * where the link is slow, or the machine is busy.
  */
-const KNOWN_PATIENCE = { least: 1000, most: 5000 } as const;
+const KNOWN_PATIENCE = { least: 1000, most: 2500 } as const;
 const SLOWNESS = 4;
 
 /** How often {@link ReportSender.taken} looks, in ms. */
@@ -84,20 +84,21 @@ export class ReportSender {
   /** Sends the rest, as far as the server takes it in a moment, and ends the connection. */
   async close(): Promise<void> {
     this.#ending.abort();
-    const patience = this.#patience();
-    const spent = this.#begun === undefined ? 0 : performance.now() - this.#begun;
-    const limit = setTimeout(() => this.#ended.abort(), Math.max(0, patience - spent));
-    try {
-      if (spent < patience) {
-        await Promise.race([this.#running, aborted(this.#ended.signal)]);
-        this.send();
-        await Promise.race([this.#running, aborted(this.#ended.signal)]);
-      }
-    } finally {
-      clearTimeout(limit);
-      this.#ended.abort();
-      this.#pools[Symbol.dispose]();
+    // What is on its way, and then the last words.
+    if (await this.#settled()) {
+      this.send();
+      await this.#settled();
     }
+    this.#ended.abort();
+    this.#pools[Symbol.dispose]();
+  }
+
+  /** Waits for the report that is on its way, if there is one; says whether it has come to an end in time. */
+  async #settled(): Promise<boolean> {
+    const spent = this.#begun === undefined ? 0 : performance.now() - this.#begun;
+    const limit = AbortSignal.timeout(Math.max(0, Math.round(this.#patience() - spent)));
+    await Promise.race([this.#running, aborted(limit)]);
+    return this.#running === undefined;
   }
 
   /** How long the end waits for the server, in ms. */
@@ -110,12 +111,13 @@ export class ReportSender {
   async #run(): Promise<void> {
     let pause = FIRST_PAUSE;
     while (this.#isWanted && !this.#queue.isEmpty && !this.#ended.signal.aborted) {
-      if (await this.#sendOne()) {
+      const isTaken = await this.#sendOne();
+      // At the end there is no time for another attempt, and each report has its own.
+      if (this.#ending.signal.aborted) return;
+      if (isTaken) {
         pause = FIRST_PAUSE;
         continue;
       }
-      // At the end there is no time for another attempt.
-      if (this.#ending.signal.aborted) return;
       await Promise.race([Bun.sleep(pause), aborted(this.#ending.signal)]);
       pause = Math.min(2 * pause, LONGEST_PAUSE);
     }

@@ -10,10 +10,13 @@ const UNIT = 'rdpull-report-root.service';
 
 /** What the real root knows of the unit that has come through switch-root. */
 const STATE = `
-sleep 5
+for second in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  sleep 3
+  [ "$(systemctl show --property=ActiveState ${UNIT})" != ActiveState=active ] && break
+done
 echo "${MARK} unit $(systemctl show --property=ActiveState,Result ${UNIT} | tr '\\n' ' ')"
 echo "${MARK} failed $(systemctl --failed --no-legend --plain)."
-echo "${MARK} journal $(journalctl --boot --output=cat --identifier=rdpull | grep 'the root was switched to')."
+echo "${MARK} journal $(journalctl --boot --output=cat --identifier=rdpull | grep 'the root was switched to' | tail -n 1)."
 `;
 
 /** What has to be told, in this order; how far it is may come between. */
