@@ -107,6 +107,8 @@ ${REPORT}
 ${more}
 echo "${MARK} end"
 sync
+# The console sends this when it can, and what the kernel says of its end would come out in the middle of it.
+busybox sleep 1
 poweroff -f
 `;
 
