@@ -1,6 +1,7 @@
 import { encodeJournalEntry } from '../console/journal-entry.ts';
 import { isReadByJournal } from '../console/journal-stream.ts';
 import type { SendToJournal } from '../console/reporter.ts';
+import { unitOfThisProcess } from '../record/own-unit.ts';
 
 /** Where systemd-journald takes entries in its native protocol. */
 const SOCKET = '/run/systemd/journal/socket';
@@ -19,10 +20,14 @@ export async function connectJournal(): Promise<SendToJournal | undefined> {
   } catch {
     return undefined;
   }
+  const unit = unitOfThisProcess();
+  // journald looks up itself whose an entry is, and finds nothing when the process has ended by then. By this field, journalctl --unit=
+  // finds it all the same (systemd.journal-fields(7)).
+  const own: readonly [string, string][] = unit === undefined ? [] : [['OBJECT_SYSTEMD_UNIT', unit]];
   return (fields) => {
     if (socket === undefined) return false;
     try {
-      socket.send(encodeJournalEntry(fields));
+      socket.send(encodeJournalEntry(new Map([...fields, ...own])));
       return true;
     } catch {
       // What did not work now would not work for the next entry either, and may take a second to find out.

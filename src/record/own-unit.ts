@@ -4,6 +4,7 @@ import fs from 'node:fs';
 export function unitOfThisProcess(): string | undefined {
   const { INVOCATION_ID: invocation } = process.env;
   if (invocation === undefined) return undefined;
-  const [, unit] = /\/(rdpull@[^/\n]*\.service)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
+  const [, unit] =
+    /\/(rdpull[@-][^/\n]*\.service)$/m.exec(fs.readFileSync('/proc/self/cgroup', 'utf8')) ?? [];
   return unit;
 }

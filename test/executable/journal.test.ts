@@ -119,6 +119,16 @@ describe('a service whose output the journal reads', () => {
     ]);
   });
 
+  test('finds a failure by its unit, though journald reads it when the process is gone', async () => {
+    const { entries } = await runToJournal(['pull', '--quiet', '--verify=no', `${server.url}/missing.raw`], {
+      before: 'kill -STOP "$journald"; (sleep 1; kill -CONT "$journald") &',
+    });
+    expect(entries.map(({ MESSAGE }) => MESSAGE)).toEqual([
+      expect.stringMatching(/^error: .* 404 Not Found$/),
+      expect.stringMatching(/^try: /),
+    ]);
+  });
+
   test('with --quiet says what has failed, and nothing else', async () => {
     const { entries } = await runToJournal(['pull', '--quiet', '--verify=no', `${server.url}/missing.raw`]);
     expect(entries.map(({ PRIORITY }) => PRIORITY)).toEqual(['3', '3']);
