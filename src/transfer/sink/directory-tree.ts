@@ -23,7 +23,7 @@ export interface DirectoryTreeOptions {
  *
  * Owners are numeric, for names mean nothing in an initrd. Refused (`limit-exceeded`) are archives that go beyond
  * `limits`, and all that memory depends on: PAX headers above 1 MiB, sparse files of more than a million pieces, and what has
- * to be kept till the end when it takes more than 64 MiB: the attributes of directories (some 190,000), ACLs with names.
+ * to be kept till the end when it takes more than 60 MiB: the attributes of directories (some 190,000), ACLs with names.
  *
  * @param path an existing, empty directory. It takes the attributes of the archive's own `.`, if there is one.
  */

@@ -5,7 +5,7 @@ import { beyondBounds } from './tar-error.ts';
  * What is kept of an archive beyond the member at hand may take so much, in bytes: the attributes of some 190,000 directories.
  * (The member at hand has its headers of 2.2 MiB at most, and what they are taken apart into.)
  */
-const MAX_BYTES = 64 << 20;
+const MAX_BYTES = 60 << 20;
 
 /**
  * What things take in the runtime, in bytes, beside their names and values: measured as resident memory, 200,000 of each.

@@ -38,12 +38,12 @@ const directory = {
   defaultAcl: undefined,
 };
 
-test('64 MiB are kept, and what is released makes room', () => {
+test('60 MiB are kept, and what is released makes room', () => {
   const kept = new KeptMemory();
-  kept.take(64 * MIB, 'things');
+  kept.take(60 * MIB, 'things');
   kept.release(100);
   kept.take(100, 'things');
-  expect(() => kept.take(1, 'things')).toThrow('holds more things than rdpull can keep in mind (64.0 MiB)');
+  expect(() => kept.take(1, 'things')).toThrow('holds more things than rdpull can keep in mind (60.0 MiB)');
 });
 
 test('some 190,000 directories are kept, and no more', () => {
