@@ -1,7 +1,7 @@
 /** Who has read will read on: so long the fill waits after the last read that had to wait, in ms. */
 const QUIET = 25;
 /** Of the time that the whole takes, the part that the fill waits for readers, in all. */
-const SHARE = 0.1;
+const SHARE = 0.04;
 
 /**
  * Leaves the network to readers alone for as long as they read one thing after the other, as a machine does that boots: each of their
@@ -13,7 +13,7 @@ export interface Courtesy {
   /** He has it. */
   leave(): void;
   /**
-   * Waits until nobody reads; in all not longer than a tenth of `whole`, so that the image is complete in time whatever is read.
+   * Waits until nobody reads; in all not longer than a 25th of `whole`, so that the image is complete in time whatever is read.
    *
    * @param whole how long it takes to fetch all of it, in ms
    * @throws the reason of the signal
