@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Comparison, compare, type Entry, type Site } from './bench-comparison.ts';
-import { makeImageInputs, once, type Packing } from './bench-inputs.ts';
+import { type ImageBenchmark, makeImageInputs, once, type Packing } from './bench-inputs.ts';
 import { shell } from './bench-shell.ts';
 import { quantity } from './bench-table.ts';
 import { CHUNK_TARGETS } from './bench-targets.ts';
@@ -18,12 +18,7 @@ const CASYNC = 'casync extract';
 /** An image in chunks beside the same image as one stream, each fetched whole; and beside casync itself, which needs an empty store to do that. */
 export async function chunkComparisons(
   rdpull: string,
-  {
-    cache,
-    mebibytes,
-    rounds,
-    note,
-  }: { cache: string; mebibytes: number; rounds: number; note: (text: string) => void },
+  { cache, mebibytes, rounds, note }: ImageBenchmark,
   site: Site,
 ): Promise<Comparison[]> {
   const inputs = makeImageInputs(cache, mebibytes, [STREAM], note);

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Comparison, compare, type Entry, type Site } from './bench-comparison.ts';
-import { makeImageInputs, once, type Packing } from './bench-inputs.ts';
+import { type ImageBenchmark, makeImageInputs, once, type Packing } from './bench-inputs.ts';
 import { serve } from './bench-server.ts';
 import { shell } from './bench-shell.ts';
 import { quantity } from './bench-table.ts';
@@ -40,12 +40,7 @@ interface Delta {
 /** What a machine fetches that has an image already, and how long it takes: beside casync with that as its seed, and zsync. */
 export async function deltaComparisons(
   rdpull: string,
-  {
-    cache,
-    mebibytes,
-    rounds,
-    note,
-  }: { cache: string; mebibytes: number; rounds: number; note: (text: string) => void },
+  { cache, mebibytes, rounds, note }: ImageBenchmark,
   site: Site,
 ): Promise<Comparison[]> {
   const { directory, image: old } = makeImageInputs(cache, mebibytes, [RAW], note);

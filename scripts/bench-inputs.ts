@@ -29,6 +29,17 @@ export const PACKINGS = [
 
 export type Format = (typeof PACKINGS)[number]['format'];
 
+/** What a part of the benchmark works on. */
+export interface ImageBenchmark {
+  /** The directory in which inputs are kept. */
+  readonly cache: string;
+  /** Size of the files in the image. */
+  readonly mebibytes: number;
+  /** Runs of each. */
+  readonly rounds: number;
+  readonly note: (text: string) => void;
+}
+
 /** A directory to serve: one image in some packings, and SHA256SUMS. */
 export interface Inputs {
   readonly directory: string;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Comparison, compare, type Entry, type Site } from './bench-comparison.ts';
-import { type Inputs, makeImageInputs, type Packing } from './bench-inputs.ts';
+import { type ImageBenchmark, type Inputs, makeImageInputs, type Packing } from './bench-inputs.ts';
 import { serveLate } from './bench-late-server.ts';
 import { environment, spawned } from './bench-shell.ts';
 import { FILL_TARGET, SEQUENTIAL_TARGET } from './bench-targets.ts';
@@ -40,12 +40,7 @@ type Attach = (url: string, site: Site) => Promise<Attached>;
  */
 export async function onDemandComparisons(
   rdpull: string,
-  {
-    cache,
-    mebibytes,
-    rounds,
-    note,
-  }: { cache: string; mebibytes: number; rounds: number; note: (text: string) => void },
+  { cache, mebibytes, rounds, note }: ImageBenchmark,
   site: Site,
 ): Promise<Comparison[]> {
   const inputs = makeImageInputs(cache, mebibytes, [PACKING], note);

@@ -1,10 +1,11 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { blockDevicePath } from '../request/block-device-name.ts';
 import { type CacheRequest, cacheDefect, parseCacheRequest } from '../request/cache.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
 import { CACHE_MOUNT, CACHE_MOUNT_UNIT, type PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
-import { awaitedDevice, deviceUnit } from './root-device.ts';
+import { deviceUnit } from './root-device.ts';
 import { settingDefect, unitText } from './unit-text.ts';
 import type { UnitTreeEntry } from './unit-tree.ts';
 
@@ -43,7 +44,7 @@ export function planCache(
 ): PlannedCache | undefined {
   if (source === undefined || source.text === '') return undefined;
   const request = parseCacheRequest(source.text, warn);
-  const device = request === undefined ? undefined : awaitedDevice(request.device);
+  const device = request === undefined ? undefined : blockDevicePath(request.device);
   if (request === undefined || device === undefined) return undefined;
   const defect = settingDefect(device);
   if (defect === undefined) return { request, device, source };

@@ -1,4 +1,5 @@
 import { quoted } from '../console/printable.ts';
+import { blockDevicePath } from './block-device-name.ts';
 import { isChunkIndexUrl } from './image-name.ts';
 import { nearest } from './nearest.ts';
 import type { PullRequest } from './pull-request.ts';
@@ -42,7 +43,7 @@ export function parseCacheSize(text: string): number | undefined {
  */
 export function parseCacheRequest(text: string, warn: (message: string) => void): CacheRequest | undefined {
   const [device = '', ...options] = text.split(',');
-  if (!/^(?:(?:PART)?(?:LABEL|UUID)=.|\/dev\/.)/.test(device)) {
+  if (device === '/dev/' || blockDevicePath(device) === undefined) {
     warn(
       `the cache ${quoted(device)} is ignored: it is no device; write LABEL=, UUID=, PARTLABEL=, PARTUUID= or a path below /dev`,
     );
