@@ -74,13 +74,23 @@ function commandLine(): Wanted | string {
 
 async function runAll(scenarios: readonly Scenario[], jobs: number): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
-  await runSideBySide(scenarios, jobs, async (scenario) => {
+  const run = async (scenario: Scenario) => {
     console.log(`${scenario.name}: ${scenario.title} ...`);
     const outcome = await runScenario(scenario);
     outcomes.push(outcome);
     const result = outcome.failure === undefined ? 'as expected' : `FAILED: ${outcome.failure}`;
     console.log(`${scenario.name}: ${result}, after ${outcome.seconds.toFixed(0)} s`);
-  });
+  };
+  await runSideBySide(
+    scenarios.filter(({ alone }) => alone !== true),
+    jobs,
+    run,
+  );
+  await runSideBySide(
+    scenarios.filter(({ alone }) => alone === true),
+    1,
+    run,
+  );
   return outcomes;
 }
 

@@ -7,6 +7,8 @@ export interface Scenario {
   readonly title: string;
   /** Whether it belongs to the subset that scripts/test runs. */
   readonly core?: true;
+  /** Whether it measures times: no other machine runs beside it. */
+  readonly alone?: true;
   /** Throws when something is not as it should be. */
   run(lab: Lab): Promise<void>;
 }

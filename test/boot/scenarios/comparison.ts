@@ -18,6 +18,7 @@ const AGENTS: readonly Agent[] = ['systemd', 'rdpull'];
 export const scenarios: readonly Scenario[] = [
   {
     name: 'comparison-direct',
+    alone: true,
     title: "an image of 80 MB in xz, explicit URL: systemd's own import and rdpull",
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
@@ -36,6 +37,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'comparison-http-boot',
+    alone: true,
     title: "UEFI HTTP boot of the same small image: systemd's own import and rdpull",
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));

@@ -58,6 +58,7 @@ interface Course {
 export const scenarios: readonly Scenario[] = [
   {
     name: 'on-demand-comparison',
+    alone: true,
     title: 'a Debian of 1 GiB over 100 Mbit/s: on demand beside a download',
     async run(lab) {
       const tree = await makeSystemdTree(lab.file('tree'), SCRIPT);
