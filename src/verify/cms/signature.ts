@@ -2,6 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import type * as Pki from 'pkijs';
 import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { judgeSignatures, type Mismatch, type Verdict } from '../several-signatures.ts';
 import { CLOCK_TOLERANCE, type SignedFile } from '../signed-file.ts';
 import type { Signer } from '../signer.ts';
 import { bytesOf } from './der.ts';
@@ -72,32 +73,10 @@ export async function verifyCmsSignature(
 ): Promise<Signer> {
   const signedData = await readSignedData(file.signature, file.signatureUrl);
   const judging: Judging = { made: `the signature ${file.signatureUrl}`, now };
-  let signer: Signer | undefined;
-  let mismatch: RdpullError | undefined;
-  let refusal: RdpullError | undefined;
-  for (const index of signedData.signerInfos.keys()) {
-    try {
-      const verdict = await verifyOne(signedData, index, file, trusted, judging);
-      if (verdict.kind === 'good') signer ??= verdict.signer;
-      else mismatch ??= verdict.error;
-    } catch (error) {
-      if (!(error instanceof RdpullError)) throw error;
-      // Among several, an unknown co-signer is the least of all reasons.
-      if (refusal === undefined || refusal.code === 'signature-unknown-key') refusal = error;
-    }
-  }
-  if (mismatch !== undefined) throw mismatch;
-  if (signer !== undefined) return signer;
-  throw refusal ?? new Error(`${file.signatureUrl} was read as no signature at all`);
+  return await judgeSignatures(signedData.signerInfos.keys(), file.signatureUrl, (index) =>
+    verifyOne(signedData, index, file, trusted, judging),
+  );
 }
-
-/** One of the signatures is by a trusted certificate, but over something else. */
-interface Mismatch {
-  readonly kind: 'mismatch';
-  readonly error: RdpullError;
-}
-
-type Verdict = { readonly kind: 'good'; readonly signer: Signer } | Mismatch;
 
 async function verifyOne(
   signedData: Pki.SignedData,

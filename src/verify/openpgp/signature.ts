@@ -1,5 +1,6 @@
 import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { judgeSignatures, type Verdict } from '../several-signatures.ts';
 import { CLOCK_TOLERANCE, type SignedFile } from '../signed-file.ts';
 import type { Signer } from '../signer.ts';
 import {
@@ -33,23 +34,10 @@ import { type Judging, requireUsable } from './usable-key.ts';
  *   signature-key-revoked, signature-key-expired
  */
 export async function verifySignature(file: SignedFile, keyring: Keyring, now = new Date()): Promise<Signer> {
-  let signer: Signer | undefined;
-  let mismatch: RdpullError | undefined;
-  let refusal: RdpullError | undefined;
-  for (const signature of await readDetachedSignatures(file.signature, file.signatureUrl)) {
-    try {
-      const verdict = await verifyOne(signature, file, keyring, now);
-      if (verdict.kind === 'good') signer ??= verdict.signer;
-      else mismatch ??= verdict.error;
-    } catch (error) {
-      if (!(error instanceof RdpullError)) throw error;
-      // Among several, an unknown co-signer is the least of all reasons.
-      if (refusal === undefined || refusal.code === 'signature-unknown-key') refusal = error;
-    }
-  }
-  if (mismatch !== undefined) throw mismatch;
-  if (signer !== undefined) return signer;
-  throw refusal ?? new Error(`${file.signatureUrl} was read as no signature at all`);
+  const signatures = await readDetachedSignatures(file.signature, file.signatureUrl);
+  return await judgeSignatures(signatures, file.signatureUrl, (signature) =>
+    verifyOne(signature, file, keyring, now),
+  );
 }
 
 /** A key that says it made a signature, and the certificate it belongs to. */
@@ -57,11 +45,6 @@ interface Candidate {
   readonly certificate: Certificate;
   readonly key: KeyPacket;
 }
-
-type Verdict =
-  | { readonly kind: 'good'; readonly signer: Signer }
-  /** By a trusted key, but over something else. */
-  | { readonly kind: 'mismatch'; readonly error: RdpullError };
 
 async function verifyOne(
   signature: ReadSignature,
