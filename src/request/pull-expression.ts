@@ -1,66 +1,18 @@
-import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, withoutPasswords } from '../console/shown-url.ts';
-import { parseBoolean } from './boolean.ts';
 import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './image-class.ts';
 import { deriveImageName, imageNameDefect, isChunkIndexName, isChunkIndexUrl } from './image-name.ts';
-import { isUrlColon, mirrorDefect, storeDefect } from './mirror.ts';
+import { isUrlColon } from './mirror.ts';
 import { nearest } from './nearest.ts';
 import { nameOfImage, parseReference } from './oci-reference.ts';
-import { FILL_VALUES, type OnDemand, onDemandDefect, parseFill, parseOnDemand } from './on-demand.ts';
+import { type OnDemand, onDemandDefect } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
+import { type PullOptions, parsePullOptions, type Refusal } from './pull-options.ts';
 import type { PullRequest, Remote } from './pull-request.ts';
 import { ramDiskDefect } from './ram-disk.ts';
-import { OVERLAY_VALUES, parseRootOverlay, type RootOverlay } from './root-overlay.ts';
 import { isUrlText, urlDefect } from './url.ts';
-import { parseVerifyMode, VERIFY_MODES, type VerifyMode } from './verify-mode.ts';
-
-/** The options of an expression; those with a value end in `=`. */
-export const PULL_OPTIONS: readonly string[] = [
-  ...IMAGE_TYPES,
-  ...IMAGE_CLASSES,
-  'ro',
-  'rw',
-  'verify=',
-  'mirror=',
-  'store=',
-  'blockdev',
-  'on-demand',
-  'on-demand=require',
-  'fill=',
-  'overlay=',
-  'overcommit',
-  'no-report',
-  'bootorigin',
-  'dhcporigin',
-  'ramdisk',
-  'runtime=',
-];
 
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
-
-/** What the options say, with systemd's defaults where they say nothing. */
-interface Options {
-  type: ImageType | undefined;
-  imageClass: ImageClass | undefined;
-  verify: VerifyMode;
-  mirrors: string[];
-  stores: string[];
-  /** undefined where neither `ro` nor `rw` is said. */
-  readOnly: boolean | undefined;
-  blockdev: boolean;
-  onDemand: 'no' | 'yes' | 'required';
-  /** Bytes a second; undefined where nothing is said. */
-  fillRate: number | undefined;
-  overlay: RootOverlay | undefined;
-  overcommit: boolean;
-  report: boolean;
-  bootOrigin: boolean;
-  dhcpOrigin: boolean;
-  ramDisk: boolean;
-  runtime: boolean | undefined;
-  /** Unknown words, which may explain why something else is missing. */
-  unknown: string[];
-}
 
 /** The three fields, as far as they can be told apart without understanding them. */
 interface Fields {
@@ -69,9 +21,6 @@ interface Fields {
   /** Empty only beside `bootorigin` or `dhcporigin`. */
   readonly remote: string;
 }
-
-/** Makes the error that refuses the expression at hand: `what` follows the expression in the message. */
-type Refusal = (code: ErrorCode, what: string, hint: string) => RdpullError;
 
 /**
  * Reads `OPTIONS:LOCAL:REMOTE`, the value of `systemd.pull=`, as systemd-import-generator(8) does. Beyond that it takes
@@ -89,7 +38,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   const fields = splitFields(expression, refusal);
   checkLocal(fields.local, refusal);
   const tell = (what: string) => warn(discreet(`${subject()}: ${what}`));
-  const options = parseOptions(fields.options, tell, refusal);
+  const options = parsePullOptions(fields.options, tell, refusal);
   const remote =
     options.type === 'oci'
       ? parseRegistryRemote(fields.remote, options, refusal)
@@ -240,7 +189,7 @@ function parseRegistryRemote(
     dhcpOrigin,
     mirrors,
     stores,
-  }: Pick<Options, 'bootOrigin' | 'dhcpOrigin' | 'mirrors' | 'stores'>,
+  }: Pick<PullOptions, 'bootOrigin' | 'dhcpOrigin' | 'mirrors' | 'stores'>,
   refusal: Refusal,
 ): Remote {
   const unfit = [
@@ -266,7 +215,7 @@ function parseRegistryRemote(
   );
 }
 
-type Origins = Pick<Options, 'bootOrigin' | 'dhcpOrigin'>;
+type Origins = Pick<PullOptions, 'bootOrigin' | 'dhcpOrigin'>;
 
 function parseRemote(text: string, origins: Origins, refusal: Refusal): Remote {
   const remote = parseAddress(text, origins, refusal);
@@ -297,7 +246,7 @@ function parseAddress(text: string, { bootOrigin, dhcpOrigin }: Origins, refusal
   );
 }
 
-function checkType({ type, unknown }: Options, refusal: Refusal): ImageType {
+function checkType({ type, unknown }: PullOptions, refusal: Refusal): ImageType {
   if (type !== undefined) return type;
   throw refusal('bad-expression', 'does not say what the image is', missingHint(IMAGE_TYPES, unknown));
 }
@@ -326,7 +275,7 @@ function mayBeIndex(remote: Remote): boolean {
 
 /** What is not possible on demand is downloaded whole, unless it is required. */
 function checkOnDemand(
-  { onDemand, fillRate, readOnly }: Options,
+  { onDemand, fillRate, readOnly }: PullOptions,
   type: ImageType,
   imageClass: ImageClass,
   warn: (what: string) => void,
@@ -350,7 +299,7 @@ function checkOnDemand(
 
 /** What cannot be in memory is pulled. */
 function checkRamDisk(
-  { ramDisk, readOnly }: Options,
+  { ramDisk, readOnly }: PullOptions,
   type: ImageType,
   imageClass: ImageClass,
   warn: (what: string) => void,
@@ -363,151 +312,6 @@ function checkRamDisk(
   }
   if (readOnly === false) warn('"rw" is ignored: what the firmware has left in memory is not written to');
   return true;
-}
-
-function parseOptions(words: readonly string[], warn: (what: string) => void, refusal: Refusal): Options {
-  const options: Options = {
-    type: undefined,
-    imageClass: undefined,
-    verify: { kind: 'signature' },
-    mirrors: [],
-    stores: [],
-    readOnly: undefined,
-    blockdev: false,
-    onDemand: 'no',
-    fillRate: undefined,
-    overlay: undefined,
-    overcommit: false,
-    report: true,
-    bootOrigin: false,
-    dhcpOrigin: false,
-    ramDisk: false,
-    runtime: undefined,
-    unknown: [],
-  };
-  for (const word of words) {
-    const [, key = word, value = ''] = /^([^=]*=)(.*)$/s.exec(word) ?? [];
-    switch (key) {
-      case 'raw':
-      case 'tar':
-      case 'oci':
-        options.type = key;
-        break;
-      case 'machine':
-      case 'portable':
-      case 'sysext':
-      case 'confext':
-        options.imageClass = key;
-        break;
-      case 'ro':
-        options.readOnly = true;
-        break;
-      case 'rw':
-        options.readOnly = false;
-        break;
-      case 'blockdev':
-        options.blockdev = true;
-        break;
-      case 'on-demand':
-        options.onDemand = 'yes';
-        break;
-      case 'on-demand=': {
-        const wanted = parseOnDemand(value);
-        if (wanted === undefined) {
-          // Downloaded whole it is good as well.
-          warn(`${quotedUrl(word)} is ignored: write on-demand or on-demand=require`);
-        } else options.onDemand = wanted;
-        break;
-      }
-      case 'fill=': {
-        const rate = parseFill(value);
-        if (rate === undefined) warn(`${quotedUrl(word)} is ignored: write ${FILL_VALUES}`);
-        else options.fillRate = rate;
-        break;
-      }
-      case 'overlay=':
-        options.overlay = parseRootOverlay(value);
-        // Ignored, it would let the machine run on without what was written before, and lose what is written now.
-        if (options.overlay === undefined) {
-          throw refusal(
-            'bad-expression',
-            `does not say where to write to: ${quotedUrl(word)} is not ${OVERLAY_VALUES}`,
-            'write overlay=tmpfs, or overlay=LABEL=NAME',
-          );
-        }
-        break;
-      case 'overcommit':
-        options.overcommit = true;
-        break;
-      case 'no-report':
-        options.report = false;
-        break;
-      case 'bootorigin':
-        options.bootOrigin = true;
-        break;
-      case 'dhcporigin':
-        options.dhcpOrigin = true;
-        break;
-      case 'ramdisk':
-        options.ramDisk = true;
-        break;
-      case 'verify=': {
-        const mode = parseVerifyMode(value);
-        if (mode !== undefined) {
-          options.verify = mode;
-        } else if (/^sha-?256/i.test(value)) {
-          // Ignoring this one could leave a weaker mode in force than the one that was meant.
-          throw refusal(
-            'bad-expression',
-            `has an unusable digest: ${quotedUrl(word)} is not verify=sha256: and 64 hexadecimal digits`,
-            'paste the whole SHA-256 of the file as the server sends it (sha256sum prints it)',
-          );
-        } else {
-          warn(`${quotedUrl(word)} is ignored: ${suggestion(value, VERIFY_MODES, 'verify=')}`);
-        }
-        break;
-      }
-      case 'mirror=': {
-        const defect = mirrorDefect(value);
-        if (defect === undefined) options.mirrors.push(value);
-        // The others, and the URL itself, may still save the boot.
-        else warn(`${quotedUrl(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
-        break;
-      }
-      case 'store=': {
-        const defect = storeDefect(value);
-        if (defect === undefined) options.stores.push(value);
-        else warn(`${quotedUrl(word)} is ignored: the URL ${defect.what}: ${defect.hint}`);
-        break;
-      }
-      case 'runtime=': {
-        const runtime = parseBoolean(value);
-        if (runtime === undefined) warn(`${quotedUrl(word)} is ignored: write runtime=yes or runtime=no`);
-        else options.runtime = runtime;
-        break;
-      }
-      case '':
-        warn('an empty option is ignored: remove the comma beside it');
-        break;
-      default: {
-        options.unknown.push(word);
-        const meant = nearest(key, PULL_OPTIONS);
-        warn(
-          meant === undefined
-            ? `unknown option ${quotedUrl(word)} is ignored: valid are ${PULL_OPTIONS.join(', ')}`
-            : `unknown option ${quotedUrl(word)} is ignored: did you mean ${quotedUrl(meant.endsWith('=') ? meant + value : meant)}?`,
-        );
-      }
-    }
-  }
-  return options;
-}
-
-function suggestion(text: string, valid: readonly string[], prefix: string): string {
-  const meant = nearest(text, valid);
-  return meant === undefined
-    ? `valid are ${valid.map((each) => prefix + each).join(', ')}`
-    : `did you mean "${prefix}${meant}"?`;
 }
 
 /** Names the options of which one is missing, and the unknown word that was probably meant to be it. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { PLACEHOLDERS } from '../../src/request/placeholder.ts';
-import { PULL_OPTIONS } from '../../src/request/pull-expression.ts';
+import { PULL_OPTIONS } from '../../src/request/pull-options.ts';
 import { VERIFY_MODES } from '../../src/request/verify-mode.ts';
 import { run } from '../fixtures/run.ts';
 

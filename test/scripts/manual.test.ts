@@ -4,7 +4,7 @@ import path from 'node:path';
 import { COMPLETED_COMMANDS } from '../../scripts/completion-words.ts';
 import { RECORDED_STATES } from '../../src/record/transfer-record.ts';
 import { PLACEHOLDERS } from '../../src/request/placeholder.ts';
-import { PULL_OPTIONS } from '../../src/request/pull-expression.ts';
+import { PULL_OPTIONS } from '../../src/request/pull-options.ts';
 import { RDPULL } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
