@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import { blankDevelopmentTools } from './development-tools.ts';
 import { withoutSectionHeaders } from './elf.ts';
 import { withoutLocales } from './icu-locales.ts';
+import { blankRuntimeBytecode } from './runtime-bytecode.ts';
 import { blankRuntimeNames } from './runtime-names.ts';
 
 /** @throws Error when the runtime is not as it was when this was written */
@@ -15,6 +16,7 @@ export function finishExecutable(path: string): void {
   fs.rmSync(path);
   blankRuntimeNames(compiled);
   blankDevelopmentTools(compiled);
+  blankRuntimeBytecode(compiled);
   // Last, because it divides the segment in which the others look.
   fs.writeFileSync(path, withoutLocales(withoutSectionHeaders(compiled)), { mode: 0o755 });
 }
