@@ -8,14 +8,18 @@ const FEW_BYTES = 16 * 1024 * 1024;
  * full, 60 MiB later; a collection takes 4 ms, so that one every 100 ms bounds both the memory and the cost.
  *
  * @param fewBytes received for which it is not worth while
+ * @param interval how often at most, in ms
  */
-export function createCollector(fewBytes = FEW_BYTES): { received(bytes: number): void } {
+export function createCollector(
+  fewBytes = FEW_BYTES,
+  interval = INTERVAL,
+): { received(bytes: number): void } {
   let last = performance.now();
   let uncollected = 0;
   return {
     received(bytes) {
       uncollected += bytes;
-      if (uncollected < fewBytes || performance.now() - last < INTERVAL) return;
+      if (uncollected < fewBytes || performance.now() - last < interval) return;
       Bun.gc(true);
       last = performance.now();
       uncollected = 0;

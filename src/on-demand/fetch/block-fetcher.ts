@@ -138,7 +138,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
 
   async function fill(): Promise<string | undefined> {
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
-    const turn = () => courtesy.turn(pace.timeOf(served), signal);
+    const turn = () => courtesy.turn(signal);
     await fillImage({
       map,
       coming,

@@ -68,7 +68,7 @@ export async function readChunks(run: FetchRun, reader: ChunkRunReader): Promise
   } finally {
     precedence.leave(run);
   }
-  if (!wasHeldUp) pace.measured(run.to - run.from, performance.now() - begun);
+  if (!wasHeldUp) pace.measured(run.to - run.from, performance.now() - begun, 0);
 }
 
 /** How many requests keep the network busy, and no more: who comes meanwhile waits for them. */

@@ -1,7 +1,9 @@
 /** Who has read will read on: so long the fill waits after the last read that had to wait, in ms. */
 const QUIET = 25;
-/** Of the time that the whole takes, the part that the fill waits for readers, in all. */
-const SHARE = 0.04;
+/** Of the time that it takes, the part that the fill waits for readers, in all: the image is to be complete in time, whatever is read. */
+const SHARE = 0.05;
+/** At the beginning, in ms. */
+const CREDIT = 250;
 
 /**
  * Leaves the network to readers alone for as long as they read one thing after the other, as a machine does that boots: each of their
@@ -13,17 +15,17 @@ export interface Courtesy {
   /** He has it. */
   leave(): void;
   /**
-   * Waits until nobody reads; in all not longer than a 25th of `whole`, so that the image is complete in time whatever is read.
+   * Waits until nobody reads; in all not longer than a 20th of the time since the first call.
    *
-   * @param whole how long it takes to fetch all of it, in ms
    * @throws the reason of the signal
    */
-  turn(whole: number, signal: AbortSignal): Promise<void>;
+  turn(signal: AbortSignal): Promise<void>;
 }
 
 export function createCourtesy(): Courtesy {
   let readers = 0;
   let last = Number.NEGATIVE_INFINITY;
+  let begun: number | undefined;
   let waited = 0;
   return {
     enter() {
@@ -33,15 +35,16 @@ export function createCourtesy(): Courtesy {
       readers--;
       last = performance.now();
     },
-    async turn(whole, signal) {
+    async turn(signal) {
       for (;;) {
         signal.throwIfAborted();
-        const begun = performance.now();
-        const wanted = readers > 0 ? QUIET : last + QUIET - begun;
-        const left = Math.min(wanted, whole * SHARE - waited);
+        const now = performance.now();
+        begun ??= now;
+        const wanted = readers > 0 ? QUIET : last + QUIET - now;
+        const left = Math.min(wanted, CREDIT + (now - begun) * SHARE - waited);
         if (left <= 0) return;
         await Bun.sleep(left);
-        waited += performance.now() - begun;
+        waited += performance.now() - now;
       }
     },
   };

@@ -7,19 +7,24 @@ const LEAST_BYTES = 64 * 1024;
 const MOST_BYTES = 4 * 1024 * 1024;
 /** Before anything is known of the network. */
 const FIRST_BYTES = 256 * 1024;
-/** The weight of the last request in the mean. */
-const WEIGHT = 0.3;
+/**
+ * The weight of the last request in the mean: of one that was slower it is less, because a busy processor slows them down as well, and smaller
+ * ones would only give it more to do.
+ */
+const WEIGHT = { quicker: 0.3, slower: 0.1 } as const;
+const MOST_AT_ONCE = 4;
 
 /** How large requests are that nobody waits for, and when the next one may be made. */
 export interface FillPace {
   /** Bytes for the next request: at least one block is asked for anyway. */
   readonly requestBytes: number;
-  /** How many of them are made at once: on a fast network, one is under way while the other is answered. */
+  /**
+   * How many of them are made at once: on a fast network, others are under way while one is answered, as many as it takes to keep the network
+   * busy. They share it, so that all of them together keep it busy for as long as one that is alone.
+   */
   readonly atOnce: number;
-  /** A request has brought so many bytes, behind the first that came, in so many ms. */
-  measured(bytes: number, milliseconds: number): void;
-  /** How long so many bytes take, in ms; 0 before anything is known of the network. */
-  timeOf(bytes: number): number;
+  /** A request has brought so many bytes, behind the first that came, in so many ms; the first had come so many ms after it was made. */
+  measured(bytes: number, milliseconds: number, latency: number): void;
   /** So many bytes are asked for. */
   spent(bytes: number): void;
   /** How long to wait before the next request, in ms. */
@@ -30,7 +35,14 @@ export interface FillPace {
 export function createFillPace(limit: number | undefined): FillPace {
   /** Bytes a ms of one request. */
   let rate: number | undefined;
+  /** How long the first bytes take, of what all the others do. */
+  let delay = 0;
   let free = performance.now();
+
+  function atOnce(): number {
+    if (rate === undefined || rate * REQUEST_TIME < LEAST_BYTES * 4) return 1;
+    return Math.min(MOST_AT_ONCE, Math.max(2, 1 + Math.ceil(delay)));
+  }
 
   return {
     get requestBytes() {
@@ -39,15 +51,17 @@ export function createFillPace(limit: number | undefined): FillPace {
       return Math.min(MOST_BYTES, Math.max(LEAST_BYTES, within));
     },
     get atOnce() {
-      return rate !== undefined && rate * REQUEST_TIME >= LEAST_BYTES * 4 ? 2 : 1;
+      return atOnce();
     },
-    measured(bytes, milliseconds) {
+    measured(bytes, milliseconds, latency) {
       // What came at once says nothing.
       if (bytes < LEAST_BYTES / 2) return;
-      const now = bytes / Math.max(milliseconds, 0.1);
-      rate = rate === undefined ? now : rate + WEIGHT * (now - rate);
+      const time = Math.max(milliseconds, 0.1);
+      const now = bytes / time;
+      const weight = rate === undefined ? 1 : now > rate ? WEIGHT.quicker : WEIGHT.slower;
+      rate = (rate ?? now) + weight * (now - (rate ?? now));
+      delay += WEIGHT.quicker * (latency / time - delay);
     },
-    timeOf: (bytes) => (rate === undefined ? 0 : bytes / rate),
     spent(bytes) {
       if (limit !== undefined) free = Math.max(free, performance.now()) + (bytes * 1000) / limit;
     },

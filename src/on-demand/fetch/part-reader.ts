@@ -7,7 +7,9 @@ import type { PartOpener } from './part-opener.ts';
 import type { SharedRecovery } from './shared-recovery.ts';
 
 /** Bytes after which garbage is collected: other programs run already, and need the memory. */
-const GARBAGE_BYTES = 8 * 1024 * 1024;
+const GARBAGE_BYTES = 4 * 1024 * 1024;
+/** And how often that is at most, in ms: from a server that is near, they come in less. */
+const COLLECT_INTERVAL = 20;
 
 /** Reads parts of a file from the server that is asked at present, and goes on where a connection was lost. */
 export interface PartReader {
@@ -29,7 +31,7 @@ export interface PartReaderOptions {
 }
 
 export function createPartReader({ attempts, opener, recovery, signal }: PartReaderOptions): PartReader {
-  const collector = createCollector(GARBAGE_BYTES);
+  const collector = createCollector(GARBAGE_BYTES, COLLECT_INTERVAL);
   let fetched = 0;
 
   /** As much of a part as one answer brings. */

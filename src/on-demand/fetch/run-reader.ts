@@ -65,9 +65,11 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
     new Uint8Array(memoryOf(slots, slot)).set(shared);
   }
 
-  precedence.enter(run);
+  const askedAt = performance.now();
   try {
     for await (const chunk of source.parts(run.from, run.to - run.from)) {
+      // Until its first bytes come, what is less urgent has the network.
+      precedence.enter(run);
       begun ??= { at: at + chunk.length, time: performance.now() };
       for (let taken = 0; taken < chunk.length; ) {
         const count = await take(chunk.subarray(taken));
@@ -82,7 +84,8 @@ export async function readRun(run: FetchRun, reader: RunReader): Promise<void> {
       }
       signal.throwIfAborted();
     }
-    if (begun !== undefined && !wasHeldUp) pace.measured(at - begun.at, performance.now() - begun.time);
+    if (begun !== undefined && !wasHeldUp)
+      pace.measured(at - begun.at, performance.now() - begun.time, begun.time - askedAt);
   } finally {
     if (slot !== undefined) slots.give(slot);
     precedence.leave(run);

@@ -1,6 +1,10 @@
+import { RANK } from './precedence.ts';
+
 /** Memory for what is stored of blocks, in bytes, where they are small; two of the largest, where those are not too large. */
 const MEMORY = 6 * 1024 * 1024;
-const MOST_SLOTS = 24;
+const MOST_SLOTS = 48;
+/** The part of them that is left to readers: what they wait for does not wait for the fill as well, where disk or processor are slow. */
+const RESERVED = 1 / 8;
 /**
  * Of chunks, which are packed, as a rule, to less than half of what a slot has to hold: what nobody has written to takes no room. Sixteen are
  * on their way, and each thread has as many before it.
@@ -32,12 +36,14 @@ export function createSlots(largest: number, kind: 'file' | 'chunks'): Slots {
   const count = largest > ALONE ? 1 : Math.max(2, Math.min(most, Math.floor(room / largest)));
   const memory = Array.from({ length: count }, () => new SharedArrayBuffer(largest));
   const free = memory.map((_, slot) => slot);
+  const reserved = kind === 'file' ? Math.floor(count * RESERVED) : 0;
   const waiting: { readonly asker: Asker; readonly resolve: (slot: number) => void }[] = [];
 
   return {
     memory,
     take(asker) {
-      const slot = free.pop();
+      const isToSpare = asker.rank < RANK.fill || free.length > reserved;
+      const slot = isToSpare ? free.pop() : undefined;
       if (slot !== undefined) return slot;
       const { promise, resolve } = Promise.withResolvers<number>();
       waiting.push({ asker, resolve });
@@ -45,7 +51,7 @@ export function createSlots(largest: number, kind: 'file' | 'chunks'): Slots {
     },
     give(slot) {
       const [first] = waiting.toSorted((one, other) => one.asker.rank - other.asker.rank);
-      if (first === undefined) {
+      if (first === undefined || (first.asker.rank >= RANK.fill && free.length < reserved)) {
         free.push(slot);
         return;
       }
