@@ -87,6 +87,11 @@ export class ChunkTable {
     return { start, length: this.#end(number) - start, digest: this.#digest(number) };
   }
 
+  /** All of them, in their order. */
+  *chunks(): Generator<Chunk> {
+    for (let number = 0; number < this.count; number++) yield this.chunk(number);
+  }
+
   /** The first chunk of these bytes; undefined when there is none. */
   find(digest: Uint8Array): Chunk | undefined {
     this.#places ??= this.#place();

@@ -1,5 +1,5 @@
 import type { BlockMap } from './block-map.ts';
-import type { ChunkTable } from './chunk-index.ts';
+import type { Chunk, ChunkTable } from './chunk-index.ts';
 
 const ZEROS = new Uint8Array(256 * 1024);
 
@@ -16,47 +16,42 @@ export function mostStored(length: number): number {
  * follow each other.
  */
 export function chunkMap(table: ChunkTable): BlockMap {
-  // Holes of an image are chunks of the largest size.
-  const { algorithm, largestMade } = table;
-  const zeros = digestOfZeros(table);
+  const { algorithm } = table;
+  const isZeros = zerosIn(table);
   return {
     format: 'caibx',
     size: table.size,
     largestBlock: table.largest,
     largestStored: mostStored(table.largest),
     async at(offset) {
-      const { start, length, digest } = table.chunk(table.numberAt(offset));
-      const hex = Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex');
-      if (hex === zeros && length === largestMade) return { start, length, content: { kind: 'zeros' } };
-      return {
-        start,
-        length,
-        content: {
-          kind: 'stored',
-          offset: start,
-          length,
-          encoding: { kind: 'chunk', algorithm, digest: hex },
-        },
-      };
+      const chunk = table.chunk(table.numberAt(offset));
+      const { start, length } = chunk;
+      if (isZeros(chunk)) return { start, length, content: { kind: 'zeros' } };
+      const digest = digestText(chunk);
+      const encoding = { kind: 'chunk', algorithm, digest } as const;
+      return { start, length, content: { kind: 'stored', offset: start, length, encoding } };
     },
   };
 }
 
 /** Bytes of the image that are more than holes, as far as the index tells. */
 export function occupiedByChunks(table: ChunkTable): number {
-  const zeros = Buffer.from(digestOfZeros(table), 'hex');
+  const isZeros = zerosIn(table);
   let holes = 0;
-  for (let number = 0; number < table.count; number++) {
-    const { length, digest } = table.chunk(number);
-    if (length === table.largestMade && zeros.equals(digest)) holes += length;
-  }
+  for (const chunk of table.chunks()) if (isZeros(chunk)) holes += chunk.length;
   return table.size - holes;
 }
 
-/** Of as many as a chunk may have. */
-function digestOfZeros({ algorithm, largestMade }: ChunkTable): string {
+/** Tells which chunks are holes: those are of the largest size. */
+export function zerosIn({ algorithm, largestMade }: ChunkTable): (chunk: Chunk) => boolean {
   const hasher = new Bun.CryptoHasher(algorithm);
   for (let left = largestMade; left > 0; left -= ZEROS.length)
     hasher.update(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
-  return hasher.digest('hex');
+  const zeros = hasher.digest();
+  return ({ length, digest }) => length === largestMade && zeros.equals(digest);
+}
+
+/** What a chunk is called by, in lower-case hexadecimal. */
+export function digestText({ digest }: Chunk): string {
+  return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex');
 }

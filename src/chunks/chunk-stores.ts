@@ -10,8 +10,8 @@ import type { Location, Patience, SourceOptions } from '../source/source.ts';
 /** casync's name of the store that lies beside an index. */
 export const DEFAULT_STORE = 'default.castr';
 /** casync's caformat-util.h, and desync's `CompressedChunkExt`. Its stores of chunks that are not packed add nothing to the digest. */
-const PACKED = '.cacnk';
-const PLAIN = '';
+export const PACKED = '.cacnk';
+export const PLAIN = '';
 
 /** Why a chunk is not at a store, whatever the server says of the next one. 403 is what object stores answer for a missing object. */
 const ABSENT: ReadonlySet<string> = new Set(['http-not-found', 'http-forbidden', 'file-not-found']);
@@ -30,11 +30,22 @@ export interface StoredChunk {
   readonly from: Location;
 }
 
+/** A store, and how its server is reached: what another thread may be told. */
+export interface StorePlace extends Location, Pick<SourceOptions, 'ca' | 'proxy'> {}
+
 /** Directories of chunks on servers, each file called by its digest: mirrors of one another, as far as each has a chunk. */
 export interface ChunkStores extends Disposable {
   readonly kind: 'chunks';
   /** How many there are. */
   readonly locations: number;
+  /** Each of them, for who fetches many chunks himself; in the order in which they are asked. */
+  readonly places: readonly StorePlace[];
+  /**
+   * Counts what he has fetched.
+   *
+   * @throws RdpullError limit-exceeded
+   */
+  count(requests: number, bytes: number): void;
   /**
    * Brings a chunk as it is stored: nothing is checked of it but that it is not too long. One that a store does not have is asked of the next
    * one. Where none can be reached, it waits for as long as the patience lasts.
@@ -98,7 +109,7 @@ export function openChunkStores(
     memory: Uint8Array,
     held: () => Promise<void> | undefined,
   ): Promise<StoredChunk> {
-    const url = chunkUrl(store.url, `${digest.slice(0, 4)}/${digest}${suffix}`);
+    const url = chunkUrl(store.url, digest, suffix);
     const most = Math.min(memory.length, mostStored(length));
     requests++;
     const source = await openSourceOnce(url, { ...access, ...store.location });
@@ -148,6 +159,12 @@ export function openChunkStores(
   return {
     kind: 'chunks',
     locations: stores.length,
+    places: locations.map((location) => placeOf(location, options)),
+    count(more, bytes) {
+      requests += more;
+      fetched += bytes;
+      requireWithin(fetched);
+    },
     async read(chunk, failures, memory, held) {
       const places = inTurn(failures);
       let absences = 0;
@@ -182,11 +199,20 @@ export function openChunkStores(
   };
 }
 
-/** The file of a store, before what may follow its path. */
-function chunkUrl(store: string, file: string): string {
+function placeOf(location: Location, { ca, proxy }: SourceOptions): StorePlace {
+  if (proxy === undefined) return { ca, ...location };
+  return { ca, ...location, proxy: { option: proxy.option, environment: { ...proxy.environment } } };
+}
+
+/**
+ * Where a store has a chunk: the file goes before what may follow the path of the store.
+ *
+ * @param suffix of its files: {@link PACKED} or {@link PLAIN}
+ */
+export function chunkUrl(store: string, digest: string, suffix: string): string {
   const end = store.search(/[?#]/);
   const path = (end < 0 ? store : store.slice(0, end)).replace(/\/+$/, '');
-  return `${path}/${file}${end < 0 ? '' : store.slice(end)}`;
+  return `${path}/${digest.slice(0, 4)}/${digest}${suffix}${end < 0 ? '' : store.slice(end)}`;
 }
 
 /** How often many that wait for the same server say so, in ms. */

@@ -1,5 +1,4 @@
 import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { connect, proxyToAsk } from './connection.ts';
@@ -8,6 +7,7 @@ import { contentLength } from './http/body-framing.ts';
 import { createOriginPool, type OriginPool } from './http/origin-pool.ts';
 import { networkError, proxyError } from './network-error.ts';
 import { proxyRefusal } from './proxy.ts';
+import { requireSendable } from './request-headers.ts';
 import type { SourceOptions } from './source.ts';
 
 /** How long a server may take to accept a connection, or stay silent, in ms. There is no limit on the whole. */
@@ -23,9 +23,6 @@ const KEPT_SILENCE = 5000;
 const LOST = ['RDPULL_CLOSED', 'RDPULL_SILENT_HEAD', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'];
 
 const PROXY_AUTHENTICATION_REQUIRED = 407;
-
-/** RFC 9110, section 5.5: no controls but the tab. */
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** What a request is sent with. */
 export type ExchangeOptions = Pick<
@@ -108,18 +105,6 @@ function poolFor(url: URL, { pools, zone, ca, clientCertificate }: ExchangeOptio
   // What a connection was opened with, it is kept for.
   const name = JSON.stringify([url.origin, zone, ca, clientCertificate?.origin]);
   return pools.of(name, () => createOriginPool(url.origin, { kept: true }));
-}
-
-/** A value that would end its line would say something else than was meant. It may be a secret. */
-function requireSendable(shown: string, fields: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(fields)) {
-    if (VALUE.test(value)) continue;
-    throw new RdpullError(
-      'bad-option',
-      `${shown}: the header ${name} cannot be sent over HTTP: there are control characters in its value`,
-      'look at what the login, the token or the server says',
-    );
-  }
 }
 
 /** Sends the request until somebody has heard it: what goes over a connection that was kept may come too late. */

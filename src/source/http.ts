@@ -1,7 +1,6 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import { version } from '../version.ts';
 import { CODING_START_BYTES, foreignCodings, requireUncoded } from './content-coding.ts';
 import { parseContentRange } from './content-range.ts';
 import { type Exchange, exchange } from './exchange.ts';
@@ -10,6 +9,7 @@ import { keepBytes } from './kept-bytes.ts';
 import { isOthersFailure, isPassing } from './passing.ts';
 import { peek } from './peek.ts';
 import { proxyFor } from './proxy.ts';
+import { requestHeaders } from './request-headers.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
 import { strongEntityTag, strongValidator } from './validator.ts';
@@ -180,17 +180,6 @@ function sentPart(
     }${length === undefined ? '' : `, Content-Length: ${length}`}`,
     'the server, or a proxy before it, does not send parts of files rightly: check its configuration',
   );
-}
-
-function requestHeaders(url: URL, { login, accept }: SourceOptions): Record<string, string> {
-  return {
-    'user-agent': `rdpull/${version}`,
-    // The digest is over the bytes of the file: no coding may be put around them.
-    'accept-encoding': 'identity',
-    ...(accept !== undefined && { accept }),
-    // A login is for the server it was given for, and for no other.
-    ...(login?.origin === url.origin && { authorization: login.authorization }),
-  };
 }
 
 function rangeHeaders(wanted: RangeRequest | undefined): Record<string, string> {

@@ -3,6 +3,7 @@ import type { ChunkTable } from '../../blocks/chunk-index.ts';
 import type { ChunkSeed } from '../../chunks/chunk-seed.ts';
 import type { ImageCache } from '../cache/image-cache.ts';
 import { PAGE_BYTES } from '../cache/present-pages.ts';
+import { fetchInBulk } from './bulk/bulk-fetch.ts';
 import { createComingBlocks } from './coming-blocks.ts';
 import { createCourtesy } from './courtesy.ts';
 import { createCoveredPages } from './covered-pages.ts';
@@ -83,13 +84,14 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const precedence = createPrecedence();
   const readahead = createReadahead();
   const slots = createSlots(map.largestStored, source.kind);
-  const placer = openBlockPlacer(
-    { fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory },
-    source.kind,
-  );
   const covered = createCoveredPages(cache.present, map.size);
   const coming = createComingBlocks(covered);
   const { table, seeds: others = [], isAlone = false, notify = () => undefined } = options.chunks ?? {};
+  const placer = openBlockPlacer(
+    { fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory },
+    source.kind,
+    !isAlone,
+  );
   const seeds =
     table === undefined ? [] : [createSelfSeed(table, cache.fd, options.path, covered), ...others];
   const delivery = createRunDelivery({
@@ -137,6 +139,12 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   }
 
   async function fill(): Promise<string | undefined> {
+    if (isAlone && table !== undefined && source.kind === 'chunks') {
+      const place = { fd: cache.fd, has: covered.has, arrived: covered.cover };
+      // What is left behind that is unusual, or on this machine: it comes as it does for readers.
+      await fetchInBulk({ table, stores: source, seeds: others, ...place, signal });
+      if (covered.bytes === map.size) return undefined;
+    }
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
     const turn = () => courtesy.turn(signal);
     await fillImage({

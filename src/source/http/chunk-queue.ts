@@ -1,4 +1,5 @@
 import { keepBytes } from '../kept-bytes.ts';
+import { releaseBytes } from './release-bytes.ts';
 
 /**
  * What is shorter, in bytes, is put together with what follows: a chunk by itself costs more than itself, and keeps all that came
@@ -45,7 +46,7 @@ export function createChunkQueue(): ChunkQueue {
       if (queue.length === 0) endTogether();
       const chunk = queue.shift();
       if (chunk === undefined) return undefined;
-      release(taken);
+      releaseBytes(taken);
       taken = chunk;
       bytes -= chunk.length;
       return chunk;
@@ -56,13 +57,4 @@ export function createChunkQueue(): ChunkQueue {
       together = keepBytes(0);
     },
   };
-}
-
-/**
- * Gives back the memory of a chunk, where that is all there is in its buffer: garbage would be collected later, and new memory
- * taken meanwhile.
- */
-function release(chunk: Uint8Array | undefined): void {
-  if (chunk === undefined || chunk.byteLength !== chunk.buffer.byteLength) return;
-  if (chunk.buffer instanceof ArrayBuffer) chunk.buffer.transfer(0);
 }

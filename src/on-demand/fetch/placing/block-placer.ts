@@ -47,11 +47,16 @@ interface Thread {
  * The first thread comes up at once, and another one when there is more to decode than that has time for.
  *
  * @param kind whether blocks are parts of a file, or chunks
+ * @param isNeeded whether there will surely be blocks: else the first thread waits for one, too
  */
-export function openBlockPlacer(options: PlaceOptions, kind: keyof typeof AHEAD): BlockPlacer {
+export function openBlockPlacer(
+  options: PlaceOptions,
+  kind: keyof typeof AHEAD,
+  isNeeded: boolean,
+): BlockPlacer {
   const urgent: Waiting[] = [];
   const others: Waiting[] = [];
-  const threads: Thread[] = [startThread()];
+  const threads: Thread[] = isNeeded ? [startThread()] : [];
   const ahead = AHEAD[kind];
   let count = 0;
 

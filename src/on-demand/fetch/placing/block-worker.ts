@@ -14,6 +14,7 @@ import { dataIn } from '../../../transfer/sink/data-in.ts';
 import { storageError } from '../../../transfer/sink/storage-error.ts';
 import { PAGE_BYTES } from '../../cache/present-pages.ts';
 import type { FromWorker, PlacedBlock, PlaceOptions, PlaceOutcome, ToWorker } from './messages.ts';
+import { writeData } from './write-data.ts';
 
 /** The worker thread that makes the bytes of blocks, and puts them where they belong in the cache. */
 declare const self: Worker;
@@ -94,7 +95,7 @@ function put(to: Place, { from, encoding, start, length }: PlacedBlock): void {
   const input = new Uint8Array(memory, 0, stored);
   if (encoding.kind === 'plain') {
     if (stored !== length) throw new Error(`${stored} bytes cannot be ${length}`);
-    written(to, () => write(to.fd, input, start));
+    written(to, () => writeData(to.fd, input, start));
     to.written += length;
     return;
   }
@@ -111,7 +112,7 @@ function put(to: Place, { from, encoding, start, length }: PlacedBlock): void {
   if (to.output.length < length) to.output = Buffer.alloc(length);
   const output = to.output.subarray(0, length);
   to.decoder.decode(input, encoding, output);
-  written(to, () => write(to.fd, output, start));
+  written(to, () => writeData(to.fd, output, start));
   to.written += length;
 }
 
@@ -135,8 +136,8 @@ function copyChunk(
   }
   written(to, () => {
     const shared = sharedPages(fd, offset, to.fd, start, length);
-    write(to.fd, output.subarray(0, shared.from - start), start);
-    write(to.fd, output.subarray(shared.to - start), shared.to);
+    writeData(to.fd, output.subarray(0, shared.from - start), start);
+    writeData(to.fd, output.subarray(shared.to - start), shared.to);
   });
   to.written += length;
 }
@@ -175,14 +176,6 @@ function sharedPages(
   const to = Math.floor((start + length) / PAGE_BYTES) * PAGE_BYTES;
   if (to <= from || offset % PAGE_BYTES !== start % PAGE_BYTES) return none;
   return cloneRange(fd, offset + from - start, to - from, target, from) ? { from, to } : none;
-}
-
-/** What is zeros stays a hole. */
-function write(fd: number, bytes: Uint8Array, offset: number): void {
-  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (const { start, end } of dataIn(chunk, offset)) {
-    for (let at = start; at < end; ) at += fs.writeSync(fd, chunk, at, end - at, offset + at);
-  }
 }
 
 function giveBackZeros(fd: number, bytes: Uint8Array, offset: number): void {

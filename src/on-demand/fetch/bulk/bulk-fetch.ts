@@ -1,0 +1,185 @@
+import os from 'node:os';
+import type { ChunkTable } from '../../../blocks/chunk-index.ts';
+import { digestText, zerosIn } from '../../../blocks/chunk-map.ts';
+import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
+import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
+import { RdpullError } from '../../../console/rdpull-error.ts';
+import type { BulkChunk, FromBulkWorker, ToBulkWorker } from './messages.ts';
+
+/** Threads that fetch, at most: each has a connection, and is busy with what it brings. */
+const WORKERS = Math.min(2, os.availableParallelism());
+/** What a thread has before it: more than it asks for at once, so that it need not wait for the main thread. */
+const GIVEN_BYTES = 12 * 1024 * 1024;
+const GIVEN_CHUNKS = 384;
+/** What it is given at once. */
+const BATCH_BYTES = 2 * 1024 * 1024;
+const BATCH_CHUNKS = 64;
+/** A longer chunk is left to others, so that no thread takes much memory. */
+const LONGEST = 8 * 1024 * 1024;
+/** Less is not worth the threads, in bytes of the image. */
+const FEW_BYTES = 4 * 1024 * 1024;
+
+export interface BulkFetchOptions {
+  readonly table: ChunkTable;
+  readonly stores: ChunkStores;
+  /** What they have is not fetched. */
+  readonly seeds: readonly ChunkSeed[];
+  /** The file of the image. */
+  readonly fd: number;
+  /** Whether a part of the image is there. */
+  readonly has: (start: number, length: number) => boolean;
+  /** A part is in its place. */
+  readonly arrived: (start: number, length: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Fetches the chunks of an image that nobody reads meanwhile, most of them: each thread takes what comes over a connection of its own, checks it
+ * and writes it. What is unusual about a server or a chunk is no error here: it is left to who fetches the rest, and tells it.
+ *
+ * @throws RdpullError limit-exceeded; the reason of the signal
+ */
+export async function fetchInBulk(options: BulkFetchOptions): Promise<void> {
+  for (const place of options.stores.places) {
+    if (!/^https?:/.test(place.url)) continue;
+    if (!isWorthwhile(options)) return;
+    await fetchFrom(place, options);
+  }
+}
+
+function isWorthwhile(options: BulkFetchOptions): boolean {
+  let bytes = 0;
+  for (const { length } of wanted(options)) {
+    bytes += length;
+    if (bytes >= FEW_BYTES) return true;
+  }
+  return false;
+}
+
+/** The chunks that are nowhere on this machine; of those that the image has twice, the first. Holes are there. */
+function* wanted({ table, seeds, has, arrived }: BulkFetchOptions): Generator<BulkChunk> {
+  const isZeros = zerosIn(table);
+  for (const chunk of table.chunks()) {
+    const { start, length, digest } = chunk;
+    if (isZeros(chunk)) arrived(start, length);
+    if (length > LONGEST || has(start, length)) continue;
+    if (table.find(digest)?.start !== start) continue;
+    if (seeds.some((seed) => seed.find(digest, length) !== undefined)) continue;
+    yield { start, length, digest: digestText(chunk) };
+  }
+}
+
+/** One store, asked by all threads. Settles when nobody of them fetches any more. */
+async function fetchFrom(place: StorePlace, options: BulkFetchOptions): Promise<void> {
+  const { signal } = options;
+  const chunks = wanted(options);
+  const ending = new AbortController();
+  const threads = Array.from({ length: WORKERS }, () => runThread(place, chunks, options, ending.signal));
+  const aborted = () => ending.abort(signal.reason);
+  signal.addEventListener('abort', aborted);
+  if (signal.aborted) aborted();
+  try {
+    await Promise.all(threads);
+  } catch (error) {
+    // No thread writes to the file any more when this is over.
+    ending.abort(error);
+    await Promise.allSettled(threads);
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', aborted);
+  }
+  signal.throwIfAborted();
+}
+
+/** Lets one thread fetch until there is nothing left, or it gives up. */
+async function runThread(
+  place: StorePlace,
+  chunks: Iterator<BulkChunk, void>,
+  { table, stores, fd, arrived }: BulkFetchOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const worker = new Worker(new URL('./bulk-worker.ts', import.meta.url).href);
+  const send = (message: ToBulkWorker) => worker.postMessage(message);
+  const ended = Promise.withResolvers<void>();
+  /** What it was given, and has neither brought nor left: where each begins, and how long it is. */
+  const given = new Map<number, number>();
+  let bytes = 0;
+  let isLast = false;
+  let failure: { readonly error: unknown } | undefined;
+
+  /** Gives it as much as it should have before it. */
+  function give(): void {
+    while (!isLast && bytes < GIVEN_BYTES && given.size < GIVEN_CHUNKS) {
+      const batch: BulkChunk[] = [];
+      for (let room = BATCH_BYTES; room > 0 && batch.length < BATCH_CHUNKS; ) {
+        const { value, done } = chunks.next();
+        isLast = done === true;
+        if (done === true) break;
+        batch.push(value);
+        room -= value.length;
+        bytes += value.length;
+        given.set(value.start, value.length);
+      }
+      send({ kind: 'chunks', chunks: batch, isLast });
+    }
+  }
+
+  function settle(start: number): number {
+    const length = given.get(start) ?? 0;
+    given.delete(start);
+    bytes -= length;
+    return length;
+  }
+
+  /** What has come, in as few parts as it lies in. */
+  function* settledParts(
+    starts: readonly number[],
+  ): Generator<{ readonly from: number; readonly to: number }> {
+    let part: { from: number; to: number } | undefined;
+    for (const start of starts) {
+      const end = start + settle(start);
+      if (part?.to === start) part.to = end;
+      else {
+        if (part !== undefined) yield part;
+        part = { from: start, to: end };
+      }
+    }
+    if (part !== undefined) yield part;
+  }
+
+  function fail(error: unknown): void {
+    failure ??= { error };
+    send({ kind: 'close' });
+  }
+
+  worker.onmessage = ({ data }: MessageEvent<FromBulkWorker>) => {
+    if (data.kind === 'ended') {
+      ended.resolve();
+      return;
+    }
+    for (const { from, to } of settledParts(data.arrived)) arrived(from, to - from);
+    data.left.forEach(settle);
+    try {
+      stores.count(data.requests, data.fetched);
+      give();
+    } catch (error) {
+      fail(error);
+    }
+  };
+  worker.onerror = ({ error, message }) => {
+    failure ??= { error: RdpullError.from(error ?? new Error(message)) };
+    ended.resolve();
+  };
+  const aborted = () => send({ kind: 'close' });
+  signal.addEventListener('abort', aborted);
+  try {
+    send({ kind: 'start', place, algorithm: table.algorithm, fd });
+    if (signal.aborted) aborted();
+    else give();
+    await ended.promise;
+  } finally {
+    signal.removeEventListener('abort', aborted);
+    worker.terminate();
+  }
+  if (failure !== undefined) throw failure.error;
+}

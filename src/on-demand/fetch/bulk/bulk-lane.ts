@@ -1,0 +1,203 @@
+import { mostStored } from '../../../blocks/chunk-map.ts';
+import { chunkUrl, PACKED, PLAIN, type StorePlace } from '../../../chunks/chunk-stores.ts';
+import { isSystemError } from '../../../kernel/system-error.ts';
+import type { PipelinedAnswer } from '../../../source/http/pipelined-answers.ts';
+import { openPipelinedConnection, type PipelinedConnection } from '../../../source/pipelined-connection.ts';
+import type { BulkChunk } from './messages.ts';
+
+/** What is asked for over a connection before it has come, at most: enough for 200 Mbit/s at 100 ms, where a chunk is packed to a half. */
+const AHEAD_BYTES = 4 * 1024 * 1024;
+const AHEAD_CHUNKS = 128;
+
+/** Connections where a server answers one request at a time, as an HTTP server may that is not made for more (RFC 9112, section 9.3.2). */
+const CONNECTIONS_UNPIPELINED = 6;
+
+const SENT: ReadonlySet<number> = new Set([200, 203]);
+/** What a store that lacks a chunk answers; 403 is what object stores say. */
+const ABSENT: ReadonlySet<number> = new Set([403, 404, 410]);
+/** After so many chunks that are not there, or are others, without one that is good, this store is of no use. */
+const BAD_MAX = 16;
+
+/** Who has chunks fetched. */
+export interface BulkTaker {
+  /**
+   * @param stored what the store has of a chunk, which is not to be believed; undefined: nothing
+   * @returns whether it is that chunk
+   * @throws Error when there is no going on
+   */
+  take(chunk: BulkChunk, stored: Uint8Array | undefined): boolean;
+  /** Something has come, or will not. */
+  advanced(): void;
+  /** All that was given has come or will not, and so will what is given from now on. Once. */
+  ended(): void;
+}
+
+/** Fetches many chunks of one store, as fast as it goes, and gives up at the first thing that is unusual. */
+export interface BulkLane {
+  give(chunks: readonly BulkChunk[]): void;
+  /** No more will be given. */
+  finish(): void;
+  close(): void;
+  readonly requests: number;
+  /** Bytes that came. */
+  readonly fetched: number;
+}
+
+/** One connection, and what was asked for over it. */
+interface Line {
+  connection: PipelinedConnection | undefined;
+  isOpening: boolean;
+  /** In the order of the requests, from the next that is answered on. */
+  readonly asked: BulkChunk[];
+  /** Bytes of the image. */
+  askedBytes: number;
+  /** Whether anything has come over the present connection, and whether the server has said that it closes it. */
+  hasWorked: boolean;
+  isLast: boolean;
+}
+
+export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkTaker): BulkLane {
+  const { url, ...reach } = place;
+  const origin = new URL(url);
+  /** As a URL has it: what is behind it is hexadecimal. */
+  const base = origin.pathname + origin.search;
+  const ending = new AbortController();
+  const options = { ...reach, signal: ending.signal };
+  const waiting: BulkChunk[] = [];
+  let lines: Line[] = [newLine()];
+  /** How the files of the store end: unknown until one of them was there. */
+  let suffix: typeof PACKED | typeof PLAIN = PACKED;
+  let isSuffixKnown = false;
+  let isPipelined = true;
+  let isFinished = false;
+  let hasEnded = false;
+  let bad = 0;
+  let requests = 0;
+  let fetched = 0;
+
+  function end(): void {
+    if (hasEnded) return;
+    hasEnded = true;
+    ending.abort(new Error('nobody reads on'));
+    for (const { connection } of lines) connection?.close();
+    ended();
+  }
+
+  function pump(): void {
+    if (hasEnded) return;
+    for (const line of lines) ask(line);
+    if (isFinished && waiting.length === 0 && lines.every(({ asked }) => asked.length === 0)) end();
+  }
+
+  /** Asks for as much as a connection is to be busy with. */
+  function ask(line: Line): void {
+    const { connection, asked } = line;
+    if (connection === undefined) return;
+    const most = isPipelined && isSuffixKnown && line.hasWorked ? AHEAD_CHUNKS : 1;
+    // Few at a time would be a packet each.
+    if (asked.length > most / 2) return;
+    const chunks: BulkChunk[] = [];
+    while (asked.length < most && (asked.length === 0 || line.askedBytes < AHEAD_BYTES)) {
+      const chunk = waiting.shift();
+      if (chunk === undefined) break;
+      chunks.push(chunk);
+      asked.push(chunk);
+      line.askedBytes += chunk.length;
+    }
+    if (chunks.length === 0) return;
+    requests += chunks.length;
+    connection.ask(
+      chunks.map(({ digest, length }) => ({
+        path: chunkUrl(base, digest, suffix),
+        most: mostStored(length),
+      })),
+    );
+  }
+
+  function answered(line: Line, { status, body, isLast }: PipelinedAnswer): void {
+    const chunk = line.asked.shift();
+    if (chunk === undefined) throw new Error('nothing was asked for');
+    line.askedBytes -= chunk.length;
+    line.hasWorked = true;
+    line.isLast = isLast;
+    fetched += body.length;
+    if (!SENT.has(status) && !ABSENT.has(status)) throw new Error(`the server answers ${status}`);
+    if (ABSENT.has(status) && !isSuffixKnown && suffix === PACKED) {
+      suffix = PLAIN;
+      waiting.unshift(chunk);
+      return;
+    }
+    const isGood = take(chunk, SENT.has(status) ? body : undefined);
+    if (isGood) isSuffixKnown = true;
+    bad = isGood ? 0 : bad + 1;
+    if (bad === BAD_MAX) throw new Error('the store has other chunks');
+  }
+
+  /** The connection is gone. What was asked for over it is asked for again over another one, if that one was any good. */
+  function lost(line: Line, reason: unknown): void {
+    const { asked, hasWorked, isLast } = line;
+    line.connection = undefined;
+    if (hasEnded) return;
+    if (!hasWorked || !isSystemError(reason, 'RDPULL_CLOSED', 'ECONNRESET', 'EPIPE')) {
+      end();
+      return;
+    }
+    // Who hangs up without a word, with several requests before him, may be one who takes one at a time.
+    if (isPipelined && !isLast && asked.length > 1) {
+      isPipelined = false;
+      lines = [line, ...Array.from({ length: CONNECTIONS_UNPIPELINED - 1 }, newLine)];
+    }
+    waiting.unshift(...asked.splice(0));
+    for (const each of lines) void open(each);
+  }
+
+  async function open(line: Line): Promise<void> {
+    if (line.isOpening || line.connection !== undefined) return;
+    Object.assign(line, { isOpening: true, askedBytes: 0, hasWorked: false, isLast: false });
+    try {
+      line.connection = await openPipelinedConnection(origin, options, {
+        answered: (answer) => answered(line, answer),
+        paused() {
+          pump();
+          advanced();
+        },
+        ended: (reason) => lost(line, reason),
+      });
+      line.isOpening = false;
+      pump();
+    } catch {
+      // Whoever asks for these chunks next hears why.
+      end();
+    }
+  }
+
+  for (const line of lines) void open(line);
+  return {
+    give(chunks) {
+      waiting.push(...chunks);
+      pump();
+    },
+    finish() {
+      isFinished = true;
+      pump();
+    },
+    close: end,
+    get requests() {
+      return requests;
+    },
+    get fetched() {
+      return fetched;
+    },
+  };
+}
+
+function newLine(): Line {
+  return {
+    connection: undefined,
+    isOpening: false,
+    asked: [],
+    askedBytes: 0,
+    hasWorked: false,
+    isLast: false,
+  };
+}

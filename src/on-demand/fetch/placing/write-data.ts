@@ -1,0 +1,14 @@
+import fs from 'node:fs';
+import { dataIn } from '../../../transfer/sink/data-in.ts';
+
+/**
+ * Writes bytes to where they belong in a file that is empty there: what is zeros stays a hole.
+ *
+ * @throws Error of write(2)
+ */
+export function writeData(fd: number, bytes: Uint8Array, offset: number): void {
+  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (const { start, end } of dataIn(chunk, offset)) {
+    for (let at = start; at < end; ) at += fs.writeSync(fd, chunk, at, end - at, offset + at);
+  }
+}
