@@ -4,6 +4,7 @@ export const ENTRY_POINTS: readonly string[] = [
   'src/transfer/pipeline/worker.ts',
   'src/on-demand/fetch/placing/block-worker.ts',
   'src/on-demand/fetch/bulk/bulk-worker.ts',
+  'src/on-demand/fetch/scan/scan-worker.ts',
   'src/on-demand/fuse/fuse-worker.ts',
   'src/on-demand/device/device-worker.ts',
 ];

@@ -50,6 +50,8 @@ export class ChunkTable {
   /** Bytes of the largest chunk, and the most that one of the same maker has. */
   readonly largest: number;
   readonly largestMade: number;
+  /** What its maker was told of the bytes of a chunk. */
+  readonly made: { readonly min: number; readonly avg: number; readonly max: number };
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #places: { readonly seed: number; readonly numbers: Int32Array } | undefined;
@@ -57,15 +59,21 @@ export class ChunkTable {
   /** @param bytes an index that was checked */
   constructor(
     bytes: Uint8Array,
-    known: Pick<ChunkTable, 'algorithm' | 'count' | 'size' | 'largest' | 'largestMade'>,
+    known: Pick<ChunkTable, 'algorithm' | 'count' | 'size' | 'largest' | 'made'>,
   ) {
     this.algorithm = known.algorithm;
     this.count = known.count;
     this.size = known.size;
     this.largest = known.largest;
-    this.largestMade = known.largestMade;
+    this.largestMade = known.made.max;
+    this.made = known.made;
     this.#bytes = bytes;
     this.#view = viewOf(bytes);
+  }
+
+  /** The index itself, which another thread can read as well. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
   }
 
   /** The number of the chunk with byte `offset` of the image. */
@@ -149,15 +157,14 @@ export function parseChunkIndex(bytes: Uint8Array): ChunkTable {
       'make it of an image file: casync make IMAGE.caibx IMAGE.raw',
     );
   }
-  const largestMade = chunkSizes(view);
+  const made = chunkSizes(view);
   const count = itemsOf(view);
-  const { size, largest } = checkItems(view, count, largestMade);
+  const { size, largest } = checkItems(view, count, made.max);
   const algorithm = (flags & SHA512_256_FLAG) === 0n ? 'sha256' : 'sha512-256';
-  return new ChunkTable(bytes, { algorithm, count, size, largest, largestMade });
+  return new ChunkTable(bytes, { algorithm, count, size, largest, made });
 }
 
-/** @returns the most bytes of a chunk */
-function chunkSizes(view: DataView): number {
+function chunkSizes(view: DataView): ChunkTable['made'] {
   const [min, avg, max] = [HEADER.min, HEADER.avg, HEADER.max].map((at) => view.getBigUint64(at, true));
   if (min === undefined || avg === undefined || max === undefined) throw new RangeError('three sizes');
   if (min < 1n || avg < min || max < avg)
@@ -169,7 +176,7 @@ function chunkSizes(view: DataView): number {
       'make it with smaller chunks: casync make --chunk-size=65536',
     );
   }
-  return Number(max);
+  return { min: Number(min), avg: Number(avg), max: Number(max) };
 }
 
 /** @returns how many there are */

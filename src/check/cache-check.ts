@@ -1,7 +1,7 @@
 import { printable } from '../console/printable.ts';
 import { promisedDigest } from '../disk-cache/about-image.ts';
 import { type CachedFamily, readCache } from '../disk-cache/cache-contents.ts';
-import { type CachedImage, imageTitle, isGood, isWornOut } from '../disk-cache/cached-image.ts';
+import { type CachedImage, imageTitle, isGood, isWornOut, seedsAmong } from '../disk-cache/cached-image.ts';
 import { openDiskCache } from '../disk-cache/disk-cache.ts';
 import { CACHE_MOUNT, type PlannedPull } from '../generator/planned-pull.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
@@ -56,7 +56,7 @@ function sayContents(
   const family = families.find(({ images }) => images.some((image) => isWanted(image, promised)));
   const image = family?.images.find((each) => isWanted(each, promised));
   if (family === undefined || image === undefined) {
-    const seeds = families.flatMap(({ images }) => images).filter(({ about }) => about.index !== undefined);
+    const seeds = families.flatMap(({ images }) => seedsAmong(images));
     findings.ok(
       'cache',
       isChunked && seeds.length > 0

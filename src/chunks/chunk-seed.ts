@@ -3,10 +3,11 @@ import { type ChunkTable, MAX_INDEX_BYTES, parseChunkIndex } from '../blocks/chu
 import { printable } from '../console/printable.ts';
 import { reasonOf } from '../console/rdpull-error.ts';
 
-/** An image of this machine, and the index that it was made by: their paths. */
+/** An image of this machine, and the index that it was made by, where there is one: their paths. */
 export interface SeedFiles {
+  /** With an index, the image itself; without, it may be packed. */
   readonly image: string;
-  readonly index: string;
+  readonly index: string | undefined;
 }
 
 /** Where bytes lie on this machine that may be those of a chunk. */
@@ -32,6 +33,8 @@ export interface ChunkSeed {
 /** Seeds that are in use. Disposing of them closes their files. */
 export interface OpenSeeds extends Disposable {
   readonly seeds: readonly ChunkSeed[];
+  /** The paths of images without an index: to know what is in them, they have to be read. */
+  readonly unknown: readonly string[];
 }
 
 /**
@@ -45,7 +48,12 @@ export function openSeeds(
   notify: (text: string) => void,
 ): OpenSeeds {
   const seeds: ChunkSeed[] = [];
+  const unknown: string[] = [];
   for (const { image, index } of files) {
+    if (index === undefined) {
+      unknown.push(image);
+      continue;
+    }
     try {
       const table = readIndex(index);
       if (table.algorithm === algorithm) seeds.push(imageSeed(image, table));
@@ -54,7 +62,7 @@ export function openSeeds(
     }
   }
   return {
-    seeds,
+    ...{ seeds, unknown },
     [Symbol.dispose]() {
       for (const { fd } of seeds.splice(0)) fs.closeSync(fd);
     },

@@ -10,7 +10,7 @@ import type { Promised } from '../transfer/promise.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
 import { besideName, besideNow, hasContent, namedVouchers, writeBeside } from './beside-image.ts';
 import { type CacheBounds, makeRoom, type RoomMade } from './cache-room.ts';
-import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut } from './cached-image.ts';
+import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut, seedsAmong } from './cached-image.ts';
 import type { Tries } from './cached-name.ts';
 import type { DiskCache } from './disk-cache.ts';
 import { KeptCopy } from './kept-copy.ts';
@@ -148,12 +148,13 @@ export class CacheCopies implements Copies {
     }
   }
 
-  /** The images in chunks that there are, the newest first: what another one has in common with them need not be fetched. */
+  /** The images that an image in chunks may have something in common with, which need not be fetched then. */
   seeds(): SeedFiles[] {
-    const images = this.#only === undefined ? this.images() : [this.#only];
-    return images
-      .filter(({ about }) => about.index !== undefined)
-      .map(({ path: image, files, about }) => ({ image, index: path.join(files, besideName(about.name)) }));
+    const images = seedsAmong(this.#only === undefined ? this.images() : [this.#only]);
+    return images.map(({ path: image, files, about }) => ({
+      image,
+      index: about.index === undefined ? undefined : path.join(files, besideName(about.name)),
+    }));
   }
 
   /** An image in chunks is wanted: its index says which one. */

@@ -72,5 +72,16 @@ export function byTrust(images: readonly CachedImage[]): readonly CachedImage[] 
   ];
 }
 
+/**
+ * Those of the images of one name that one in chunks probably has something in common with: all that came in chunks themselves, and the newest of the
+ * others, which has to be read from beginning to end to find out.
+ *
+ * @param images the newest first
+ */
+export function seedsAmong(images: readonly CachedImage[]): readonly CachedImage[] {
+  const unknown = images.filter(({ about }) => about.index === undefined).slice(0, 1);
+  return [...images.filter(({ about }) => about.index !== undefined), ...unknown];
+}
+
 /** How a message calls an image. */
 export const imageTitle = ({ id }: CachedImage): string => path.basename(id);

@@ -43,7 +43,11 @@ export async function openChunkedImage(
   const source = openChunkStores(stores, options, (fetched) => requireDownload(bytes + fetched, limits));
   const opened = openSeeds(seeds, table.algorithm, notify);
   return {
-    ...{ source, map: chunkMap(table), chunks: { table, seeds: opened.seeds, isAlone: false, notify } },
+    ...{
+      source,
+      map: chunkMap(table),
+      chunks: { table, ...{ seeds: opened.seeds, unknown: opened.unknown }, isAlone: false, notify },
+    },
     ...{ url, location, lastModified, size: undefined, sha256, index: index.content },
     [Symbol.dispose]() {
       source[Symbol.dispose]();

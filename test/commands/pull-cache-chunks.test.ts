@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
+import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
@@ -78,6 +79,26 @@ describe('an image in chunks', () => {
     expect(changed.chunks).toBeLessThan(all / 20);
     expect(changed.stderr).toMatch(/received, 1\.\d MiB found in .*image_20260101T000000/);
     expect(machine.images()).toHaveLength(2);
+  });
+
+  test('is fetched but for what a cached image has that came packed, and has no index', async () => {
+    image = imageToChunk(randomBytes(6_000_000));
+    work.write('image.raw', image);
+    served.write('image.raw.xz', run(['xz', '-0', '-c', work.file('image.raw')]));
+    writeChecksums(served);
+    await boot(`${server.url}/image.raw.xz`);
+    const [packed = ''] = machine.images();
+    expect(packed).toEndWith('.raw.xz');
+    image = Buffer.concat([image.subarray(0, 2_000_000), randomBytes(9000), image.subarray(2_000_000)]);
+    publish(2);
+    const changed = await boot();
+    expect({ status: changed.status, image: changed.image }).toEqual({ status: 0, image: digestOf(image) });
+    expect(changed.chunks).toBeGreaterThan(0);
+    expect(changed.chunks).toBeLessThan(8);
+    expect(changed.stderr).toContain(
+      `${packed} has no index: it is cut into chunks, to see which of them need not be fetched\n`,
+    );
+    expect(changed.stderr).toMatch(/ received, 5\.\d MiB found in .*\.raw\.xz/);
   });
 
   test('boots without a server, all of it checked by the index, and that by the checksum file', async () => {

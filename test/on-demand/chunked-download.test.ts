@@ -26,8 +26,8 @@ afterAll(async () => {
   site[Symbol.dispose]();
 });
 
-/** Downloads the new image, with `seeds` on this machine. */
-async function download(target: string, seeds: readonly SeedFiles[]) {
+/** Downloads an image, the new one, with `seeds` on this machine. */
+async function download(target: string, seeds: readonly SeedFiles[], name = 'new', image = NEW) {
   const said: string[] = [];
   server.requests.length = 0;
   const options = {
@@ -40,7 +40,7 @@ async function download(target: string, seeds: readonly SeedFiles[]) {
   };
   const result = await downloadChunked(
     {
-      ...{ locations: [{ url: `${server.url}/new.caibx`, login: undefined }], seeds, target },
+      ...{ locations: [{ url: `${server.url}/${name}.caibx`, login: undefined }], seeds, target },
       stores: [{ url: `${server.url}/default.castr`, login: undefined }],
       ...{ verify: { kind: 'no' }, keyrings: [], certificates: [], limits: DEFAULT_LIMITS },
       ...{ readOnly: false, force: false, overcommit: false, sideFiles: () => [] },
@@ -48,7 +48,7 @@ async function download(target: string, seeds: readonly SeedFiles[]) {
     options,
     observer,
   );
-  expect(fs.readFileSync(target).equals(NEW)).toBe(true);
+  expect(fs.readFileSync(target).equals(image)).toBe(true);
   const fetched = server.requests.filter((each) => each.includes('castr')).length;
   return { ...result, fetched, said };
 }
@@ -109,6 +109,61 @@ describe('what an image of this machine has is not fetched:', () => {
     const index = makeChunks(directory.path, 'other', image, { digest: 'sha256' });
     const { fetched } = await download(directory.file('new.raw'), [{ image, index }]);
     expect(fetched).toBeGreaterThan(chunksOf(site.file('default.castr')).length / 3);
+  });
+});
+
+describe('an image of this machine without an index is cut into chunks itself:', () => {
+  const LARGE = imageToChunk(randomBytes(6 * 1024 * 1024));
+  const MORE = Buffer.concat([LARGE.subarray(0, 3_000_000), randomBytes(5000), LARGE.subarray(3_000_000)]);
+  beforeAll(() => {
+    makeChunks(site.path, 'more', site.write('more.raw', MORE));
+  });
+  const unknown = (image: string): SeedFiles => ({ image, index: undefined });
+
+  test.each([
+    ['as it is', ['cat']],
+    ['in xz', ['xz', '-T2', '--block-size=1MiB', '-0', '-c']],
+    ['in zstd', ['zstd', '-q', '-c']],
+    ['in gzip', ['gzip', '-1', '-c']],
+  ])('%s', async (_, command) => {
+    using directory = new TemporaryDirectory();
+    const seed = directory.write('seed', run(command, { input: LARGE }));
+    const { fetched, reused, said } = await download(
+      directory.file('new.raw'),
+      [unknown(seed)],
+      'more',
+      MORE,
+    );
+    expect(said).toEqual([
+      `${seed} has no index: it is cut into chunks, to see which of them need not be fetched`,
+    ]);
+    expect(fetched).toBeGreaterThan(0);
+    expect(fetched).toBeLessThan(8);
+    expect(reused).toEqual([{ path: seed, bytes: expect.any(Number) }]);
+    expect(reused?.[0]?.bytes).toBeGreaterThan(5_900_000);
+  });
+
+  test('as far as it is not damaged', async () => {
+    using directory = new TemporaryDirectory();
+    const packed = run(['xz', '-T2', '--block-size=1MiB', '-0', '-c'], { input: LARGE });
+    packed.fill(0, 4_000_000, 4_000_100);
+    const seed = directory.write('seed.raw.xz', packed);
+    const { reused, said } = await download(directory.file('new.raw'), [unknown(seed)], 'more', MORE);
+    expect(said).toEqual([
+      expect.stringContaining('has no index: '),
+      expect.stringMatching(/seed\.raw\.xz is of no further use for this image: the xz stream is corrupt /),
+    ]);
+    expect(reused?.[0]?.bytes).toBeGreaterThan(2_500_000);
+  });
+
+  test('not where another one has nearly all', async () => {
+    using directory = new TemporaryDirectory();
+    const seeds = [
+      { image: site.file('more.raw'), index: site.file('more.caibx') },
+      unknown(site.file('old.raw')),
+    ];
+    const { fetched, said } = await download(directory.file('new.raw'), seeds, 'more', MORE);
+    expect({ fetched, said }).toEqual({ fetched: 0, said: [] });
   });
 });
 

@@ -1,9 +1,11 @@
 import type { BlockMap } from '../../blocks/block-map.ts';
 import type { ChunkTable } from '../../blocks/chunk-index.ts';
 import type { ChunkSeed } from '../../chunks/chunk-seed.ts';
+import type { ChunkStores } from '../../chunks/chunk-stores.ts';
 import type { ImageCache } from '../cache/image-cache.ts';
 import { PAGE_BYTES } from '../cache/present-pages.ts';
 import { fetchInBulk } from './bulk/bulk-fetch.ts';
+import { isMuchMissing } from './bulk/missing-chunks.ts';
 import { createComingBlocks } from './coming-blocks.ts';
 import { createCourtesy } from './courtesy.ts';
 import { createCoveredPages } from './covered-pages.ts';
@@ -17,6 +19,7 @@ import { createPrecedence, RANK, type Rank } from './precedence.ts';
 import { createReadahead } from './readahead.ts';
 import { createRequestQueue, TOGETHER_BYTES } from './request-queue.ts';
 import { type BlockSource, createRunDelivery } from './run-delivery.ts';
+import { scanSeed } from './scan/scan-seed.ts';
 import { createSelfSeed } from './self-seed.ts';
 import { createServedDigest, type ServedDigest } from './served-digest.ts';
 import { createSlots } from './slots.ts';
@@ -28,6 +31,8 @@ export interface ChunkFetchOptions {
   readonly isAlone: boolean;
   /** Files of this machine that may have some of them, best first. */
   readonly seeds: readonly ChunkSeed[];
+  /** The paths of images of this machine that may have some of them, too, where it is worth reading all of them to find out. */
+  readonly unknown: readonly string[];
   /** Takes a line about a chunk that did not hold, and what is done about it. */
   readonly notify: (text: string) => void;
 }
@@ -86,7 +91,8 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
   const slots = createSlots(map.largestStored, source.kind);
   const covered = createCoveredPages(cache.present, map.size);
   const coming = createComingBlocks(covered);
-  const { table, seeds: others = [], isAlone = false, notify = () => undefined } = options.chunks ?? {};
+  const { table, seeds: others = [], unknown = [], isAlone = false } = options.chunks ?? {};
+  const { notify = () => undefined } = options.chunks ?? {};
   const placer = openBlockPlacer(
     { fd: cache.fd, path: options.path, size: cache.size, slots: slots.memory },
     source.kind,
@@ -138,13 +144,24 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
     }
   }
 
-  async function fill(): Promise<string | undefined> {
-    if (isAlone && table !== undefined && source.kind === 'chunks') {
-      const place = { fd: cache.fd, has: covered.has, arrived: covered.cover };
-      // What is left behind that is unusual, or on this machine: it comes as it does for readers.
-      await fetchInBulk({ table, stores: source, seeds: others, ...place, signal });
-      if (covered.bytes === map.size) return undefined;
+  /** What is left after this is unusual, or where it is known to be on this machine: it comes as it does for readers. */
+  async function fillAlone(chunks: ChunkTable, stores: ChunkStores): Promise<void> {
+    const { fd } = cache;
+    const missing = { table: chunks, seeds: others, has: covered.has, arrived: covered.cover };
+    for (const path of unknown) {
+      if (!isMuchMissing(missing)) break;
+      const found = (start: number, length: number) => {
+        covered.cover(start, length);
+        delivery.reuse(path, length);
+      };
+      await scanSeed({ table: chunks, path, fd, found, notify, signal });
     }
+    await fetchInBulk({ ...missing, stores, fd, signal });
+  }
+
+  async function fill(): Promise<string | undefined> {
+    if (isAlone && table !== undefined && source.kind === 'chunks') await fillAlone(table, source);
+    if (covered.bytes === map.size && !needsAll) return undefined;
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
     const turn = () => courtesy.turn(signal);
     await fillImage({

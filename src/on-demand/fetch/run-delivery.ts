@@ -39,6 +39,8 @@ export interface RunDelivery {
   readonly blocksOnDemand: number;
   /** Bytes of the image that were found on this machine, by the path of the file that had them. */
   readonly reused: ReadonlyMap<string, number>;
+  /** So many more were found in a file. */
+  reuse(path: string, bytes: number): void;
   /** Waits until nothing is under way any more. */
   settled(): Promise<void>;
 }
@@ -120,9 +122,13 @@ export function createRunDelivery(options: RunDeliveryOptions): RunDelivery {
       notify(`${error.message}; it is fetched`);
       return false;
     }
-    reused.set(seed.path, (reused.get(seed.path) ?? 0) + length);
+    reuse(seed.path, length);
     arrived(block);
     return true;
+  }
+
+  function reuse(path: string, bytes: number): void {
+    reused.set(path, (reused.get(path) ?? 0) + bytes);
   }
 
   function arrived(block: FetchedBlock): void {
@@ -146,8 +152,7 @@ export function createRunDelivery(options: RunDeliveryOptions): RunDelivery {
   }
 
   return {
-    deliver,
-    reused,
+    ...{ deliver, reused, reuse },
     get blocks() {
       return blocks;
     },

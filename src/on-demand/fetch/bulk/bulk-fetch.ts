@@ -1,10 +1,8 @@
 import os from 'node:os';
-import type { ChunkTable } from '../../../blocks/chunk-index.ts';
-import { digestText, zerosIn } from '../../../blocks/chunk-map.ts';
-import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import type { BulkChunk, FromBulkWorker, ToBulkWorker } from './messages.ts';
+import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
 
 /** Threads that fetch, at most: each has a connection, and is busy with what it brings. */
 const WORKERS = Math.min(2, os.availableParallelism());
@@ -14,22 +12,11 @@ const GIVEN_CHUNKS = 384;
 /** What it is given at once. */
 const BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_CHUNKS = 64;
-/** A longer chunk is left to others, so that no thread takes much memory. */
-const LONGEST = 8 * 1024 * 1024;
-/** Less is not worth the threads, in bytes of the image. */
-const FEW_BYTES = 4 * 1024 * 1024;
 
-export interface BulkFetchOptions {
-  readonly table: ChunkTable;
+export interface BulkFetchOptions extends MissingOptions {
   readonly stores: ChunkStores;
-  /** What they have is not fetched. */
-  readonly seeds: readonly ChunkSeed[];
   /** The file of the image. */
   readonly fd: number;
-  /** Whether a part of the image is there. */
-  readonly has: (start: number, length: number) => boolean;
-  /** A part is in its place. */
-  readonly arrived: (start: number, length: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -42,37 +29,15 @@ export interface BulkFetchOptions {
 export async function fetchInBulk(options: BulkFetchOptions): Promise<void> {
   for (const place of options.stores.places) {
     if (!/^https?:/.test(place.url)) continue;
-    if (!isWorthwhile(options)) return;
+    if (!isMuchMissing(options)) return;
     await fetchFrom(place, options);
-  }
-}
-
-function isWorthwhile(options: BulkFetchOptions): boolean {
-  let bytes = 0;
-  for (const { length } of wanted(options)) {
-    bytes += length;
-    if (bytes >= FEW_BYTES) return true;
-  }
-  return false;
-}
-
-/** The chunks that are nowhere on this machine; of those that the image has twice, the first. Holes are there. */
-function* wanted({ table, seeds, has, arrived }: BulkFetchOptions): Generator<BulkChunk> {
-  const isZeros = zerosIn(table);
-  for (const chunk of table.chunks()) {
-    const { start, length, digest } = chunk;
-    if (isZeros(chunk)) arrived(start, length);
-    if (length > LONGEST || has(start, length)) continue;
-    if (table.find(digest)?.start !== start) continue;
-    if (seeds.some((seed) => seed.find(digest, length) !== undefined)) continue;
-    yield { start, length, digest: digestText(chunk) };
   }
 }
 
 /** One store, asked by all threads. Settles when nobody of them fetches any more. */
 async function fetchFrom(place: StorePlace, options: BulkFetchOptions): Promise<void> {
   const { signal } = options;
-  const chunks = wanted(options);
+  const chunks = missingChunks(options);
   const ending = new AbortController();
   const threads = Array.from({ length: WORKERS }, () => runThread(place, chunks, options, ending.signal));
   const aborted = () => ending.abort(signal.reason);
