@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Suite } from '../fixtures/suite-tree.ts';
 import { MARK, PROOF, REPORT, type RootTree, writeProof } from './root-tree.ts';
 import { tool } from './tool.ts';
 import { toolbox } from './toolbox.ts';
@@ -32,8 +33,12 @@ ExecStart=/bin/sh /usr/lib/lab
  * @param directory does not exist yet
  * @param script shell commands when it is up, before it switches itself off
  */
-export async function makeSystemdTree(directory: string, script: string): Promise<RootTree> {
-  await tool(['cp', '--archive', '--reflink=auto', await toolbox('forky'), directory]);
+export async function makeSystemdTree(
+  directory: string,
+  script: string,
+  suite: Suite = 'forky',
+): Promise<RootTree> {
+  await tool(['cp', '--archive', '--reflink=auto', await toolbox(suite), directory]);
   for (const name of LEFT_OUT) fs.rmSync(path.join(directory, name), { recursive: true, force: true });
   for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'var/tmp', 'root', path.dirname(PROOF)]) {
     fs.mkdirSync(path.join(directory, name), { recursive: true });

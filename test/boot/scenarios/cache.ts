@@ -6,10 +6,12 @@ import type { Guest } from '../guest.ts';
 import { makeDisk, pack } from '../image.ts';
 import type { ImageServer } from '../image-server.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
-import { BALLAST, MARK, makeRootTree, type RootTree, writeBallast } from '../root-tree.ts';
+import { BALLAST, MARK, makeRootTree, PROOF, type RootTree, writeBallast } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
 import { makeSystemdRoot } from '../systemd-root.ts';
+import { makeSystemdTree } from '../systemd-tree.ts';
 import { tool } from '../tool.ts';
+import { upgradedTree } from '../upgraded-tree.ts';
 
 const LIMIT = 1500;
 const DEVICE = 'LABEL=images';
@@ -19,6 +21,14 @@ const INDEX = 'root.raw.caibx';
 
 /** MiB of the image in chunks that nothing packs. */
 const BALLAST_SIZE = 48;
+
+const FOUND_IN_CACHE = /in chunks received, .* found in \/run\/rdpull\/cache\/machines\/root\.raw\.v\/root_/;
+
+/** Packages of one source, which are 1.3 % of a Debian 12, and newer in its security archive. */
+const UPGRADED = ['libzstd1', 'zstd'] as const;
+/** Room for two of it. */
+const DEBIAN_CACHE = '800M';
+const SHOWS_PACKAGE = `echo "${MARK} upgraded $(dpkg-query --show --showformat='\${Version}' zstd) "`;
 
 /** Waits for the blessing, and says what is in the cache then. */
 const COMES_UP = `
@@ -101,14 +111,51 @@ export const scenarios: readonly Scenario[] = [
       server.requests.length = 0;
       const guest = await boot(lab, server, disk, '', { name: INDEX });
       await expectBooted(lab, guest, tree);
-      expectConsole(
-        guest,
-        /in chunks received, .* found in \/run\/rdpull\/cache\/machines\/root\.raw\.v\/root_/,
-      );
-      const fetched = server.requests.reduce((sum, { bytes }) => sum + bytes, 0);
+      expectConsole(guest, FOUND_IN_CACHE);
+      const fetched = sentBy(server);
       const share = `${((100 * fetched) / size).toFixed(2)} %`;
       lab.notes.push(`${fetched} bytes were sent, ${share} of the image`);
       if (fetched > size / 20) throw new Error(`${share} of the image was fetched`);
+    },
+  },
+  {
+    name: 'cache-upgrade',
+    title:
+      'a Debian in chunks of which a package was upgraded: less than 5 % of it is fetched; a bit that the disk has lost is, too',
+    async run(lab) {
+      const disk = await cacheDisk(lab, 'cache.disk', DEBIAN_CACHE);
+      const old = await makeSystemdTree(lab.file('old'), SHOWS_PACKAGE, 'bookworm');
+      await publishChunks(lab, old);
+      const server = await lab.serve();
+      await fillCache(lab, disk, server, INDEX);
+      const { tree, versions } = await upgradedTree(old, lab.file('new'), 'bookworm', UPGRADED);
+      lab.notes.push(versions);
+      const size = await publishChunks(lab, tree);
+      const share = (bytes: number) =>
+        `${bytes} bytes were sent, ${((100 * bytes) / size).toFixed(2)} % of the image`;
+
+      server.requests.length = 0;
+      const upgraded = await boot(lab, server, disk, '', { name: INDEX });
+      await expectBooted(lab, upgraded, tree);
+      expectConsole(upgraded, FOUND_IN_CACHE);
+      const version = versions.split(' ').at(-1) ?? '';
+      expectConsole(upgraded, new RegExp(`${MARK} upgraded ${RegExp.escape(version)}\\s`));
+      const fetched = sentBy(server);
+      lab.notes.push(share(fetched));
+      if (fetched > size / 20) throw new Error(share(fetched));
+      await upgraded.switchedOff();
+
+      await flipBit(lab, disk, tree);
+      server.requests.length = 0;
+      const healed = await boot(lab, server, disk, '', { name: INDEX });
+      await expectBooted(lab, healed, tree);
+      expectConsole(
+        healed,
+        /root_\w+\.raw, at byte \d+: chunk [0-9a-f]{64} is another one: .*; it is fetched/,
+      );
+      expectConsole(healed, /of the cache is damaged, and is stored anew/);
+      lab.notes.push(`one bit of the disk changed: ${share(sentBy(server))}`);
+      if (sentBy(server) > size / 100) throw new Error(share(sentBy(server)));
     },
   },
   {
@@ -140,6 +187,11 @@ export const scenarios: readonly Scenario[] = [
     },
   },
 ];
+
+/** Bytes that a server has sent. */
+function sentBy({ requests }: ImageServer): number {
+  return requests.reduce((sum, { bytes }) => sum + bytes, 0);
+}
 
 interface BootOptions {
   /** Of the file on the server. */
@@ -228,9 +280,9 @@ function comeUpAsUsual({ directory }: RootTree): void {
   );
 }
 
-async function cacheDisk(lab: Lab, name = 'cache.disk'): Promise<string> {
+async function cacheDisk(lab: Lab, name = 'cache.disk', size = '160M'): Promise<string> {
   const file = lab.file(name);
-  await tool(['truncate', '--size', '160M', file]);
+  await tool(['truncate', '--size', size, file]);
   await tool(['mkfs.ext4', '-q', '-L', 'images', file]);
   return file;
 }
@@ -247,6 +299,27 @@ umount "$1"
 `;
   const url = `http://127.0.0.1:${port}/${name}`;
   await tool(['unshare', '-m', 'sh', '-euc', script, 'sh', mount, disk, RDPULL, url]);
+}
+
+/** Changes one bit of what the disk has of a file of the root, which is in no other image. */
+async function flipBit(lab: Lab, disk: string, { directory }: RootTree): Promise<void> {
+  const script = `
+mount -o loop "$2" "$1"
+for image in "$1"/${V}/*.raw; do python3 -c "$4" "$image" "$3"; done >"$2.flipped"
+umount "$1"
+[ -s "$2.flipped" ]
+`;
+  const flip = `
+import mmap, sys
+with open(sys.argv[1], 'r+b') as file, open(sys.argv[2], 'rb') as wanted:
+    image = mmap.mmap(file.fileno(), 0)
+    at = image.find(wanted.read(4096))
+    if at >= 0:
+        image[at] ^= 1
+        print(at)
+`;
+  const file = path.join(directory, PROOF);
+  await tool(['unshare', '-m', 'sh', '-euc', script, 'sh', lab.file('mount'), disk, file, flip]);
 }
 
 async function breakDisk(disk: string): Promise<void> {
