@@ -1,9 +1,8 @@
-import { generate } from './commands/generate.ts';
 import { withoutRuntimeVariables } from './runtime-variables.ts';
 
 /*
- * Decides who is asked. The generator runs at every daemon-reload of systemd, where each millisecond and MiB count: it
- * is small and loaded at once, everything else only when it is asked for.
+ * Decides who is asked, and loads nothing else. The generator runs at every daemon-reload of systemd, where each millisecond and
+ * MiB count: it is one small file (scripts/compile.ts), which needs no module of Node.
  */
 
 const GENERATOR = 'systemd-import-generator';
@@ -20,6 +19,7 @@ const calledAs = process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
 const [name, ...args] = calledAs === GENERATOR ? ['generate', ...words] : words;
 
 if (name === 'generate') {
+  const { generate } = await import('./commands/generate.ts');
   process.exitCode = await generate(args);
 } else {
   const { runCommandLine } = await import('./commands/run-command-line.ts');

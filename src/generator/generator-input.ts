@@ -1,5 +1,5 @@
-import fs from 'node:fs';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { exists, readSmallFile } from '../kernel/small-file.ts';
 import { decryptCredential } from '../request/encrypted-credential.ts';
 import { inInitrd } from '../request/initrd.ts';
 import type { GeneratorInput } from './unit-plan.ts';
@@ -11,8 +11,8 @@ const CACHE_CREDENTIAL = 'rdpull.cache';
 /** Bytes of a line that are read; systemd gives up at longer ones (LINE_MAX of limits.h). */
 const LINE_MAX = 2048;
 
-/** Bytes of a credential: the limit for all of them together (systemd.exec(5)). */
-const CREDENTIAL_MAX = 1024 * 1024;
+/** Bytes of a credential: the limit for all of them together (systemd.exec(5)). No command line is as long, either. */
+const TEXT_MAX = 1024 * 1024;
 
 /**
  * Gathers what systemd passes to a generator (systemd.generator(7)) and what this machine says.
@@ -32,7 +32,7 @@ export function readGeneratorInput(
     cacheCredential: cache && device !== undefined ? { path: cache.path, text: device } : undefined,
     inInitrd: inInitrd(environment),
     executable: process.execPath,
-    exists: fs.existsSync,
+    exists,
   };
 }
 
@@ -43,7 +43,7 @@ function readCommandLine(environment: NodeJS.ProcessEnv, warn: (message: string)
   const inContainer = around?.startsWith('container:') === true;
   const path = inContainer ? '/proc/1/cmdline' : '/proc/cmdline';
   try {
-    const text = fs.readFileSync(path, 'utf8');
+    const text = readText(path);
     return inContainer ? text.split('\0').map(quoteWord).join(' ') : text;
   } catch (error) {
     warn(`${path} cannot be read: ${reasonOf(error)}`);
@@ -63,11 +63,11 @@ function readCredential(
 ): { readonly path: string; readonly lines: readonly string[] } | undefined {
   const { CREDENTIALS_DIRECTORY: plain, ENCRYPTED_CREDENTIALS_DIRECTORY: encrypted } = environment;
   for (const [directory, read] of [
-    [plain, readPlain],
+    [plain, readText],
     [encrypted, decryptCredential],
   ] as const) {
     const path = `${directory}/${name}`;
-    if (directory === undefined || !fs.existsSync(path)) continue;
+    if (directory === undefined || !exists(path)) continue;
     try {
       return { path, lines: readLines(read(path), name, warn) };
     } catch (error) {
@@ -79,12 +79,11 @@ function readCredential(
   return undefined;
 }
 
-function readPlain(path: string): string {
-  const { size } = fs.statSync(path);
-  if (size > CREDENTIAL_MAX) {
-    throw new RdpullError('file-unreadable', `its ${size} bytes are too many`, 'shorten it');
-  }
-  return fs.readFileSync(path, 'utf8');
+/** @throws RdpullError, SystemCallError */
+function readText(path: string): string {
+  const text = readSmallFile(path, TEXT_MAX);
+  if (text !== undefined) return text;
+  throw new RdpullError('file-unreadable', `it has more than ${TEXT_MAX} bytes`, 'shorten it');
 }
 
 /** The lines that say something: without the space around them, comments and empty ones. */

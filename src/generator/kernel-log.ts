@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import { boundLines } from '../console/bounded-lines.ts';
 import { discreet } from '../console/shown-url.ts';
+import { LineDevice } from '../kernel/small-file.ts';
 
 /** Priority of syslog(3). */
 const LOG_WARNING = 4;
@@ -33,27 +33,27 @@ export function openGeneratorLog(environment: NodeJS.ProcessEnv): GeneratorLog {
     warn: lines.add,
     close() {
       lines.end();
-      if (kernel !== undefined) fs.closeSync(kernel);
+      kernel?.close();
     },
   };
 }
 
-function openKernelLog(): number | undefined {
+function openKernelLog(): LineDevice | undefined {
   try {
-    return fs.openSync('/dev/kmsg', fs.constants.O_WRONLY | fs.constants.O_NOCTTY);
+    return new LineDevice('/dev/kmsg');
   } catch {
     return undefined;
   }
 }
 
 /** One write is one record. */
-function writeRecord(fd: number, text: string): void {
+function writeRecord(log: LineDevice, text: string): void {
   const bytes = Buffer.from(text);
   let end = Math.min(bytes.length, RECORD_MAX);
   // Not in the middle of a character.
   while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
   try {
-    fs.writeSync(fd, Buffer.concat([bytes.subarray(0, end), Buffer.from('\n')]));
+    log.write(Buffer.concat([bytes.subarray(0, end), Buffer.from('\n')]));
   } catch {
     // Nobody is left to tell.
   }

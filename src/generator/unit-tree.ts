@@ -1,4 +1,4 @@
-import fs from 'node:fs';
+import { makeDirectories, makeLink, writeSmallFile } from '../kernel/small-file.ts';
 
 /** The three directories of systemd.generator(7), by their precedence: before /etc, before /usr, behind all. */
 export type Precedence = 'early' | 'normal' | 'late';
@@ -17,30 +17,18 @@ export function dependencyLink(precedence: Precedence, directory: string, unit: 
 }
 
 /**
- * Writes the entries; what is there already becomes what it should be. (At every boot and daemon-reload: node:path
- * would take 5 % of the generator's time, and asking for each directory once is enough.)
+ * Writes the entries; what is there already becomes what it should be. systemd empties the directories beforehand: that is rare.
  *
- * @throws Error of node:fs
+ * @throws SystemCallError
  */
 export function writeUnitTree(entries: readonly UnitTreeEntry[], directories: OutputDirectories): void {
   const made = new Set<string>();
   for (const entry of entries) {
     const file = `${directories[entry.precedence]}/${entry.name}`;
     const directory = file.slice(0, file.lastIndexOf('/'));
-    if (!made.has(directory)) fs.mkdirSync(directory, { recursive: true });
+    if (!made.has(directory)) makeDirectories(directory);
     made.add(directory);
-    if ('content' in entry) fs.writeFileSync(file, entry.content);
+    if ('content' in entry) writeSmallFile(file, entry.content);
     else makeLink(entry.target, file);
-  }
-}
-
-/** systemd empties the directories beforehand: a link that is there is rare. */
-function makeLink(target: string, file: string): void {
-  try {
-    fs.symlinkSync(target, file);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-    fs.rmSync(file);
-    fs.symlinkSync(target, file);
   }
 }

@@ -44,9 +44,14 @@ export function retryInterrupted<T>(call: () => T): T {
   }
 }
 
+/** `text` in UTF-8. `Buffer.from()` does the same: its first call takes as long as all else that the generator does with a file. */
+export function encoded(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
 /** `text` as a NUL-terminated string. Keep the returned array referenced until the call has returned. */
 export function cString(text: string | Uint8Array): Uint8Array {
-  const bytes = typeof text === 'string' ? Buffer.from(text) : text;
+  const bytes = typeof text === 'string' ? encoded(text) : text;
   if (bytes.includes(0)) throw new Error('a string for the kernel cannot hold a NUL byte');
   const terminated = new Uint8Array(bytes.length + 1);
   terminated.set(bytes);

@@ -1,11 +1,11 @@
-import { constants } from 'node:os';
-
-/** Reversed, so that of two names of a number the first one stays: EAGAIN rather than EWOULDBLOCK. */
-const errnoNames = new Map(
-  Object.entries(constants.errno)
-    .reverse()
-    .map(([name, number]) => [number, name]),
-);
+/**
+ * The first name of a number: EAGAIN rather than EWOULDBLOCK. node:os is loaded when something has failed: imported, it would be
+ * something that the generator loads at every start.
+ */
+function errnoName(errno: number): string {
+  const { errno: numbers } = process.getBuiltinModule('node:os').constants;
+  return Object.entries(numbers).find(([, number]) => number === errno)?.[0] ?? `errno ${errno}`;
+}
 
 /** A system call that failed, before a stage has said what that means for the user. `code` is like Node's own. */
 export class SystemCallError extends Error {
@@ -15,7 +15,7 @@ export class SystemCallError extends Error {
   readonly code: string;
 
   constructor(syscall: string, errno: number) {
-    const code = errnoNames.get(errno) ?? `errno ${errno}`;
+    const code = errnoName(errno);
     super(`${syscall}: ${code}`);
     this.syscall = syscall;
     this.errno = errno;

@@ -1,8 +1,8 @@
-import fs from 'node:fs';
+import { exists } from '../kernel/small-file.ts';
 import { parseBoolean } from './boolean.ts';
 
 /** Whether this is an initrd: `$SYSTEMD_IN_INITRD` says so, or the file that marks one exists (os-release(5)). */
 export function inInitrd(environment: NodeJS.ProcessEnv = process.env): boolean {
   const { SYSTEMD_IN_INITRD: said = '' } = environment;
-  return parseBoolean(said) ?? fs.existsSync('/etc/initrd-release');
+  return parseBoolean(said) ?? exists('/etc/initrd-release');
 }

@@ -104,7 +104,7 @@ describe('rdpull generate', () => {
     fs.writeFileSync(`${root}/normal`, '');
     const { status, stderr } = await generate(root, ONE);
     expect(status).toBe(1);
-    expect(stderr).toStartWith('rdpull: no units are written: E');
+    expect(stderr).toMatch(/^rdpull: no units are written: open\(\S+\/normal\/\S+\): ENOTDIR\n$/);
     expect(stderr).toContain(`${root}/normal`);
   });
 
