@@ -48,6 +48,8 @@ export class ReportSender {
   #longest: number | undefined;
   #isWanted = true;
   readonly #ending = new AbortController();
+  /** Gives up the report that is on its way, for the last one. */
+  #giveUp = new AbortController();
 
   constructor(place: ReportPlace, queue: ReportQueue) {
     this.#place = place;
@@ -84,13 +86,19 @@ export class ReportSender {
   /** Sends the rest, as far as the server takes it in a moment, and ends the connection. */
   async close(): Promise<void> {
     this.#ending.abort();
-    // What is on its way, and then the last words.
-    if (await this.#settled()) {
-      this.send();
-      await this.#settled();
-    }
+    // What is on its way, and then the last words, whatever became of that: on a link that is full its answer may be lost for seconds.
+    if (!(await this.#settled())) await this.#abandon();
+    this.send();
+    await this.#settled();
     this.#ended.abort();
     this.#pools[Symbol.dispose]();
+  }
+
+  /** Gives up what is on its way. What is news of it is back in the queue then, and goes over another connection. */
+  async #abandon(): Promise<void> {
+    this.#giveUp.abort();
+    this.#giveUp = new AbortController();
+    await Promise.race([this.#running, Bun.sleep(LOOK)]);
   }
 
   /** Waits for the report that is on its way, if there is one; says whether it has come to an end in time. */
@@ -152,7 +160,8 @@ export class ReportSender {
   #post(report: string): Promise<Exchange> {
     const { ca, zone } = this.#place;
     const headers = { 'user-agent': `rdpull/${version}`, 'content-type': REPORT_TYPE };
-    const options = { ca, zone, pools: this.#pools, silence: SILENCE, signal: this.#ended.signal };
+    const signal = AbortSignal.any([this.#ended.signal, this.#giveUp.signal]);
+    const options = { ca, zone, pools: this.#pools, silence: SILENCE, signal };
     return exchange(this.#url, headers, { ...options, body: Buffer.from(report) });
   }
 }

@@ -168,6 +168,13 @@ describe('a server that cannot be told costs nothing', () => {
     expect(names(server).at(-1)).toBe('pull-finished');
   });
 
+  test('one whose answer was lost on the way hears the end as well', async () => {
+    const reactions = [204, 'silence', 204] as const;
+    await using server = await ReportServer.start(content, { reactions, milliseconds: 2600 });
+    expect((await pull(`${server.origin}/image.raw`)).status).toBe(0);
+    expect(names(server)).toEqual(['pull-started', 'pull-finished']);
+  });
+
   test('what could not be told is told when the server is well again', async () => {
     const reactions = [503, 204] as const;
     await using server = await ReportServer.start(content, { reactions, milliseconds: 1500 });
