@@ -3,9 +3,9 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { blockDevicePath } from '../request/block-device-name.ts';
 import { type CacheRequest, cacheDefect, parseCacheRequest } from '../request/cache.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
+import { boundedWait } from './bounded-wait.ts';
 import { CACHE_MOUNT, CACHE_MOUNT_UNIT, type PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
-import { deviceUnit } from './root-device.ts';
 import { settingDefect, unitText } from './unit-text.ts';
 import type { UnitTreeEntry } from './unit-tree.ts';
 
@@ -108,22 +108,10 @@ export function cacheEntries(
           ],
         ),
       },
-      {
-        precedence: 'normal',
-        name: `${deviceUnit(device)}.d/40-rdpull-cache.conf`,
-        content: unitText(
-          [GENERATED, 'The boot does not wait longer for the cache.'],
-          [
-            {
-              name: 'Unit',
-              settings: [
-                ['After', 'systemd-udev-trigger.service'],
-                ['JobRunningTimeoutSec', `${DEVICE_PATIENCE}s`],
-              ],
-            },
-          ],
-        ),
-      },
+      boundedWait({
+        ...{ device, name: '40-rdpull-cache', consequence: 'The boot does not wait longer for the cache.' },
+        ...{ seconds: DEVICE_PATIENCE, after: 'systemd-udev-trigger.service' },
+      }),
     ];
   } catch (error) {
     warn(`the cache is ignored: ${RdpullError.from(error).message}`);

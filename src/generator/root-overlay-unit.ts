@@ -1,6 +1,7 @@
 import { printable } from '../console/printable.ts';
 import { formatRootOverlay, type RootOverlay } from '../request/root-overlay.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
+import { type BoundedWait, boundedWait } from './bounded-wait.ts';
 import type { PlannedPull } from './planned-pull.ts';
 import { GENERATED } from './pull-unit.ts';
 import { deviceUnit } from './root-device.ts';
@@ -64,17 +65,11 @@ export function overlayEntries(executable: string, pull: OverlaidPull): UnitTree
       ),
     },
     dependencyLink('normal', 'initrd-root-fs.target.requires', UNIT),
-    ...(device !== undefined && overlay.kind === 'device' && overlay.isOptional ? [boundedWait(device)] : []),
+    ...(overlay.kind === 'device' && overlay.isOptional ? [boundedWait(waitFor(overlay.path))] : []),
   ];
 }
 
-function boundedWait(device: string): UnitTreeEntry {
-  return {
-    precedence: 'normal',
-    name: `${device}.d/50-rdpull-overlay.conf`,
-    content: unitText(
-      [GENERATED, 'Without it the overlay is in memory.'],
-      [{ name: 'Unit', settings: [['JobRunningTimeoutSec', `${OPTIONAL_WAIT}s`]] }],
-    ),
-  };
+function waitFor(device: string): BoundedWait {
+  const consequence = 'Without it the overlay is in memory.';
+  return { device, name: '50-rdpull-overlay', consequence, seconds: OPTIONAL_WAIT };
 }
