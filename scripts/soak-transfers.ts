@@ -25,6 +25,7 @@ for (let number = 1; number <= Number(count); number++) {
       overcommit: false,
       limits: DEFAULT_LIMITS,
       memory: DEFAULT_MEMORY,
+      tellsDigest: true,
     },
     { ca: [], login: undefined, signal },
     {

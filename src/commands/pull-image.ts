@@ -267,8 +267,8 @@ async function readOnDemand(
   const milliseconds = Math.round(performance.now() - begun);
   const summary = told.onDemandSummary(result, milliseconds);
   reporter.info(summary, told.onDemandEvent(result, milliseconds));
-  const { figures, sha256 = '', device, root, handedOver } = result;
-  recorder.transferred({ ...result, received: figures.fetched, sha256 });
+  const { figures, device, root, handedOver } = result;
+  recorder.transferred({ ...result, received: figures.fetched });
   recorder.ended('done', {
     ...exposedPlaces({ device, ...(root !== undefined && { root }) }),
     onDemand: { bytes: figures.bytesOnDemand, blocks: figures.blocksOnDemand, handedOver },
@@ -302,7 +302,8 @@ async function download(
     }
     const { runTransfer } = await import('../transfer/transfer.ts');
     const type: FileType = request.type === 'raw' ? 'raw' : 'tar';
-    const file = { ...wanted, type, memory, copies: cache?.copies };
+    const { json, verbose } = display.reporter.options;
+    const file = { ...wanted, type, memory, copies: cache?.copies, tellsDigest: json || verbose };
     return await runTransfer(file, options, display.observe(target));
   } finally {
     display.end();
@@ -321,7 +322,7 @@ function tellPulled(
   if (cache !== undefined) recorder.cached(cache);
   const summary = pulledSummary(result, milliseconds);
   display.reporter.info(summary, finishedEvent(result, milliseconds, cache));
-  display.reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
+  if (result.sha256 !== undefined) display.reporter.detail(`SHA-256 of what was received: ${result.sha256}`);
   return summary;
 }
 

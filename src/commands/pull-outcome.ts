@@ -69,7 +69,9 @@ export function pulledJson(
   exposed: Exposed,
   cache: RecordedCache | undefined,
 ): PulledJson {
-  const { target, received, decoded, entries, compression, format, sha256, layers, promised } = result;
+  const { target, received, decoded, entries, compression, format, layers, promised } = result;
+  // Who reads this has asked for it.
+  const { sha256 = '' } = result;
   // A redirect to an object store leads to a URL that is signed.
   const url = withoutSecrets(result.url);
   return {

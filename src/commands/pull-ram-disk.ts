@@ -55,12 +55,11 @@ export async function useRamDisk(pull: Pull, finding: FindOptions): Promise<stri
       written: size,
       verifiedBy: verifiedBy(promised),
     });
-    const sha256 = promised?.digest ?? '';
     pull.recorder.transferred({
       url: `file://${image.device}`,
       received: 0,
       decoded: size,
-      sha256,
+      sha256: promised?.digest,
       promised,
     });
     pull.recorder.ended('done', exposedPlaces(exposed));

@@ -15,7 +15,7 @@ export const JOURNAL_FIELDS = {
   written: 'RDPULL_BYTES_WRITTEN',
   /** How long it took, or how long the pause before the next attempt is. */
   milliseconds: 'RDPULL_MILLISECONDS',
-  /** Of the bytes as served, in lower-case hexadecimal digits. */
+  /** Of the bytes as served, in lower-case hexadecimal digits; with `verify=no` only where somebody has asked for it. */
   sha256: 'RDPULL_SHA256',
   /** What vouched for it: `signature`, `checksum`, `sha256`, or `nothing`. */
   verifiedBy: 'RDPULL_VERIFIED_BY',
@@ -65,7 +65,7 @@ export const JOURNAL_EVENTS = {
   'pull-started': { id: 'dda1992513c243549aa4031066c85bfb', fields: ['url', 'target'] },
   'pull-finished': {
     id: 'b93a8362315d45a9bdca62ee0b52323c',
-    fields: ['url', 'target', 'received', 'written', 'milliseconds', 'sha256', 'verifiedBy'],
+    fields: ['url', 'target', 'received', 'written', 'milliseconds', 'verifiedBy'],
   },
   'handed-over': {
     id: '754b6b9265f84ab0993411152dda4b04',

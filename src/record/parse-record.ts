@@ -34,6 +34,7 @@ export function parseRecord(text: string): TransferRecord {
     command: strings(fields['command'], 'command'),
     ...optional(fields, 'url', string),
     ...optional(fields, 'total', number),
+    ...optional(fields, 'isWhole', flag),
     ...optional(fields, 'sha256', string),
     ...optional(fields, 'promised', promise),
     ...optional(fields, 'onDemand', onDemand),
@@ -84,6 +85,11 @@ function number(value: unknown, name: string): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
     throw new Error(`${name} is no number`);
   }
+  return value;
+}
+
+function flag(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw new Error(`${name} is neither true nor false`);
   return value;
 }
 

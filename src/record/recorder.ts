@@ -108,8 +108,8 @@ export class Recorder {
     readonly url: string;
     readonly received: number;
     readonly decoded: number;
-    /** Empty where nobody knows it. */
-    readonly sha256: string;
+    /** Undefined where nobody knows it. */
+    readonly sha256: string | undefined;
     readonly promised: Promised | undefined;
   }): void {
     const { url, received, decoded, sha256, promised } = result;
@@ -117,7 +117,8 @@ export class Recorder {
     this.#decoded = decoded;
     this.#know({
       url: shownUrl(url),
-      ...(sha256 !== '' && { sha256 }),
+      isWhole: true,
+      ...(sha256 !== undefined && { sha256 }),
       ...(promised !== undefined && { promised: recordedPromise(promised) }),
     });
   }

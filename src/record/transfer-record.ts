@@ -50,6 +50,8 @@ export interface TransferRecord {
   readonly decoded: number;
   /** How long the file is, as served. */
   readonly total?: number;
+  /** Whether all of it has come, and was verified. */
+  readonly isWhole?: boolean;
   readonly sha256?: string;
   readonly promised?: RecordedPromise;
   /** Of an image that could be read before it was there: what of it was, and whether it is a file like any other by now. */

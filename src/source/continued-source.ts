@@ -4,6 +4,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import { createCollector } from './collector.ts';
 import { HttpStatusError } from './http-status.ts';
 import { openSourceOnce } from './open-source.ts';
+import { type DigestKind, startDigest } from './running-digest.ts';
 import {
   type Joining,
   type KnownFile,
@@ -17,12 +18,18 @@ import type { Location, Source, SourceOptions } from './source.ts';
 /** How often a comparison is reported, in ms. */
 const REPORT_INTERVAL = 10_000;
 
+/** The digest of bytes that were received, and of what kind it is. */
+export interface ReceivedDigest {
+  readonly kind: DigestKind;
+  readonly value: () => string;
+}
+
 /** The file whose first bytes were received. */
 export interface Begun extends KnownFile {
   /** How many bytes of it there are, at least 1. */
   readonly received: number;
-  /** SHA-256 of these bytes, in lower-case hexadecimal. */
-  readonly sha256: () => string | Promise<string>;
+  /** What they are told from others by. */
+  readonly digest: ReceivedDigest;
 }
 
 export interface ContinueOptions extends SourceOptions {
@@ -124,7 +131,7 @@ function changed(url: string, how: string): RdpullError {
 async function withoutFirst(
   source: Source,
   { url }: Location,
-  { received, sha256 }: Begun,
+  { received, digest: expected }: Begun,
   { repeated, notify, signal }: ContinueOptions,
 ): Promise<Source> {
   const shown = shownUrl(url);
@@ -133,7 +140,7 @@ async function withoutFirst(
     0,
   );
   const chunks = source.body[Symbol.asyncIterator]();
-  const digest = new Bun.CryptoHasher('sha256');
+  const digest = startDigest(expected.kind);
   const collector = createCollector();
   let skipped = 0;
   let rest: Uint8Array | undefined;
@@ -154,7 +161,7 @@ async function withoutFirst(
     reported = performance.now();
     notify(`${shown}: ${shownSize(skipped)} of ${shownSize(received)} are compared`, 0);
   }
-  if (digest.digest('hex') !== (await sha256())) {
+  if (digest.value() !== expected.value()) {
     throw changed(url, `its first ${received} bytes are not those that had arrived`);
   }
   return { ...source, body: restOf(rest, chunks) };

@@ -2,7 +2,7 @@ import { size as shownSize } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { type Advance, createAttempts } from './attempts.ts';
-import { type Begun, continueSource } from './continued-source.ts';
+import { type Begun, continueSource, type ReceivedDigest } from './continued-source.ts';
 import { openSourceOnce } from './open-source.ts';
 import { isOthersFailure } from './passing.ts';
 import type { Joining } from './same-file.ts';
@@ -19,8 +19,8 @@ export interface MirroredSource extends Source {
 export interface MirrorOptions extends SourceOptions {
   /** What is reason enough to join the bytes of two answers. */
   readonly joining: Joining;
-  /** SHA-256, in lower-case hexadecimal, of all bytes that `body` has yielded. */
-  readonly sha256: () => string | Promise<string>;
+  /** Of all bytes that `body` has yielded. */
+  readonly digest: ReceivedDigest;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function openMirroredSource(
       at,
       ...(await continueSource(
         at,
-        { ...begun, received, sha256: options.sha256 },
+        { ...begun, received, digest: options.digest },
         {
           ...once,
           withoutRanges,

@@ -16,7 +16,7 @@ export function retryOf(transfer: TransferStatus): string | undefined {
 
 function leftBehind({ record, presence }: TransferStatus): LeftBehind {
   if (!presence.exists || record?.state !== 'failed') return 'nothing';
-  if (record.sha256 !== undefined) return 'complete';
+  if (record.isWhole === true) return 'complete';
   if (record.error?.code !== 'target-exists') return 'nothing';
   return presence.devices.length > 0 || presence.mounts.length > 0 ? 'used' : 'another';
 }

@@ -1,4 +1,5 @@
 import { type MirroredSource, openMirroredSource } from '../source/mirrored-source.ts';
+import { startDigest } from '../source/running-digest.ts';
 import type { Joining } from '../source/same-file.ts';
 import type { SourceOptions } from '../source/source.ts';
 import {
@@ -21,6 +22,12 @@ export interface Origin extends Disposable {
   readonly kept: CopyInProgress | undefined;
 }
 
+export interface OriginOptions {
+  readonly copies?: Copies | undefined;
+  /** Whether the SHA-256 of the bytes is to be told, also when nothing is held against it. */
+  readonly tellsDigest: boolean;
+}
+
 /**
  * Opens the file that is wanted: the copy of what was promised, or of what the server says that it has; else the file on the server, and
  * begins a copy of it.
@@ -28,14 +35,15 @@ export interface Origin extends Disposable {
  * @throws SpoiltCopy, and those of {@link openMirroredSource}
  */
 export async function openOrigin(
-  copies: Copies | undefined,
+  { copies, tellsDigest }: OriginOptions,
   start: Start,
   promised: Promised | undefined,
   options: SourceOptions,
 ): Promise<Origin> {
   const copy = await copies?.find(promised, () => describeFile(start.locations, options));
   if (copy !== undefined) return await openCopy(copies, copy, start, promised, options);
-  const source = await openDigested(start, promised, options);
+  const isDigested = tellsDigest || promised !== undefined || copies !== undefined;
+  const source = await openDigested(start, promised, isDigested, options);
   start.opened(source);
   const kept = copies?.begin(source.size);
   return {
@@ -59,7 +67,7 @@ async function openCopy(
   const locations = [{ url: Bun.pathToFileURL(copy.path).href, login: undefined }];
   const { patience: _, ...once } = options;
   try {
-    const source = await openDigested({ ...start, locations }, promised, once);
+    const source = await openDigested({ ...start, locations }, promised, true, once);
     return { source, copy, kept: undefined, [Symbol.dispose]: source.close };
   } catch (error) {
     throw aboutCopy(copies, copy, options, error);
@@ -89,25 +97,31 @@ function keptOnTheWay(source: DigestedSource, kept: CopyInProgress): DigestedSou
   return { ...source, body: body() };
 }
 
-/** A source that knows the digest of what it has yielded. */
+/** A source that knows the digest of what it has yielded, if it is held against something, or told. */
 export interface DigestedSource extends MirroredSource {
-  /** SHA-256, in lower-case hexadecimal. */
+  readonly isDigested: boolean;
+  /** SHA-256, in lower-case hexadecimal. Throws where {@link isDigested} is not. */
   readonly sha256: () => string;
 }
 
-/** Opens the file; its body is hashed as it goes by, so that the digest never lags behind what was taken. */
+/**
+ * Opens the file; its body is hashed as it goes by, so that the digest never lags behind what was taken.
+ *
+ * @param isDigested whether its SHA-256 is held against something, or told
+ */
 async function openDigested(
   start: Start,
   promised: Promised | undefined,
+  isDigested: boolean,
   options: SourceOptions,
 ): Promise<DigestedSource> {
-  const digest = new Bun.CryptoHasher('sha256');
-  const sha256 = () => digest.copy().digest('hex');
+  const kind = isDigested ? 'sha256' : 'crc32';
+  const digest = startDigest(kind);
   const source = await openMirroredSource(start.locations, {
     ...options,
     joining: joining(start, promised),
     isPromised: promised !== undefined,
-    sha256,
+    digest: { kind, value: digest.value },
   });
   async function* body(): AsyncGenerator<Uint8Array> {
     for await (const chunk of source.body) {
@@ -115,7 +129,11 @@ async function openDigested(
       yield chunk;
     }
   }
-  return { ...source, body: body(), sha256 };
+  function sha256(): string {
+    if (!isDigested) throw new Error('nobody has asked for the digest');
+    return digest.value();
+  }
+  return { ...source, body: body(), isDigested, sha256 };
 }
 
 /** What is reason enough to join the bytes of two answers. */

@@ -50,6 +50,8 @@ export interface Transfer extends Verification {
   readonly memory: number;
   /** Files that were served before, and where to keep this one. */
   readonly copies?: Copies | undefined;
+  /** Whether the SHA-256 of the bytes is to be told, also when nothing is held against it. */
+  readonly tellsDigest: boolean;
 }
 
 /** Who watches a transfer. Bytes throughout. */
@@ -87,8 +89,9 @@ export interface TransferResult {
   readonly compression: Compression;
   /** What was in the file: a qcow2 image has become a raw one. */
   readonly format: PipelineResult['format'] | 'oci' | 'caibx';
-  /** Of the bytes as served, lower-case hexadecimal; of a container image that of its manifest, of one in chunks that of its index. */
-  readonly sha256: string;
+  /** Of the bytes as served, lower-case hexadecimal; of a container image that of its manifest, of one in chunks that of its index. Undefined
+   * where nothing is held against it, and nobody has asked for it. */
+  readonly sha256: string | undefined;
   /** How many a container image has. */
   readonly layers?: number;
   /** Of an image in chunks: bytes of it that files of this machine had, each that had any. */
@@ -141,7 +144,7 @@ async function transferOnce(
   await using pipeline = new Pipeline(observer.warn);
   const demand = await findPromise(start.locations, transfer, options, observer.explain);
   const workplace = { room, staging, pipeline };
-  using origin = await openOrigin(transfer.copies, start, demand.promised, options);
+  using origin = await openOrigin(transfer, start, demand.promised, options);
   const { source, copy } = origin;
   const { received, result } = await receiveFrom(origin, workplace, demand, transfer, options, observer);
   const { entries, compression, format } = result;
@@ -150,10 +153,11 @@ async function transferOnce(
   if (isTree(type)) staging.publish(osTreeRoot(staging.path));
   else await publishImage(staging, transfer, published, demand, options, observer.warn);
   room.settle({ bytes: decoded, entries });
-  const sha256 = source.sha256();
+  const sha256 = source.isDigested ? source.sha256() : undefined;
   await origin.kept?.complete({
     ...published,
-    ...{ validator: source.validator, size: received, sha256, compression, vouchers: demand.vouchers },
+    ...{ validator: source.validator, size: received, sha256: source.sha256() },
+    ...{ compression, vouchers: demand.vouchers },
     sideFiles: isTree(type) ? new Map() : sideFilesBeside(transfer),
   });
   if (copy !== undefined) transfer.copies?.confirmed(copy, demand.vouchers);
@@ -180,6 +184,7 @@ async function receiveFrom(
   const wanted = { ...transfer, isVouchedFor: promised !== undefined };
   try {
     const outcome = await receive(source, workplace, wanted, options, observer);
+    if (promised === undefined && copy === undefined) return outcome;
     const held = { sha256: source.sha256(), bytes: outcome.received };
     requirePromise(originOf(source), promised, held);
     if (copy !== undefined) requireCopied(copy, held);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { finished, finishedAfter, type RunOptions, rdpull, startRdpull } from '../fixtures/executable.ts';
+import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -141,6 +142,21 @@ describe('an image that was pulled', () => {
     await rdpull(args, options);
     expect((await rdpull(args, options)).status).toBe(14);
     expect(await transfer()).toMatchObject({ state: 'done', received: 8 * 1024 * 1024 });
+  });
+
+  test('has the digest that it was held against, and with verify=no only for who asks', async () => {
+    const image = `${server.url}/image.raw`;
+    const digest = run(['sha256sum', served.file('image.raw')])
+      .toString()
+      .slice(0, 64);
+    for (const [args, sha256] of [
+      [['--verify=no'], undefined],
+      [['--verify=no', '--verbose'], digest],
+      [[`--verify=sha256:${digest}`], digest],
+    ] as const) {
+      expect((await rdpull(pull('--force', ...args, image), options)).status).toBe(0);
+      expect((await transfer())['sha256']).toBe(sha256);
+    }
   });
 
   test('has no login of its URL in any record', async () => {

@@ -32,6 +32,7 @@ await runTransfer(
     overcommit: false,
     limits: DEFAULT_LIMITS,
     memory: DEFAULT_MEMORY,
+    tellsDigest: true,
     sideFiles: () => [],
   },
   { ca: [], login: undefined, signal: new AbortController().signal },

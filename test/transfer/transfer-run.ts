@@ -58,6 +58,7 @@ export async function transferOf(
         force: false,
         certificates: [],
         overcommit: false,
+        tellsDigest: false,
         limits: DEFAULT_LIMITS,
         memory: DEFAULT_MEMORY,
         sideFiles: () => [],

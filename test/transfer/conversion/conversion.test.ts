@@ -33,7 +33,7 @@ const url = (file: string) => `file://${file}`;
 describe('a qcow2 image becomes what QEMU makes of it:', () => {
   test.each(QCOW2_KINDS)('%s', async (_, make) => {
     const file = make(served, raw);
-    const { result, image, error, said } = await transferOf(url(file));
+    const { result, image, error, said } = await transferOf(url(file), { tellsDigest: true });
     expect({ error, said }).toEqual({ error: undefined, said: [] });
     expect(image?.equals(convertedByQemu(served, file))).toBe(true);
     const bytes = fs.readFileSync(file);
@@ -73,7 +73,7 @@ test('a person is told what is going on, and a script what it was', async () => 
     `--image-root=${target.path}`,
     `${server.url}/image.qcow2`,
   ]);
-  const { result, image: made } = await transferOf(url(served.file('image.qcow2')));
+  const { result, image: made } = await transferOf(url(served.file('image.qcow2')), { tellsDigest: true });
   expect(made?.length).toBe(image.length);
   expect(JSON.parse(pulled.stdout)).toMatchObject({
     target: target.file('image.raw'),
