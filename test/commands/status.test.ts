@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { finished, finishedAfter, type RunOptions, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
@@ -27,8 +27,8 @@ beforeEach(() => {
   }
   const script = `mount --bind ${target.file('run')} /run; exec "$@"`;
   options = { wrapper: ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, 'sh'] };
-  return () => target[Symbol.dispose]();
 });
+afterEach(() => target[Symbol.dispose]());
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   await slow[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { lockFile } from '../../src/kernel/file-lock.ts';
 import { attachedTo } from '../expose/scratch.ts';
@@ -41,8 +41,8 @@ afterAll(async () => {
 });
 beforeEach(() => {
   place = new TemporaryDirectory();
-  return () => place[Symbol.dispose]();
 });
+afterEach(() => place[Symbol.dispose]());
 
 const urlOf = (server: string, name: string) => `${servers.get(server)?.url}/${name}`;
 const pull = (server: string, name: string, ...args: string[]) => [

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
@@ -105,8 +105,8 @@ beforeEach(() => {
     fs.mkdirSync(machine.file(name), { recursive: true });
   const script = `mount --bind ${machine.file('run')} /run; exec "$@"`;
   options = { wrapper: ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, 'sh'] };
-  return () => machine[Symbol.dispose]();
 });
+afterEach(() => machine[Symbol.dispose]());
 afterAll(async () => {
   await manager[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();

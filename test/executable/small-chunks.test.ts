@@ -10,9 +10,11 @@ import { sha256 } from '../transfer/transfer-run.ts';
 /** What a pull may take at most, in bytes, whatever arrives (SECURITY.md); it takes some 175 MiB. */
 const BOUND = 300 * 1024 * 1024;
 
-using gpg = new GpgHome();
+const gpg = new GpgHome();
 const work = new TemporaryDirectory();
-afterAll(() => work[Symbol.dispose]());
+afterAll(() => {
+  for (const each of [gpg, work]) each[Symbol.dispose]();
+});
 
 /** What begins like a squashfs is a file system without a dm-verity of its own. */
 const IMAGE = Buffer.concat([Buffer.from('hsqs'), Buffer.alloc(4092)]);

@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test';
+import { afterAll, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import { rdpull } from '../fixtures/executable.ts';
@@ -11,6 +11,7 @@ const MEMBERS = 20_000;
 const members = Array.from({ length: MEMBERS }, (_, i) => tarMember({ name: `f${i % 100}/${i}`, type: 'Z' }));
 
 const directory = new TemporaryDirectory();
+afterAll(() => directory[Symbol.dispose]());
 const archive = directory.write('a.tar.gz', zlib.gzipSync(tarArchive(...members)));
 const arguments_ = (local: string) => [
   'pull',

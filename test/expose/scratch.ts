@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 /** A directory for one test file, on the disk (not on a tmpfs), and the way to leave nothing of it behind. */
 export interface Scratch {
@@ -17,7 +17,8 @@ export interface Scratch {
 }
 
 export function createScratch(): Scratch {
-  const directory = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), 'rdpull-expose-'));
+  const made = new TemporaryDirectory();
+  const directory = fs.realpathSync(made.path);
   const inDirectory = (name: string) => path.join(directory, name);
   const sweep = () => {
     // Devices first: once a tmpfs is unmounted their files have no path any more to know them by.
@@ -39,7 +40,7 @@ export function createScratch(): Scratch {
     sweep,
     remove() {
       sweep();
-      fs.rmSync(directory, { recursive: true, force: true });
+      made[Symbol.dispose]();
     },
   };
 }

@@ -1,6 +1,4 @@
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 /** The bytes that firmware and boot loaders leave behind, written by hand. */
 
@@ -8,8 +6,10 @@ export const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 export const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 
 /** A directory in place of efivarfs, which goes away at the end of the block. */
-export class FakeEfivars implements Disposable {
-  readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'efivars-'));
+export class FakeEfivars extends TemporaryDirectory {
+  get directory(): string {
+    return this.path;
+  }
 
   /** Writes a variable as efivarfs shows it: attributes (boot service and runtime access), then the payload. */
   set(name: string, payload: Uint8Array): void {
@@ -17,11 +17,7 @@ export class FakeEfivars implements Disposable {
   }
 
   setRaw(name: string, content: Uint8Array): void {
-    fs.writeFileSync(path.join(this.directory, name), content);
-  }
-
-  [Symbol.dispose](): void {
-    fs.rmSync(this.directory, { recursive: true });
+    this.write(name, content);
   }
 }
 

@@ -1,10 +1,8 @@
 import { describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { entryOf, MANIFEST_MAX, parseManifest } from '../../src/verify/manifest.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const URL = 'http://h/SHA256SUMS';
 const NOW = new Date('2026-11-22T12:00:00Z');
@@ -38,17 +36,13 @@ describe('reads what sha256sum itself writes', () => {
   ];
 
   test.each([[['--text']], [['--binary']], [['--tag']]])('with %p', (options) => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'rdpull-manifest-'));
-    try {
-      for (const name of names) fs.writeFileSync(path.join(directory, name), `content of ${name}`);
-      const { stdout } = spawnSync('sha256sum', [...options, '--', ...names], { cwd: directory });
-      const digests = parse(stdout);
-      for (const name of names) {
-        const expected = new Bun.CryptoHasher('sha256').update(`content of ${name}`).digest('hex');
-        expect(entryOf(digests, name).digest).toBe(expected);
-      }
-    } finally {
-      fs.rmSync(directory, { recursive: true });
+    using directory = new TemporaryDirectory();
+    for (const name of names) directory.write(name, `content of ${name}`);
+    const { stdout } = spawnSync('sha256sum', [...options, '--', ...names], { cwd: directory.path });
+    const digests = parse(stdout);
+    for (const name of names) {
+      const expected = new Bun.CryptoHasher('sha256').update(`content of ${name}`).digest('hex');
+      expect(entryOf(digests, name).digest).toBe(expected);
     }
   });
 });
