@@ -14,7 +14,10 @@ export function exposedLines({ device, root, mount }: Exposed): string[] {
 }
 
 /** The device, then a line for each partition: path, size, type and name. */
-export function deviceLines({ device, partitions }: AttachedLoopDevice): string[] {
+export function deviceLines({
+  device,
+  partitions,
+}: Pick<AttachedLoopDevice, 'device' | 'partitions'>): string[] {
   const rows = partitions.map(({ path, size: bytes, type, name }) =>
     [path, size(bytes), type, name === undefined || name === '' ? '' : quoted(name)]
       .filter(Boolean)

@@ -1,5 +1,6 @@
 import type { Compression } from '../decode/compression-magic.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+import type { FoundNamespace } from '../nvme/attach-namespace.ts';
 import type { BootOriginSource } from '../origin/boot-origin.ts';
 import type { DhcpLease } from '../origin/dhcp/dhcp-lease.ts';
 import type { DhcpOriginField } from '../origin/dhcp/dhcp-origin.ts';
@@ -8,7 +9,7 @@ import type { TransferResult } from '../transfer/transfer.ts';
 
 /*
  * What the commands print with --json, as rdpull-json(7) promises it: fields are added, none is renamed or removed within
- * a major version. `attach` prints an AttachedLoopDevice. A field that is undefined is not printed, a Date as ISO 8601.
+ * a major version. `attach` of a file prints an AttachedLoopDevice. A field that is undefined is not printed, a Date as ISO 8601.
  */
 
 /** How an image was made usable. */
@@ -28,6 +29,17 @@ export interface CacheFiguresJson {
   readonly triesLeft?: number;
   /** Why it is used in place of what the server has. */
   readonly why?: string;
+}
+
+/** `attach` of a disk that stays on an NVMe server. */
+export interface AttachedNamespaceJson extends FoundNamespace {
+  readonly root?: string;
+}
+
+/** `detach` of such a disk. */
+export interface DetachedNamespaceJson {
+  readonly device: string;
+  readonly url: string;
 }
 
 /** `pull`, when the image was downloaded, or taken from the cache. */
@@ -166,7 +178,10 @@ export type OriginJson = (
   | { readonly url: string; readonly source: BootOriginSource; readonly images: readonly string[] }
   | { readonly url: null; readonly images?: readonly string[] }
 ) &
-  LeasesJson;
+  LeasesJson & {
+    /** Where `nvme+tcp:` asks for a disk; nothing where nobody says what the machine was booted from. */
+    readonly nvme?: readonly string[];
+  };
 
 /** What DHCP says of where to boot from; nothing on a machine without a lease. */
 interface LeasesJson {

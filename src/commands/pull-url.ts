@@ -35,6 +35,7 @@ export interface FindOptions extends ServerAccess {
   readonly placeholders?: ReadonlyMap<Placeholder, string>;
 }
 
+type OriginOptions = Pick<FindOptions, 'identity' | 'bootUrl' | 'patience' | 'signal' | 'detail'>;
 type FillOptions = Pick<FindOptions, 'patience' | 'signal' | 'placeholders'>;
 
 /**
@@ -80,6 +81,7 @@ export async function findPullUrl(
   if (remote.kind === 'url')
     return withIdentity(await fillPlaceholders(remote.url, options), options.identity, options.warn);
   if (remote.kind === 'registry') throw new Error('a container image is found by its registry');
+  if (remote.kind === 'nvme') throw new Error('a disk on an NVMe server is not pulled');
   const origin = await findOrigin(remote.dhcp, options);
   if (origin === undefined) return undefined;
   const { url: bootUrl, kind, identity } = origin;
@@ -99,14 +101,21 @@ export async function findPullUrl(
 }
 
 /** What the image lies beside, or in, and what its server may be shown. */
-interface Origin {
+export interface Origin {
   readonly url: string;
   readonly kind: OriginKind;
   readonly identity: Identity;
 }
 
-/** Where the machine was booted from, or DHCP says that it is to boot from. */
-async function findOrigin(dhcp: DhcpUse | undefined, options: FindOptions): Promise<Origin | undefined> {
+/**
+ * Where the machine was booted from, or DHCP says that it is to boot from.
+ *
+ * @throws RdpullError dhcp-lease-missing, dhcp-url-missing, bad-url, file-unreadable
+ */
+export async function findOrigin(
+  dhcp: DhcpUse | undefined,
+  options: OriginOptions,
+): Promise<Origin | undefined> {
   const { identity, detail } = options;
   const bootUrl = options.bootUrl ?? (dhcp === 'only' ? undefined : (await readBootOrigin(detail))?.url);
   if (bootUrl !== undefined) return { url: bootUrl, kind: 'uki', identity };
@@ -122,7 +131,7 @@ async function findOrigin(dhcp: DhcpUse | undefined, options: FindOptions): Prom
  *
  * @throws RdpullError dhcp-lease-missing, dhcp-url-missing
  */
-async function awaitDhcpOrigin(options: FindOptions): Promise<DhcpOrigin> {
+async function awaitDhcpOrigin(options: OriginOptions): Promise<DhcpOrigin> {
   const [{ readDhcpLeases }, { requireDhcpOrigin }, { patiently }] = await Promise.all([
     import('../origin/dhcp/dhcp-leases.ts'),
     import('../origin/dhcp/dhcp-origin.ts'),
@@ -195,7 +204,7 @@ export async function findServedAs(
     );
     return [await Promise.all(locations)];
   }
-  if (remote.kind === 'registry') return [];
+  if (remote.kind !== 'bootorigin') return [];
   const origin = await findOrigin(remote.dhcp, options);
   if (origin === undefined) return [];
   const { url, kind, identity } = origin;

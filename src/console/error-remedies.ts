@@ -96,6 +96,34 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     remedy:
       'Look at what it says (rdpull origin), and have the DHCP server send a boot file name, a root path or a next server; systemd-networkd before 262 keeps the last two only.',
   },
+  'nvme-subsystem-unknown': {
+    cause: 'The NVMe server answers, and has no subsystem of this name, or none at all for this machine.',
+    remedy:
+      'Compare the name with what the target says; without one in the URL, rdpull asks the server what it has.',
+  },
+  'nvme-subsystem-ambiguous': {
+    cause: 'The NVMe server has several subsystems, and nothing says which one is meant.',
+    remedy:
+      'Name it in the URL: nvme+tcp://HOST:PORT/SUBSYSTEM-NQN; or give the image the name that the subsystem ends in.',
+  },
+  'nvme-namespace-unknown': {
+    cause:
+      'The subsystem has not the namespace that the URL names, none at all, or several and the URL names none.',
+    remedy:
+      'Correct the end of the URL, or leave it out where there is only one; look whether the target has enabled it.',
+  },
+  'nvme-denied': {
+    cause:
+      'The NVMe server does not let this machine have the subsystem: by its host NQN, or its secret is wrong or missing.',
+    remedy:
+      'Allow the host NQN there, or write the allowed one into /etc/nvme/hostnqn; the secret is the credential rdpull.dhchap-secret.',
+  },
+  'nvme-busy': {
+    cause:
+      'The NVMe server lets one machine at a time have the subsystem, and another one has it, or this one before its reset.',
+    remedy:
+      'Wait a minute, or switch the other machine off; serve the image read-only where several are to have it.',
+  },
   'http-not-found': {
     cause: 'The server has no such file, or none of those that are looked for beside the UKI.',
     remedy: 'Check the name, and that the file lies in the directory that is served.',
@@ -352,6 +380,19 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
   'loop-not-attached': {
     cause: 'What was to be detached is not attached to a loop device.',
     remedy: 'See what is: losetup -l.',
+  },
+  'nvme-missing': {
+    cause: 'The kernel has no NVMe over TCP, or its module is not loaded.',
+    remedy: 'modprobe nvme-tcp; in an initrd, add the module nvme-tcp to what it is built from.',
+  },
+  'nvme-failed': {
+    cause:
+      'The kernel does not connect with an NVMe server, or has made no disk of what that has, or cannot authenticate.',
+    remedy: 'See what the kernel says: dmesg | grep nvme.',
+  },
+  'nvme-not-attached': {
+    cause: 'What should be detached is no disk of an NVMe server, or is not attached.',
+    remedy: 'See what is attached: lsblk, and cat /sys/class/nvme/nvme*/address.',
   },
   'fuse-missing': {
     cause: 'The kernel has no FUSE, by which an image is attached that is not all there (on-demand).',

@@ -42,6 +42,11 @@ export const ERROR_CODES = {
   'proxy-refused': 'network',
   'dhcp-lease-missing': 'network',
   'dhcp-url-missing': 'network',
+  'nvme-subsystem-unknown': 'network',
+  'nvme-subsystem-ambiguous': 'network',
+  'nvme-namespace-unknown': 'network',
+  'nvme-denied': 'network',
+  'nvme-busy': 'network',
 
   // The server answered, but not with the file.
   'http-not-found': 'http',
@@ -112,6 +117,9 @@ export const ERROR_CODES = {
   'loop-missing': 'device',
   'loop-failed': 'device',
   'loop-not-attached': 'device',
+  'nvme-missing': 'device',
+  'nvme-failed': 'device',
+  'nvme-not-attached': 'device',
   'fuse-missing': 'device',
   'fuse-failed': 'device',
   'image-unrecognised': 'device',

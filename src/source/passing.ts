@@ -12,6 +12,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'transfer-stalled',
   'http-length',
   'dhcp-lease-missing',
+  'nvme-busy',
 ]);
 
 /** RFC 9110, section 15: a slow request, too many of them, and what a server or a proxy has trouble with. */

@@ -51,15 +51,29 @@ export function readSecrets(
       : [parseSecret(kind, readAsked(path, kind), shownUrl(`--${kind}=${path}`), true)];
   });
   if (asked.length > 0) return asked;
-  const given = environment['CREDENTIALS_DIRECTORY'];
   return KINDS.flatMap((kind) => {
     const name = `rdpull.${kind}`;
-    const text =
-      (given ? readCredential(`${given}/${name}`, name) : undefined) ??
-      readEncrypted(name) ??
-      (given ? undefined : readCredential(`${SYSTEM_CREDENTIALS}/${name}`, name));
+    const text = serviceCredential(name, environment);
     return text === undefined ? [] : [parseSecret(kind, text, `the credential ${name}`, false)];
   });
+}
+
+/**
+ * The text of a credential: of the unit if it was given any, else one that is encrypted for this machine, else of the system.
+ *
+ * @returns undefined when there is none
+ * @throws RdpullError credential-unusable
+ */
+export function serviceCredential(
+  name: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string | undefined {
+  const given = environment['CREDENTIALS_DIRECTORY'];
+  return (
+    (given ? readCredential(`${given}/${name}`, name) : undefined) ??
+    readEncrypted(name) ??
+    (given ? undefined : readCredential(`${SYSTEM_CREDENTIALS}/${name}`, name))
+  );
 }
 
 /** In the order in which they are taken. */

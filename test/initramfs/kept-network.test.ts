@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import fs from 'node:fs';
-import { keepNetwork } from '../../src/on-demand/kept-network.ts';
+import { keepNetwork } from '../../src/initramfs/kept-network.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 test('networkd leaves the addresses while the root comes over the network, and no longer', () => {
