@@ -46,6 +46,8 @@ available() {
 # Whatever the machine that builds the initrd uses: the image decides.
 installkernel() {
     hostonly='' instmods loop fuse overlay efivarfs erofs squashfs ext4 btrfs xfs vfat isofs
+    # A disk that stays on a server.
+    hostonly='' instmods nvme-tcp
     # An image that the firmware has left in memory.
     hostonly='' instmods nfit nd_pmem nd_btt nd_e820 of_pmem
     # What these ask for at run time: checksums, and the character sets of vfat.
@@ -73,7 +75,7 @@ install() {
     done
     # For credentials that are bound to something else than a TPM.
     inst_multiple -o "$systemdsystemunitdir/modprobe@.service" systemd-creds
-    inst_rules 60-rdpull-loop-ref.rules
+    inst_rules 60-rdpull-loop-ref.rules 60-rdpull-nvme.rules
 
     # Whom to trust. These are what verification needs, so they are not left to --hostonly.
     for file in \

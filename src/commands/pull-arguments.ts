@@ -13,6 +13,7 @@ import {
 import { imageNameDefect, imageTypeOf, isChunkIndexName } from '../request/image-name.ts';
 import { mirrorDefect, storeDefect } from '../request/mirror.ts';
 import { nearest } from '../request/nearest.ts';
+import { isNvmeUrl } from '../request/nvme-url.ts';
 import { parseReference } from '../request/oci-reference.ts';
 import {
   FILL_VALUES,
@@ -24,7 +25,7 @@ import {
 } from '../request/on-demand.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
-import type { PullRequest, Remote } from '../request/pull-request.ts';
+import { type PullRequest, type Remote, remoteText } from '../request/pull-request.ts';
 import { ramDiskDefect } from '../request/ram-disk.ts';
 import { formatRootOverlay } from '../request/root-overlay.ts';
 import { lastComponent, urlDefect } from '../request/url.ts';
@@ -85,7 +86,9 @@ export function pullRequest(line: CommandLine, warn: (text: string) => void): Pu
 function requestFor(operand: string, type: ImageType | undefined, warn: (text: string) => void): PullRequest {
   const isExpression = operand.includes(',') && !isUrl(operand);
   if (type === 'oci' && !isExpression) return requestForReference(operand);
+  if (isNvmeUrl(operand)) throw notPulled(operand);
   const asked = isUrl(operand) ? requestForUrl(operand) : parsePullExpression(operand, warn);
+  if (asked.remote.kind === 'nvme') throw notPulled(remoteText(asked.remote));
   if (type !== undefined && (type === 'oci') !== (asked.type === 'oci')) {
     throw new RdpullError(
       'bad-option',
@@ -94,6 +97,15 @@ function requestFor(operand: string, type: ImageType | undefined, warn: (text: s
     );
   }
   return asked;
+}
+
+/** What stays on its server is attached. */
+function notPulled(url: string): RdpullError {
+  return new RdpullError(
+    'bad-url',
+    `nothing is pulled from ${quotedUrl(url)}: it leads to a disk that stays on the server`,
+    `attach it: ${shellCommand(['rdpull', 'attach', url])}`,
+  );
 }
 
 /** @throws RdpullError bad-reference */

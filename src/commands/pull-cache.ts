@@ -122,7 +122,7 @@ async function servedStem(
   type: PullRequest['type'],
   detail: (text: string) => void,
 ): Promise<string> {
-  if (remote.kind === 'registry') return '';
+  if (remote.kind === 'registry' || remote.kind === 'nvme') return '';
   if (remote.kind === 'bootorigin' && remote.name === undefined) {
     // What a lease says is not known when there is no network.
     if (remote.dhcp !== undefined) return UNNAMED[remote.dhcp === 'only' ? 'dhcp' : 'firmware'];

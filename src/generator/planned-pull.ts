@@ -5,7 +5,7 @@ import type { CacheRequest } from '../request/cache.ts';
 import { imageDirectory, imagePath } from '../request/image-class.ts';
 import { imageNameDefect, stripImageSuffixes } from '../request/image-name.ts';
 import { nameOfImage } from '../request/oci-reference.ts';
-import type { PullRequest, ResolvedRequest } from '../request/pull-request.ts';
+import type { DhcpUse, PullRequest, ResolvedRequest } from '../request/pull-request.ts';
 import { unitNameFromPath } from '../request/unit-name.ts';
 import { lastComponent } from '../request/url.ts';
 
@@ -51,7 +51,7 @@ export const CACHE_MOUNT = '/run/rdpull/cache';
 export const CACHE_MOUNT_UNIT = 'run-rdpull-cache.mount';
 
 /** What the image of a `bootorigin` or `dhcporigin` request is called that names neither LOCAL nor REMOTE: units need a name now. */
-export const UNNAMED = { firmware: 'bootorigin', dhcp: 'dhcporigin' } as const;
+export const UNNAMED = { firmware: 'bootorigin', dhcp: 'dhcporigin', server: 'nvme' } as const;
 
 /** @throws RdpullError bad-image-name */
 export function planPull(request: PullRequest, inInitrd: boolean, source: PullSource): PlannedPull {
@@ -89,8 +89,9 @@ export function localObject(request: PullRequest, inInitrd: boolean): LocalObjec
 
 /** The name that the URL will yield, whatever the machine is booted from: the file takes the place of the UKI's. */
 function derivedName({ remote, type }: PullRequest): string {
-  if (remote.kind === 'bootorigin' && remote.name === undefined)
-    return remote.dhcp === 'only' ? UNNAMED.dhcp : UNNAMED.firmware;
+  if (remote.kind === 'bootorigin' && remote.name === undefined) return nameOfOrigin(remote.dhcp);
+  if (remote.kind === 'nvme')
+    return remote.url.host === undefined ? nameOfOrigin(remote.dhcp) : UNNAMED.server;
   if (remote.kind === 'registry') return nameOfImage(remote.reference);
   const url = remote.kind === 'url' ? remote.url : `http://host/${remote.name}`;
   const name = stripImageSuffixes(lastComponent(url) ?? '', type);
@@ -102,4 +103,8 @@ function derivedName({ remote, type }: PullRequest): string {
       `${quoted(name)}, which is what remains of it, ${defect}`,
     'write a local name between the first and the second colon',
   );
+}
+
+function nameOfOrigin(dhcp: DhcpUse | undefined): string {
+  return dhcp === 'only' ? UNNAMED.dhcp : UNNAMED.firmware;
 }

@@ -1,6 +1,7 @@
 import type { CacheRequest } from '../request/cache.ts';
+import { formatNvmeUrl } from '../request/nvme-url.ts';
 import { formatOnDemand } from '../request/on-demand.ts';
-import { type DhcpUse, remoteText } from '../request/pull-request.ts';
+import { type DhcpUse, type Remote, remoteText } from '../request/pull-request.ts';
 import { isFileUrl } from '../request/url.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { CACHE_MOUNT, type PlannedPull, ROOT_LINK } from './planned-pull.ts';
@@ -15,7 +16,9 @@ const PATIENCE = 300;
  * The command line that does a pull, behind the program's name. `rdpull pull` reads the same request out of it again
  * (src/commands/pull-arguments.ts), but for `runtime`, which has become `--image-root=`.
  */
-export function pullArguments({ request, object, isRoot, whenPresent, cache }: PlannedPull): string[] {
+export function pullArguments(pull: PlannedPull): string[] {
+  const { request, object, isRoot, whenPresent, cache } = pull;
+  if (request.remote.kind === 'nvme') return attachArguments(pull, request.remote);
   const {
     remote,
     mirrors,
@@ -58,6 +61,22 @@ export function pullArguments({ request, object, isRoot, whenPresent, cache }: P
   if (ramDisk) how.push('--ramdisk');
   return ['pull', ...what, ...where, ...how, remoteText(remote)];
 }
+
+/** The command line that attaches a disk which stays on its server; src/commands/attach.ts reads it. */
+function attachArguments({ request, object, isRoot }: PlannedPull, { url, dhcp }: NvmeRemote): string[] {
+  return [
+    'attach',
+    '--boot-screen',
+    `--loop-ref=${object.local}.raw`,
+    ...(isRoot ? [`--root-link=${ROOT_LINK}`] : []),
+    `--patience=${PATIENCE}`,
+    ...(request.readOnly ? ['--read-only'] : []),
+    ...(dhcp === undefined ? [] : [`--dhcporigin=${dhcp}`]),
+    formatNvmeUrl(url),
+  ];
+}
+
+type NvmeRemote = Extract<Remote, { readonly kind: 'nvme' }>;
 
 /** Who says where the machine is to boot from. */
 function originOptions(dhcp: DhcpUse | undefined): readonly string[] {

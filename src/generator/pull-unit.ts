@@ -7,7 +7,7 @@ import { escapeSpecifiers } from '../request/unit-name.ts';
 import { isFileUrl } from '../request/url.ts';
 import { CACHE_MOUNT_UNIT, isPersistent, type PlannedPull } from './planned-pull.ts';
 import { pullArguments } from './pull-arguments.ts';
-import { serverCredentials } from './server-credentials.ts';
+import { HTTP_CREDENTIALS, NVME_CREDENTIALS, serverCredentials } from './server-credentials.ts';
 import { quoteArgument, settingDefect, unitText } from './unit-text.ts';
 
 /** What every unit of ours says about where it comes from. */
@@ -35,7 +35,11 @@ const SWEPT = '/var/lib/machines';
  * Protect...=): what it mounts would stay in there. MemoryDenyWriteExecute= would end a JIT, RestrictSUIDSGID= a
  * tarball with sudo in it, ProtectClock= would close the loop devices.
  */
-const sandbox = (inInitrd: boolean, staysOn: boolean): readonly (readonly [string, string])[] => [
+const sandbox = (
+  inInitrd: boolean,
+  staysOn: boolean,
+  readsKernelLog: boolean,
+): readonly (readonly [string, string])[] => [
   ['NoNewPrivileges', 'yes'],
   [
     'CapabilityBoundingSet',
@@ -45,7 +49,9 @@ const sandbox = (inInitrd: boolean, staysOn: boolean): readonly (readonly [strin
       'CAP_AUDIT_CONTROL CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SYS_BOOT CAP_SYS_MODULE',
       // Who goes through switch-root looks where the root of PID 1 is (kernel/root-directory.ts).
       ...(staysOn ? [] : ['CAP_SYS_PTRACE']),
-      'CAP_SYS_RAWIO CAP_SYSLOG',
+      'CAP_SYS_RAWIO',
+      // Why a server has refused a connection over NVMe, the kernel says only in its log.
+      ...(readsKernelLog ? [] : ['CAP_SYSLOG']),
     ].join(' ')}`,
   ],
   // Netlink is how glibc learns which addresses the machine has.
@@ -95,6 +101,7 @@ export function pullUnit(
   const { request, object, source } = pull;
   const { remote, imageClass, type, blockdev } = request;
   const staysOn = request.onDemand !== undefined;
+  const isAttached = remote.kind === 'nvme';
   const isLocal = remote.kind === 'url' && isFileUrl(remote.url);
   const file = isLocal ? filePath(remote.url) : undefined;
   const mounts = [...(isPersistent(object) ? [object.directory] : []), ...(file === undefined ? [] : [file])];
@@ -102,14 +109,19 @@ export function pullUnit(
   const endsTheBoot = successAction !== undefined && successAction !== 'none';
 
   const unit: (readonly [string, string])[] = [
-    ['Description', escapeSpecifiers(`Pull of ${shownRemote(pull)} (${imageClass} image, ${type})`)],
+    [
+      'Description',
+      escapeSpecifiers(
+        `${isAttached ? 'Attachment' : 'Pull'} of ${shownRemote(pull)} (${imageClass} image, ${type})`,
+      ),
+    ],
     ['Documentation', 'man:rdpull(1)'],
     ['SourcePath', escapeSpecifiers(source.path)],
     ['DefaultDependencies', 'no'],
   ];
   const wanted = [
     ...(isLocal ? [] : ['network-online.target']),
-    ...(blockdev ? ['modprobe@loop.service'] : []),
+    ...(blockdev ? [isAttached ? 'modprobe@nvme_tcp.service' : 'modprobe@loop.service'] : []),
     ...(staysOn ? ['modprobe@fuse.service'] : []),
     ...(pull.cache === undefined ? [] : [CACHE_MOUNT_UNIT]),
     ...(request.ramDisk ? RAM_DISK_DRIVERS : []),
@@ -138,7 +150,7 @@ export function pullUnit(
   if (!endsTheBoot) service.push(['RemainAfterExit', 'yes']);
   service.push(
     ['ExecStart', commandLine(executable, pullArguments(pull), staysOn)],
-    ...(isLocal ? [] : serverCredentials(exists)),
+    ...(isLocal ? [] : serverCredentials(exists, isAttached ? NVME_CREDENTIALS : HTTP_CREDENTIALS)),
     ['NotifyAccess', 'main'],
     // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.
     ['TimeoutStartSec', '6min'],
@@ -147,7 +159,7 @@ export function pullUnit(
     ['StandardError', 'journal'],
     ['SyslogIdentifier', 'rdpull'],
     ...(staysOn ? STAYS_ON.service : []),
-    ...sandbox(inInitrd, staysOn),
+    ...sandbox(inInitrd, staysOn, isAttached),
   );
   return unitText(
     [GENERATED],
@@ -166,6 +178,9 @@ function commandLine(executable: string, args: readonly string[], staysOn: boole
 
 /** What is pulled, without a login, in words. */
 function shownRemote({ request: { remote }, object }: PlannedPull): string {
+  if (remote.kind === 'nvme' && remote.url.host === undefined) {
+    return `a disk of the server ${remote.dhcp === 'only' ? 'that DHCP names' : 'of the UKI'}, as ${printable(object.local)},`;
+  }
   if (remote.kind !== 'bootorigin') return shownUrl(remoteText(remote));
   const name =
     remote.name === undefined

@@ -1,7 +1,10 @@
 import { ENCRYPTED_STORES } from '../request/encrypted-credential.ts';
 
 /** The credentials that open servers: `rdpull pull` reads them (src/source/server-login.ts). */
-const NAMES = ['rdpull.bearer', 'rdpull.login'] as const;
+export const HTTP_CREDENTIALS: readonly string[] = ['rdpull.bearer', 'rdpull.login'];
+
+/** The credential that opens NVMe servers: `rdpull attach` reads it. */
+export const NVME_CREDENTIALS: readonly string[] = ['rdpull.dhchap-secret'];
 
 /** Where systemd looks for what LoadCredential= names (systemd.exec(5)). */
 const PLAIN = ['/run/credentials/@system', '/etc/credstore', '/run/credstore', '/usr/lib/credstore'] as const;
@@ -13,10 +16,15 @@ const PLAIN = ['/run/credentials/@system', '/etc/credstore', '/run/credstore', '
  *
  * @param exists whether a file exists
  */
-export function serverCredentials(exists: (path: string) => boolean): [string, string][] {
-  return NAMES.filter(
-    (name) =>
-      !ENCRYPTED_STORES.some((store) => exists(`${store}/${name}`)) &&
-      PLAIN.some((store) => exists(`${store}/${name}`)),
-  ).map((name) => ['LoadCredential', name]);
+export function serverCredentials(
+  exists: (path: string) => boolean,
+  names: readonly string[],
+): [string, string][] {
+  return names
+    .filter(
+      (name) =>
+        !ENCRYPTED_STORES.some((store) => exists(`${store}/${name}`)) &&
+        PLAIN.some((store) => exists(`${store}/${name}`)),
+    )
+    .map((name) => ['LoadCredential', name]);
 }

@@ -12,6 +12,11 @@ import { settingDefect, unitText } from './unit-text.ts';
  */
 const TREE_OPTIONS = ['suid', 'dev', 'exec', 'relatime'];
 
+function whatIsReadOnly({ remote, onDemand }: PlannedPull['request']): string {
+  if (remote.kind === 'nvme') return 'attached with ro';
+  return onDemand === undefined ? 'left in memory by the firmware' : 'read on demand';
+}
+
 /**
  * The sysroot.mount that mounts what a pull has made: the tree, or the root partition of a raw image.
  *
@@ -25,17 +30,18 @@ export function sysrootMount(
   const { type } = pull.request;
   const isBound = isTree(type);
   const { onDemand, ramDisk } = pull.request;
-  const isReadOnly = onDemand !== undefined || ramDisk;
+  const isOnServer = pull.request.remote.kind === 'nvme';
+  const isReadOnly = onDemand !== undefined || ramDisk || (isOnServer && pull.request.readOnly);
   // What an overlay lies over is not written to.
   const isLower = pull.request.overlay !== undefined;
   if (isReadOnly && !isLower && parameters.writable === true)
-    warn(
-      `rw is ignored: what is ${onDemand === undefined ? 'left in memory by the firmware' : 'read on demand'} cannot be written to`,
-    );
+    warn(`rw is ignored: what is ${whatIsReadOnly(pull.request)} cannot be written to`);
   const writable = !isReadOnly && !isLower && (parameters.writable ?? isBound);
   const options = [
     ...(isBound ? ['bind'] : []),
     writable ? 'rw' : 'ro',
+    // systemd.mount(5): it hangs on the network.
+    ...(isOnServer ? ['_netdev'] : []),
     ...(isBound ? TREE_OPTIONS : []),
     ...parameters.flags.filter((flags) => {
       const defect = settingDefect(flags);

@@ -5,6 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
+import type { Remote } from '../request/pull-request.ts';
 import { type CacheSource, cacheEntries, planCache, withCache } from './cache-mount.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
 import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
@@ -80,7 +81,7 @@ function collectPulls(
       const request = parsePullExpression(expression, warn);
       // systemd's generator leaves it out as well: the same UKI on a local disk boots from that, and waits for nothing.
       const { remote } = request;
-      if (remote.kind === 'bootorigin' && remote.dhcp === undefined && !request.ramDisk && lacksBootUrl) {
+      if (needsBootUrl(remote) && !request.ramDisk && lacksBootUrl) {
         warn(`pull expression ${quotedUrl(expression)} is left out: this machine was not booted over HTTP`);
         return;
       }
@@ -111,6 +112,12 @@ function collectPulls(
     for (const expression of lines) add(expression, { path, isShared: true });
   }
   return [...byObject.values()];
+}
+
+/** Whether nothing but the boot URL says where it comes from. */
+function needsBootUrl(remote: Remote): boolean {
+  if (remote.kind === 'nvme') return remote.url.host === undefined && remote.dhcp === undefined;
+  return remote.kind === 'bootorigin' && remote.dhcp === undefined;
 }
 
 function pullEntries(

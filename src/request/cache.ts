@@ -69,6 +69,7 @@ function remedy(name: string): string {
 
 /** Why an image is never kept in a cache; undefined where it can be. */
 export function cacheDefect({ type, remote, onDemand }: PullRequest): string | undefined {
+  if (remote.kind === 'nvme') return 'the disk stays on its server';
   if (type === 'oci') return 'the layers of a container image are not kept';
   // Of an image in chunks, those are read from the cache that are there.
   const isChunked = remote.kind === 'url' && isChunkIndexUrl(remote.url);

@@ -62,7 +62,7 @@ export function placeholderDefect(remote: Remote): PlaceholderDefect | undefined
 
 /** Whether the local name that a remote yields depends on the machine that asks. */
 export function hasPlaceholderInFileName(remote: Remote): boolean {
-  if (remote.kind === 'registry') return false;
+  if (remote.kind === 'registry' || remote.kind === 'nvme') return false;
   const url = remote.kind === 'url' ? remote.url : `http://host/${remote.name ?? ''}`;
   return placeholdersIn(lastComponent(url) ?? '').size > 0;
 }

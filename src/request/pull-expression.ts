@@ -4,6 +4,8 @@ import { IMAGE_CLASSES, IMAGE_TYPES, type ImageClass, type ImageType } from './i
 import { deriveImageName, imageNameDefect, isChunkIndexName, isChunkIndexUrl } from './image-name.ts';
 import { isUrlColon } from './mirror.ts';
 import { nearest } from './nearest.ts';
+import { nvmeRequest } from './nvme-request.ts';
+import { isNvmeUrl } from './nvme-url.ts';
 import { nameOfImage, parseReference } from './oci-reference.ts';
 import { type OnDemand, onDemandDefect } from './on-demand.ts';
 import { hasPlaceholderInFileName, placeholderDefect } from './placeholder.ts';
@@ -39,6 +41,7 @@ export function parsePullExpression(expression: string, warn: (message: string) 
   checkLocal(fields.local, refusal);
   const tell = (what: string) => warn(discreet(`${subject()}: ${what}`));
   const options = parsePullOptions(fields.options, tell, refusal);
+  if (isNvmeUrl(fields.remote)) return nvmeRequest(options, fields.local, fields.remote, tell, refusal);
   const remote =
     options.type === 'oci'
       ? parseRegistryRemote(fields.remote, options, refusal)
@@ -269,6 +272,7 @@ function mayBeIndex(remote: Remote): boolean {
     case 'bootorigin':
       return remote.name === undefined || isChunkIndexName(remote.name);
     case 'registry':
+    case 'nvme':
       return false;
   }
 }

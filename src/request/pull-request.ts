@@ -1,5 +1,6 @@
 import { type ImageClass, type ImageType, imageDirectory, imagePath } from './image-class.ts';
 import { deriveImageName } from './image-name.ts';
+import { formatNvmeUrl, type NvmeUrl } from './nvme-url.ts';
 import { formatReference, nameOfImage, type OciReference } from './oci-reference.ts';
 import type { OnDemand } from './on-demand.ts';
 import type { RootOverlay } from './root-overlay.ts';
@@ -11,7 +12,9 @@ export type Remote =
   /** The file `name` beside what this machine was booted from; without a name, the image called like the UKI. */
   | { readonly kind: 'bootorigin'; readonly name: string | undefined; readonly dhcp?: DhcpUse }
   /** A container image, of the type oci alone. */
-  | { readonly kind: 'registry'; readonly reference: OciReference };
+  | { readonly kind: 'registry'; readonly reference: OciReference }
+  /** A disk that stays on the server: of the URL, or where that names none, of what this machine was booted from. Of the type raw alone. */
+  | { readonly kind: 'nvme'; readonly url: NvmeUrl; readonly dhcp?: DhcpUse };
 
 /** What DHCP's word on where to boot from is for: when the firmware says nothing, or alone. Without it, the firmware's alone counts. */
 export type DhcpUse = 'fallback' | 'only';
@@ -25,6 +28,8 @@ export function remoteText(remote: Remote): string {
       return remote.name ?? '';
     case 'registry':
       return formatReference(remote.reference);
+    case 'nvme':
+      return formatNvmeUrl(remote.url);
   }
 }
 

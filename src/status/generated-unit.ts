@@ -47,7 +47,7 @@ function readUnit(directory: string, name: string): GeneratedUnit[] {
   const text = readSmallFile(`${directory}/${name}`);
   const setting = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1];
   const description = setting('Description')?.replaceAll('%%', '%');
-  const [, source] = /^Pull of (.*) \([a-z]+ image, [a-z]+\)$/.exec(description ?? '') ?? [];
+  const [, source] = /^(?:Pull|Attachment) of (.*) \([a-z]+ image, [a-z]+\)$/.exec(description ?? '') ?? [];
   return [
     {
       name,

@@ -23,7 +23,7 @@ const KEPT_CREDENTIALS = [
   '/run/credstore',
   '/usr/lib/credstore',
 ];
-const CREDENTIALS = ['rdpull.bearer', 'rdpull.login'];
+const CREDENTIALS = ['rdpull.bearer', 'rdpull.login', 'rdpull.dhchap-secret'];
 
 /**
  * The command line that does a pull again, for a shell (POSIX.1-2024, chapter 2.2) and a person who pastes it.

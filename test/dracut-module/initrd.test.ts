@@ -139,6 +139,7 @@ describe.each([...SUITES])('the dracut of %s', (suite) => {
         'usr/lib/systemd/system/systemd-networkd-wait-online.service.d/rdpull.conf',
         'usr/lib/systemd/system/systemd-networkd.service.wants/rdpull-resolv-conf.path -> ../rdpull-resolv-conf.path',
         'usr/lib/udev/rules.d/60-rdpull-loop-ref.rules',
+        'usr/lib/udev/rules.d/60-rdpull-nvme.rules',
         `${hooks}/cmdline/05-rdpull-network.sh`,
         `${hooks}/cmdline/98-rdpull-root.sh`,
         `${hooks}/initqueue/50-rdpull-wait.sh`,

@@ -112,7 +112,7 @@ function readUnit(name: string, text: string, efivars: string): Transfer[] {
 /** The URL to pull from; undefined when the boot URL, or its absence, keeps rdpull from it. */
 function remoteUrl({ remote, type }: PullRequest, efivars: string): string | undefined {
   if (remote.kind === 'url') return remote.url;
-  if (remote.kind === 'registry') return remoteText(remote);
+  if (remote.kind === 'registry' || remote.kind === 'nvme') return remoteText(remote);
   return unlessRefused(() => {
     const origin = findBootOrigin({ efivars });
     return origin && imageUrls(remote.name, type, origin.url)[0];

@@ -135,6 +135,29 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     ],
   },
   {
+    name: 'nvme',
+    commandLine:
+      'rd.systemd.pull=raw,machine,verify=no:root:nvme+tcp://192.168.47.11:4420/nqn.2023-10.io.systemd:storagetm.0123456789abcdef0123456789abcdef.image.raw rw',
+    inInitrd: true,
+    exists: ['/run/credentials/@system/rdpull.dhchap-secret', '/run/credentials/@system/rdpull.login'],
+  },
+  {
+    name: 'nvme-boot-origin',
+    commandLine: 'rd.systemd.pull=raw,machine,ro,overlay=tmpfs,verify=no,bootorigin::nvme+tcp: rw',
+    inInitrd: true,
+  },
+  {
+    name: 'nvme-loop-ref',
+    commandLine:
+      'rd.systemd.pull=raw,machine,verify=no,dhcporigin:root:nvme+tcp://:8009 root=/dev/disk/by-loop-ref/root.raw-part2',
+    inInitrd: true,
+  },
+  {
+    name: 'nvme-verify',
+    commandLine: 'rd.systemd.pull=raw,machine:root:nvme+tcp://h',
+    inInitrd: true,
+  },
+  {
     name: 'overlay-tmpfs',
     commandLine: 'quiet rw rd.systemd.pull=tar,machine,overlay=tmpfs:root:http://h/root.tar',
     inInitrd: true,

@@ -55,6 +55,7 @@ test('its script puts all that a boot needs into the initrd, and what frees the 
     'usr/lib/systemd/system/initrd.target.wants/rdpull-free-initramfs.service',
     'usr/lib/systemd/system/initrd.target.wants/rdpull-report-root.service',
     'usr/lib/udev/rules.d/60-rdpull-loop-ref.rules',
+    'usr/lib/udev/rules.d/60-rdpull-nvme.rules',
   ]) {
     const found = fs.lstatSync(path.join(root, file));
     expect(found.isFile() || found.isSymbolicLink()).toBe(true);

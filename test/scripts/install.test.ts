@@ -42,6 +42,7 @@ lrwxrwxrwx etc/systemd/system-generators/systemd-import-generator /usr/bin/rdpul
 -rw-r--r-- usr/lib/systemd/system/rdpull-free-initramfs.service
 -rw-r--r-- usr/lib/systemd/system/rdpull-report-root.service
 -rw-r--r-- usr/lib/udev/rules.d/60-rdpull-loop-ref.rules
+-rw-r--r-- usr/lib/udev/rules.d/60-rdpull-nvme.rules
 -rw-r--r-- usr/share/bash-completion/completions/rdpull
 -rw-r--r-- usr/share/doc/rdpull/LICENSES
 -rw-r--r-- usr/share/doc/rdpull/rdpull.cdx.json
