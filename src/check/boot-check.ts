@@ -74,7 +74,7 @@ export async function checkBoot(check: BootCheck): Promise<CheckResult> {
 /** What the initrd must hold beside the expressions. */
 function checkNeeds({ commandLine, uki }: Boot, requests: readonly PullRequest[], findings: Findings): void {
   if (uki === undefined) {
-    if (requests.some(({ blockdev }) => blockdev)) checkOwnKernel(findings);
+    checkOwnKernel(findings, requests);
     return;
   }
   if (uki.initrd === undefined) return;

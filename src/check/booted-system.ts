@@ -7,6 +7,7 @@ import { quoteWord, readGeneratorInput } from '../generator/generator-input.ts';
 import type { GeneratorInput } from '../generator/unit-plan.ts';
 import { imageTypeOf } from '../request/image-name.ts';
 import { splitWords } from '../request/kernel-command-line.ts';
+import { isNvmeUrl } from '../request/nvme-url.ts';
 import { lastComponent } from '../request/url.ts';
 import { malformedUki } from '../uki/malformed-uki.ts';
 import { openUki, type Uki } from '../uki/uki.ts';
@@ -82,6 +83,7 @@ export async function readBoot(subject: Subject, findings: Findings): Promise<Bo
 
 /** What pulls a URL at boot. */
 function expressionFor(url: string): string {
+  if (isNvmeUrl(url)) return `raw,machine,verify=no:root:${url}`;
   let name = '';
   try {
     name = lastComponent(url) ?? '';

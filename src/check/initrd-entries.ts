@@ -23,10 +23,10 @@ const AUTHORITIES =
   /^etc\/(?:ssl\/certs\/ca-certificates\.crt|ssl\/ca-bundle\.pem|ssl\/cert\.pem|pki\/tls\/certs\/ca-bundle\.crt|pki\/ca-trust\/extracted\/pem\/tls-ca-bundle\.pem)$/;
 const BUILT_IN = /^usr\/lib\/modules\/[^/]+\/modules\.builtin$/;
 const MODULE =
-  /^usr\/lib\/modules\/[^/]+\/.*\/(?:loop|fuse|erofs|squashfs|ext4|btrfs|xfs|vfat|efivarfs|overlay)\.ko(?:\.[a-z0-9]+)?$/;
+  /^usr\/lib\/modules\/[^/]+\/.*\/(?:loop|fuse|erofs|squashfs|ext4|btrfs|xfs|vfat|efivarfs|overlay|nd_pmem|nvme-tcp)\.ko(?:\.[a-z0-9]+)?$/;
 /** Of these only the names matter. */
 const NAMED =
-  /(?:^|\/)(?:rdpull|systemd-import-generator|systemd-networkd|NetworkManager|nm-initrd-generator|connmand|wickedd|dhclient|dhcpcd|busybox|60-rdpull-loop-ref\.rules|systemd|modprobe@\.service)$/;
+  /(?:^|\/)(?:rdpull|systemd-import-generator|systemd-networkd|NetworkManager|nm-initrd-generator|connmand|wickedd|dhclient|dhcpcd|busybox|60-rdpull-(?:loop-ref|nvme)\.rules|systemd|modprobe@\.service)$/;
 
 /** The content of a file, shared by all its names; undefined when only the names matter. */
 interface Inode {

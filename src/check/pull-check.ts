@@ -70,6 +70,11 @@ export async function checkPull(
   if (remote.kind === 'registry') {
     return (await checkRegistryPull(step, remote.reference, others)) ?? begun;
   }
+  if (remote.kind === 'nvme') {
+    const { checkNvmeServer } = await import('./nvme-check.ts');
+    const url = await checkNvmeServer(remote.url, check.bootUrlFor(remote), access.signal, findings);
+    return { ...begun, urls: url === undefined ? [] : [url] };
+  }
   if (request.remote.kind === 'bootorigin' && check.bootUrlFor(request.remote) === undefined) return begun;
   const locations = await locate(step);
   if (locations === undefined) return begun;

@@ -28,7 +28,8 @@ export function plan(
   });
   for (const pull of pulls) {
     const { request, object, unit, isRoot } = pull;
-    const use = isRoot ? ', the root file system' : request.blockdev ? ', attached to a loop device' : '';
+    const attached = request.remote.kind === 'nvme' ? ', attached over NVMe' : ', attached to a loop device';
+    const use = isRoot ? ', the root file system' : request.blockdev ? attached : '';
     findings.ok('unit', `${unit}: ${printable(object.path)} (${request.type}, ${request.imageClass}${use})`);
   }
   if (inInitrd && pulls.length > 0) sayRoot(commandLine, pulls, findings);

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
-import type { PullRequest } from '../request/pull-request.ts';
+import { type ErrorCode, RdpullError } from '../console/rdpull-error.ts';
+import type { PullRequest, Remote } from '../request/pull-request.ts';
 import { isFileUrl } from '../request/url.ts';
 import type { Findings } from './finding.ts';
 import type { InitrdContent } from './initrd-content.ts';
@@ -20,6 +20,7 @@ const NETWORKS: readonly (readonly [program: string, name: string])[] = [
 ];
 /** The links to a loop device and its partitions, which systemd makes itself since 257. */
 const RULE = '60-rdpull-loop-ref.rules';
+const NVME_RULE = '60-rdpull-nvme.rules';
 
 /** The modules of the file systems that can be told by their first bytes, as far as they are usual. */
 const FILE_SYSTEMS: ReadonlyMap<string, string> = new Map([
@@ -72,13 +73,18 @@ export function checkSurroundings(
   commandLine: string,
   { release }: BootedKernel,
 ): void {
-  const blockdev = requests.some((request) => request.blockdev);
+  const isOnServer = requests.some(({ remote }) => remote.kind === 'nvme');
+  const blockdev = requests.some((request) => request.blockdev && request.remote.kind !== 'nvme');
+  if (isOnServer) {
+    checkModule(findings, initrd, 'nvme-tcp', release);
+    checkNvmeRule(findings, initrd);
+  }
   if (blockdev) checkModule(findings, initrd, 'loop', release);
   if (requests.some(({ onDemand }) => onDemand !== undefined)) checkModule(findings, initrd, 'fuse', release);
   if (requests.some(({ overlay }) => overlay !== undefined))
     checkModule(findings, initrd, 'overlay', release);
   if (requests.some(({ ramDisk }) => ramDisk)) checkModule(findings, initrd, 'nd_pmem', release);
-  if (requests.some(({ remote }) => remote.kind === 'bootorigin' && remote.dhcp !== 'only')) {
+  if (requests.some(({ remote }) => asksBootOrigin(remote) && remote.dhcp !== 'only')) {
     checkModule(findings, initrd, 'efivarfs', release);
   }
   if (blockdev && commandLine.includes('by-loop-ref') && initrd.named(RULE).length === 0) {
@@ -93,6 +99,20 @@ export function checkSurroundings(
   }
 }
 
+/** Whether it is what this machine was booted from that says where the image lies. */
+function asksBootOrigin(remote: Remote): remote is Extract<Remote, { readonly kind: 'bootorigin' | 'nvme' }> {
+  return remote.kind === 'bootorigin' || (remote.kind === 'nvme' && remote.url.host === undefined);
+}
+
+function checkNvmeRule(findings: Findings, initrd: InitrdContent): void {
+  if (initrd.named(NVME_RULE).length > 0) return;
+  findings.warn(
+    'initrd',
+    `the udev rule ${NVME_RULE} is not in the initrd: a disk on an NVMe server has no links in /dev/disk/by-loop-ref`,
+    'build the initrd with the dracut module or the mkosi configuration of rdpull',
+  );
+}
+
 /** The module for the file system of an image; ext2 and ext3 are ext4's as well. */
 export function checkFileSystem(
   findings: Findings,
@@ -103,6 +123,9 @@ export function checkFileSystem(
   if (FILE_SYSTEMS.has(fileSystem))
     checkModule(findings, initrd, FILE_SYSTEMS.get(fileSystem) ?? '', release);
 }
+
+/** Of these a pull says so itself, by a code of its own. */
+const MISSING: Readonly<Record<string, ErrorCode>> = { loop: 'loop-missing', 'nvme-tcp': 'nvme-missing' };
 
 function checkModule(
   findings: Findings,
@@ -133,7 +156,7 @@ function checkModule(
     findings.fail(
       'kernel',
       new RdpullError(
-        module === 'loop' ? 'loop-missing' : 'boot-incomplete',
+        MISSING[module] ?? 'boot-incomplete',
         `Linux ${shown} has no module ${module} in the initrd, and none built in${instead}`,
         `build the initrd for this kernel, with dracut --add-drivers ${module} or KernelModules= of mkosi`,
       ),

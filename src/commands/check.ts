@@ -4,6 +4,7 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { nearest } from '../request/nearest.ts';
+import { isNvmeUrl } from '../request/nvme-url.ts';
 import { PLACEHOLDERS, type Placeholder, placeholdersIn } from '../request/placeholder.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
 import { type PullRequest, type Remote, remoteText } from '../request/pull-request.ts';
@@ -74,7 +75,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
     const access = { ca, proxy, signal, login: undefined };
     const ownUrl = givenUrl ?? (await ownBootUrl());
     const bootUrlFor = (remote: Remote) =>
-      remote.kind === 'bootorigin' && remote.dhcp === 'only' ? givenUrl : ownUrl;
+      (remote.kind === 'bootorigin' || remote.kind === 'nvme') && remote.dhcp === 'only' ? givenUrl : ownUrl;
     const finding = (
       remote: Remote,
       authorities: readonly string[],
@@ -112,7 +113,7 @@ this machine is checked. The exit status is 0 when the boot would succeed, else 
 /** What a subject asks for that is one request; undefined for one that cannot be read: the checks say why. */
 function requestOf(subject: Subject): PullRequest | undefined {
   try {
-    if (subject.kind === 'url') return requestForUrl(subject.url);
+    if (subject.kind === 'url' && !isNvmeUrl(subject.url)) return requestForUrl(subject.url);
     return subject.kind === 'expression' ? parsePullExpression(subject.text, () => undefined) : undefined;
   } catch (error) {
     if (error instanceof RdpullError) return undefined;
@@ -137,7 +138,9 @@ function requireMeaning(
       'leave it out',
     );
   }
-  if (line.has('boot-url') && remote.kind !== 'bootorigin' && used.size === 0) {
+  const asksOrigin =
+    remote.kind === 'bootorigin' || (remote.kind === 'nvme' && remote.url.host === undefined);
+  if (line.has('boot-url') && !asksOrigin && used.size === 0) {
     throw new RdpullError(
       'bad-option',
       `--boot-url=URL is for bootorigin and dhcporigin, and ${quotedUrl(line.operand)} does not ask for that`,

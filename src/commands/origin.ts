@@ -5,6 +5,7 @@ import type { DhcpLease } from '../origin/dhcp/dhcp-lease.ts';
 import type { DhcpOrigin } from '../origin/dhcp/dhcp-origin.ts';
 import type { OriginKind } from '../origin/image-url.ts';
 import { FILE_TYPES } from '../request/image-class.ts';
+import { formatNvmeUrl } from '../request/nvme-url.ts';
 import { placeholderDefect } from '../request/placeholder.ts';
 import { isUrlText } from '../request/url.ts';
 import { splitLogin } from '../source/login.ts';
@@ -19,9 +20,9 @@ export const origin: Command = {
   summary: 'print where this machine was booted from over HTTP, and the URLs of the images beside it',
   description: `Prints the URL that this machine was booted from, which EFI variable says so, and the URL of the file NAME
 beside it, as the option bootorigin of a pull expression finds it. Without NAME: the URLs at which an image
-called like the boot file is looked for, best first. Then what each DHCP client has kept of its lease, and which
-URL the option dhcporigin takes out of that; on a machine that was not booted over HTTP, the URLs of the images
-beside that one. Nothing is downloaded.
+called like the boot file is looked for, best first, and the NVMe servers that nvme+tcp: asks. Then what each DHCP
+client has kept of its lease, and which URL the option dhcporigin takes out of that; on a machine that was not
+booted over HTTP, the URLs of the images beside that one. Nothing is downloaded, and nobody is asked.
 
 Prints nothing, and succeeds, on a machine that was not booted over HTTP and has no lease.`,
   options: [],
@@ -40,15 +41,21 @@ Prints nothing, and succeeds, on a machine that was not booted over HTTP and has
         : name === undefined
           ? await candidates(place, reporter.info)
           : await imageCalled(name, place, signal);
+    const nvme = place === undefined || name !== undefined ? [] : await nvmeServers(place.url);
     const lines = [
       ...(url === undefined ? [] : [`booted from  ${url}`, `says         ${found?.source}`]),
       ...(await leaseLines(leases)),
       ...(dhcp === undefined ? [] : [`dhcporigin   ${shownUrl(dhcp.url)} (${dhcp.field})`]),
       ...images.map((image) => `image        ${shownUrl(image)}`),
+      ...nvme.map((each) => `nvme         ${each}`),
     ];
     const origin =
       url === undefined || found === undefined ? { url: null } : { url, source: found.source, images };
-    reporter.result(lines, { ...origin, ...leaseJson(leases, dhcp, images) } satisfies OriginJson);
+    reporter.result(lines, {
+      ...origin,
+      ...leaseJson(leases, dhcp, images),
+      ...(nvme.length > 0 && { nvme }),
+    } satisfies OriginJson);
   },
 };
 
@@ -105,6 +112,22 @@ function checkedName(name: string): string {
   const defect = placeholderDefect({ kind: 'bootorigin', name });
   if (defect === undefined) return name;
   throw new RdpullError('bad-url', `${quoted(name)} ${defect.what}`, defect.hint);
+}
+
+/** Where nvme+tcp: asks for a disk. A URL without a host is worth printing all the same. */
+async function nvmeServers(url: string): Promise<readonly string[]> {
+  const [{ nvmeServer }, { discoveryPorts }] = await Promise.all([
+    import('../nvme/boot-server.ts'),
+    import('../nvme/portal.ts'),
+  ]);
+  try {
+    const host = nvmeServer(url);
+    const nothing = { nqn: undefined, namespace: undefined };
+    return discoveryPorts({ port: undefined }).map((port) => formatNvmeUrl({ host, port, ...nothing }));
+  } catch (error) {
+    if (!(error instanceof RdpullError)) throw error;
+    return [];
+  }
 }
 
 async function imageCalled(name: string, place: Place, signal: AbortSignal): Promise<readonly string[]> {

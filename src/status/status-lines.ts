@@ -9,6 +9,7 @@ import type {
   RecordedPromise,
   TransferRecord,
 } from '../record/transfer-record.ts';
+import { isNvmeUrl } from '../request/nvme-url.ts';
 import { overlayPlace } from './overlay-status.ts';
 import { retryOf } from './transfer-retry.ts';
 import type { StatusReport, TransferState, TransferStatus } from './transfer-status.ts';
@@ -52,6 +53,11 @@ export function statusLines({ overlay, transfers, unreadable }: StatusReport, bo
   return [...blocks, ...layers, ...defects].flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
 }
 
+/** Of such a disk nothing is downloaded. */
+function isOnServer({ url = '' }: TransferRecord): boolean {
+  return isNvmeUrl(url);
+}
+
 function block(transfer: TransferStatus, bootTime: number): string[] {
   const { state, target, record, unit, presence } = transfer;
   const line = (label: string, text: string | undefined) =>
@@ -61,7 +67,7 @@ function block(transfer: TransferStatus, bootTime: number): string[] {
   return [
     ...wrapped(STATE_WORDS[state], printable(target), ''),
     ...line('source', source === undefined ? undefined : shownUrl(source)),
-    ...(record === undefined ? [] : line('size', sizes(state, record))),
+    ...(record === undefined || isOnServer(record) ? [] : line('size', sizes(state, record))),
     ...(record?.onDemand === undefined ? [] : line('on demand', onDemand(state, record.onDemand))),
     ...(record?.cache === undefined ? [] : line('cache', cacheUse(record.cache))),
     ...(record === undefined ? [] : line('time', times(state, record, bootTime))),

@@ -1,11 +1,14 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { findLoopMount } from '../expose/loop-mounts.ts';
 import { findLoopNumbers } from '../expose/loop-search.ts';
 import { loopDevicePath } from '../expose/loop-sysfs.ts';
-import { mountsOf } from '../kernel/mount-points.ts';
+import { mountsOf, readMounts } from '../kernel/mount-points.ts';
+import { controllersOf } from '../nvme/controllers.ts';
 import { isAlive } from '../record/process-identity.ts';
 import { type ReadRecord, readRecords } from '../record/record-file.ts';
 import type { RecordedState, TransferRecord } from '../record/transfer-record.ts';
+import { isNvmeUrl } from '../request/nvme-url.ts';
 import { type GeneratedUnit, readGeneratedUnits } from './generated-unit.ts';
 import { type OverlayStatus, readOverlay } from './overlay-status.ts';
 
@@ -89,6 +92,7 @@ function isUnreadable(each: ReadRecord): each is Extract<ReadRecord, { readonly 
 }
 
 function presenceOf(target: string, record: TransferRecord | undefined): Presence {
+  if (isNvmeUrl(record?.url ?? '')) return presenceOnServer(record?.device);
   const stat = statTarget(target);
   const devices = stat?.isDirectory() === true ? [] : loopDevicesOf(target);
   const mounts = stat?.isDirectory() === true ? mountsOf(target) : [];
@@ -100,6 +104,19 @@ function presenceOf(target: string, record: TransferRecord | undefined): Presenc
       : mount !== undefined && mounts.length === 0;
   const gone = isGone ? (device ?? mount) : undefined;
   return { exists: stat !== undefined, devices, mounts, ...(gone !== undefined && { gone }) };
+}
+
+/** Of a disk that stays on its server, only the device is here. */
+function presenceOnServer(device: string | undefined): Presence {
+  const nothing = { exists: false, devices: [], mounts: [] };
+  if (device === undefined) return nothing;
+  if (controllersOf(path.basename(device)).length === 0) return { ...nothing, gone: device };
+  const mount = readMounts().find(({ source }) => source === device || source.startsWith(`${device}p`));
+  return {
+    exists: true,
+    devices: [{ device, ...(mount !== undefined && { mountPoint: mount.mountPoint }) }],
+    mounts: [],
+  };
 }
 
 function statTarget(target: string): fs.Stats | undefined {

@@ -221,6 +221,39 @@ describe('a UKI', () => {
     expect(result.status).toBe(0);
   });
 
+  test('whose root stays on an NVMe server: the module, the rule, and whether somebody listens', async () => {
+    const commandLine = 'rd.systemd.pull=raw,machine,verify=no,bootorigin:root:nvme+tcp://:1';
+    const complete = await checkUki(
+      uki({ ...COMPLETE, ...keys }, { commandLine, name: 'nvme.efi' }),
+      '--json',
+    );
+    const { checks, pulls } = JSON.parse(complete.stdout);
+    expect(pulls[0].urls).toEqual(['nvme+tcp://127.0.0.1:1']);
+    const said = checks.map(({ state, stage, text }: Record<string, string>) => `${state} ${stage}: ${text}`);
+    expect(said).toContain(`ok kernel: Linux ${RELEASE} has the module nvme-tcp`);
+    expect(said).toContain(
+      'ok unit: rdpull@run-machines-root.raw.service: /run/machines/root.raw (raw, machine, the root file system)',
+    );
+    expect(said).toContain(
+      'warning checksum: verify=no: nobody vouches for what comes over NVMe, at any time, unless dm-verity checks each block',
+    );
+    expect(said.filter((text: string) => text.startsWith('failure'))).toEqual([
+      expect.stringMatching(
+        /^failure server: 127\.0\.0\.1:1: the server refuses the connection|^failure server: 127\.0\.0\.1:1: /,
+      ),
+    ]);
+    expect(complete.status).toBe(10);
+
+    const lacking = await checkUki(
+      uki(without({ ...COMPLETE, ...keys }, /nvme/), { commandLine, name: 'nvme.efi' }),
+    );
+    expect(lines(lacking, 'failure')[0]).toContain(`Linux ${RELEASE} has no module nvme-tcp in the initrd`);
+    expect(lines(lacking, 'warning').join('\n')).toContain(
+      'the udev rule 60-rdpull-nvme.rules is not in the initrd',
+    );
+    expect(lacking.status).toBe(15);
+  });
+
   test('that says itself what {kernel} and {arch} stand for', async () => {
     const commandLine = `rd.systemd.pull=raw,machine,verify=no:root:${server.url}/{arch}-{kernel}.raw`;
     const file = uki({ ...COMPLETE, ...keys }, { commandLine });
@@ -315,6 +348,25 @@ describe('an expression', () => {
     const result = await check(keyring(), 'raw,machine,bootorigin::', `--boot-url=${server.url}/image.efi`);
     expect(result.stdout).toContain(`${server.url}/image.raw.xz`);
     expect(result.status).toBe(0);
+  });
+
+  test('or a URL of a disk on an NVMe server: whether somebody listens', async () => {
+    const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data: () => undefined } });
+    try {
+      const url = `nvme+tcp://127.0.0.1:${listener.port}/nqn.2014-08.org.example:disk7`;
+      for (const operand of [url, `raw,machine,verify=no:root:${url}`]) {
+        const result = await check(operand, '--ram=2G');
+        expect(result.stdout).toContain(
+          `127.0.0.1:${listener.port} takes connections; whether it has the subsystem is seen at boot`,
+        );
+      }
+      const refused = await check(`raw,machine:root:${url}`);
+      expect(lines(refused, 'failure')[0]).toContain(
+        'asks for verify=signature, which cannot hold for a disk',
+      );
+    } finally {
+      listener.stop(true);
+    }
   });
 
   test('with a placeholder has the value that is given for it', async () => {

@@ -25,6 +25,8 @@ image        http://192.0.2.7:8081/d/myimage.caibx
 image        http://192.0.2.7:8081/d/myimage.tar.xz
 image        http://192.0.2.7:8081/d/myimage.tar.zst
 image        http://192.0.2.7:8081/d/myimage.tar
+nvme         nvme+tcp://192.0.2.7:4420
+nvme         nvme+tcp://192.0.2.7:8009
 `);
   });
 
@@ -73,7 +75,9 @@ test('a boot URL that names no file is printed all the same', async () => {
     wrapper: bootedMachine({ [LOADER]: 'http://192.0.2.7/' }),
   });
   expect(status).toBe(0);
-  expect(stdout).toBe('booted from  http://192.0.2.7/\nsays         LoaderDeviceURL\n');
+  expect(stdout).toBe(
+    'booted from  http://192.0.2.7/\nsays         LoaderDeviceURL\nnvme         nvme+tcp://192.0.2.7:4420\nnvme         nvme+tcp://192.0.2.7:8009\n',
+  );
   expect(stderr).toBe(
     'rdpull: the image cannot be named after the boot URL "http://192.0.2.7/": it names no file\n',
   );

@@ -242,6 +242,32 @@ describe('what the generator has planned', () => {
     expect(text).not.toContain('--boot-screen');
   });
 
+  test('is shown of a disk that stays on its server, and what attaches it; what has failed of it, without sizes', async () => {
+    const nqn = 'nqn.2023-10.io.systemd:storagetm.0123456789abcdef0123456789abcdef.image.raw';
+    const env = {
+      SYSTEMD_PROC_CMDLINE: `rd.systemd.pull=raw,machine,verify=no:root:nvme+tcp://h.invalid/${nqn}`,
+      SYSTEMD_IN_INITRD: 'yes',
+    };
+    await rdpull(['generate', target.file('run/systemd/generator')], { env });
+    const planned = await status();
+    expect(planned.text).toMatch(
+      new RegExp(`^planned {5}/run/machines/root\\.raw\n {2}source +nvme\\+tcp://h\\.invalid/${nqn}\n`),
+    );
+    const command = `rdpull attach --loop-ref=root.raw --root-link=/run/rdpull/root --patience=300 nvme+tcp://h.invalid/${nqn}`;
+    expect(planned.text).toContain(`  retry     ${command}\n`);
+
+    const attach = ['attach', '--patience=0', '--loop-ref=root.raw', 'nvme+tcp://127.0.0.1:1'];
+    await rdpull(attach, { ...options, env: { SYSTEMD_IN_INITRD: 'yes' } });
+    const failed = await status();
+    expect(failed.status).not.toBe(0);
+    expect(failed.text).toMatch(
+      /^failed {6}\/run\/machines\/root\.raw\n {2}source +nvme\+tcp:\/\/127\.0\.0\.1:1\n {2}time/,
+    );
+    expect(failed.text).toContain(
+      '  retry     rdpull attach --patience=0 --loop-ref=root.raw nvme+tcp://127.0.0.1:1\n',
+    );
+  });
+
   test('and has been started without a word is unknown', async () => {
     const env = {
       SYSTEMD_PROC_CMDLINE: 'rd.systemd.pull=raw,machine::http://h/a.raw',
