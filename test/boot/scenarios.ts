@@ -11,6 +11,7 @@ import { scenarios as httpBoot } from './scenarios/http-boot.ts';
 import { scenarios as ipxe } from './scenarios/ipxe.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
+import { scenarios as nvme } from './scenarios/nvme.ts';
 import { scenarios as oci } from './scenarios/oci.ts';
 import { scenarios as onDemand } from './scenarios/on-demand.ts';
 import { scenarios as onDemandComparison } from './scenarios/on-demand-comparison.ts';
@@ -42,6 +43,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...chunks,
   ...oci,
   ...overlay,
+  ...nvme,
   ...ipxe,
   ...cache,
   ...memory,
