@@ -5,7 +5,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
 import { type PullParameters, pullParameters } from '../request/kernel-command-line.ts';
 import { parsePullExpression } from '../request/pull-expression.ts';
-import type { Remote } from '../request/pull-request.ts';
+import type { PullRequest, Remote } from '../request/pull-request.ts';
 import { type CacheSource, cacheEntries, planCache, withCache } from './cache-mount.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
 import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
@@ -15,6 +15,9 @@ import { dependencyLink, type UnitTreeEntry } from './unit-tree.ts';
 
 /** `refusal` is why an expression is left out. */
 export type PlanWarning = (message: string, refusal?: RdpullError) => void;
+
+/** Where `rdpull attach` notes what it has attached over NVMe: src/nvme/device-links.ts. */
+const ATTACHED_DISKS = '/run/rdpull/nvme';
 
 const COMMAND_LINE: PullSource = { path: '/proc/cmdline', isShared: false };
 
@@ -88,7 +91,7 @@ function collectPulls(
       const pull = planPull(request, inInitrd, source);
       // Without runtime= the initrd has made another object of it than the host would: one below /run.
       const isDone = source.isShared && !inInitrd && request.runtime === undefined;
-      if (isDone && exists(localObject(request, true).path)) return;
+      if (isDone && exists(madeInInitrd(request))) return;
       if (byObject.has(pull.object.path)) {
         warn(
           `pull expression ${quotedUrl(expression)} is ignored: another one before it makes ` +
@@ -112,6 +115,11 @@ function collectPulls(
     for (const expression of lines) add(expression, { path, isShared: true });
   }
   return [...byObject.values()];
+}
+
+/** What is there when the initrd has done it: the object, or what is noted of disks that stay on their servers. */
+function madeInInitrd(request: PullRequest): string {
+  return request.remote.kind === 'nvme' ? ATTACHED_DISKS : localObject(request, true).path;
 }
 
 /** Whether nothing but the boot URL says where it comes from. */

@@ -153,6 +153,13 @@ export const GOLDEN_CASES: readonly GoldenCase[] = [
     inInitrd: true,
   },
   {
+    name: 'nvme-credential-after-initrd',
+    commandLine: 'root=/dev/sda2',
+    credential: ['raw,machine,verify=no:root:nvme+tcp://h', 'raw,machine:other:http://h/other.raw'],
+    inInitrd: false,
+    exists: ['/run/rdpull/nvme'],
+  },
+  {
     name: 'nvme-verify',
     commandLine: 'rd.systemd.pull=raw,machine:root:nvme+tcp://h',
     inInitrd: true,
