@@ -185,6 +185,13 @@ async function exposed(
   const root = rootLink === undefined ? undefined : await linkRoot(rootLink, found);
   recorder.transferred({ url: found.url, received: 0, decoded: 0, sha256: '', promised: undefined });
   recorder.ended('done', { device: found.device, ...(root !== undefined && { root }) });
+  reporter.detail(`${shownUrl(found.url)} is ready at ${found.device}`, {
+    event: 'image-exposed',
+    target: shownUrl(found.url),
+    loop: found.device,
+    root,
+    mount: undefined,
+  });
   const json: AttachedNamespaceJson = { ...found, ...(root !== undefined && { root }) };
   reporter.result([...deviceLines(found), ...(root === undefined ? [] : [`root: ${root}`])], json);
   return `${shownUrl(found.url)} is attached as ${found.device}${found.readOnly ? ', read-only' : ''}`;

@@ -9,7 +9,7 @@ import { isSystemError } from './system-error.ts';
 export const NVME_FABRICS = '/dev/nvme-fabrics';
 
 /** Bytes of a page: what the kernel takes, and says, at most. */
-const LINE_MAX = 4096;
+const ANSWER_MAX = 4096;
 
 /** include/uapi/linux/nvme_ioctl.h: _IOWR('N', 0x41, struct nvme_passthru_cmd). */
 const NVME_IOCTL_ADMIN_CMD = 0xc0484e41n;
@@ -64,7 +64,7 @@ export async function knownFabricsOptions(): Promise<ReadonlySet<string> | undef
 }
 
 async function readLine(device: fs.promises.FileHandle): Promise<string> {
-  const { buffer, bytesRead } = await device.read(Buffer.alloc(LINE_MAX), 0, LINE_MAX, 0);
+  const { buffer, bytesRead } = await device.read(Buffer.alloc(ANSWER_MAX), 0, ANSWER_MAX, 0);
   return buffer.toString('latin1', 0, bytesRead);
 }
 

@@ -31,6 +31,14 @@ const IN_C: Readonly<Record<string, string>> = {
   MNT_DETACH: '2', // glibc's sys/mount.h, which Linux's own header does not go together with
   'INFO.size': 'sizeof(struct loop_info64)',
   'CONFIG.size': 'sizeof(struct loop_config)',
+  'COMMAND.size': 'sizeof(struct nvme_passthru_cmd)',
+};
+
+/** Whose offsets a table has. */
+const STRUCTURES: Readonly<Record<string, string>> = {
+  INFO: 'loop_info64',
+  CONFIG: 'loop_config',
+  COMMAND: 'nvme_passthru_cmd',
 };
 
 /** Of rdpull, and of no header. */
@@ -45,6 +53,7 @@ const OWN = new Set([
     'PAGE_BYTES',
   ],
   ...['SECTOR', 'SEND_TIMEOUT'],
+  ...['ANSWER_MAX', 'COMMAND_PATIENCE', 'RECORD_MAX', 'RECORDS_MAX'],
 ]);
 
 /** What the sources have as numbers between lines, with what C has. */
@@ -92,7 +101,7 @@ function numberOf(text: string): bigint {
 
 function inC(name: string): string {
   const [table, field] = name.split('.');
-  const struct = table === 'INFO' ? 'loop_info64' : 'loop_config';
+  const struct = STRUCTURES[table ?? ''] ?? '';
   return IN_C[name] ?? (field === undefined ? name : `offsetof(struct ${struct}, ${field})`);
 }
 
