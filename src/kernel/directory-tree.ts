@@ -110,10 +110,10 @@ export function openPlaceBelow(directory: number, path: Name): number | undefine
   return fd < 0 ? undefined : fd;
 }
 
-/** Creates a regular file, mode 0600, and opens it for writing. */
-export function createFileAt(directory: number, name: Name): number {
+/** Creates a regular file, of which the umask takes its bits, and opens it for writing. */
+export function createFileAt(directory: number, name: Name, mode: number): number {
   const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-  return checked('openat', c.openat(directory, name, flags, 0o600));
+  return checked('openat', c.openat(directory, name, flags, mode));
 }
 
 /** Opens a file for reading. Does not wait, should it be a fifo by now. */

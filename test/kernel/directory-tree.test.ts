@@ -40,9 +40,9 @@ const stat = (file: string) =>
   run(['stat', '-c', '%F %a %u:%g %t:%T', file], { cwd: base }).toString().trim();
 
 test('creates files for their owner alone, and only new ones', () => {
-  fs.closeSync(tree.createFileAt(root, name('file')));
+  fs.closeSync(tree.createFileAt(root, name('file'), 0o600));
   expect(stat('file')).toBe('regular empty file 600 0:0 0:0');
-  expect(code(() => tree.createFileAt(root, name('file')))).toBe('EEXIST');
+  expect(code(() => tree.createFileAt(root, name('file'), 0o600))).toBe('EEXIST');
 });
 
 test('makes device nodes with every number the kernel has', () => {
@@ -68,7 +68,7 @@ test('follows no symbolic link: not to open, not to change, not to link', () => 
   expect(code(() => tree.openPlaceAt(root, name('to-directory')))).toBe('ENOTDIR');
   expect(code(() => tree.openDirectoryAt(root, name('to-directory')))).toBe('ENOTDIR');
   expect(code(() => tree.openFileAt(root, name('to-file')))).toBe('ELOOP');
-  expect(code(() => tree.createFileAt(root, name('to-file')))).toBe('EEXIST');
+  expect(code(() => tree.createFileAt(root, name('to-file'), 0o600))).toBe('EEXIST');
   expect(tree.fileTypeAt(root, name('to-file'))).toBe(tree.S_IFLNK);
   tree.changeOwnerAt(root, name('to-file'), 7, 8);
   tree.changeTimeAt(root, name('to-file'), 5, 6);

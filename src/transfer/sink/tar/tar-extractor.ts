@@ -32,6 +32,7 @@ import { AccountNames } from './account-names.ts';
 import { ExtendedAttributes, type SetAttribute } from './extended-attributes.ts';
 import type { KeptMemory } from './kept-memory.ts';
 import { MemberPath } from './member-path.ts';
+import { type NewFile, newFileBelow } from './new-file.ts';
 import { OpenDirectories } from './open-directories.ts';
 import { XATTR_NAME_POSIX_ACL_ACCESS, XATTR_NAME_POSIX_ACL_DEFAULT } from './posix-acl.ts';
 import { type DirectoryAttributes, PostponedAttributes } from './postponed-attributes.ts';
@@ -64,6 +65,8 @@ interface OpenFile {
 /** Files with so many bytes are sent to the disk at once; of small ones the kernel makes larger pieces when it has many. */
 const WRITEBACK_BYTES = 1024 * 1024;
 
+const OWNER_ONLY = 0o600;
+
 /** A member that is created under a name, whose attributes are set by that name: anything but a file or directory. */
 type NamedMember = TarMember & { readonly type: 'symbolic-link' | 'device' | 'fifo' };
 
@@ -84,6 +87,7 @@ export class TarExtractor implements TarMemberHandler {
   readonly #symbolicLinkTarget = new NameBuffer(PATH_MAX);
   readonly #below: TreeBelow | undefined;
   readonly #membersBelow: number;
+  readonly #newFile: NewFile | undefined;
   #file: OpenFile | undefined;
   /** The data of the member at hand are for nobody. */
   #passesOver = false;
@@ -105,7 +109,9 @@ export class TarExtractor implements TarMemberHandler {
     this.#postponed = new PostponedAttributes(accounts, kept);
     const parts = { root: this.#root, directories: this.#directories, postponed: this.#postponed };
     this.#below = options.below?.({ ...parts, limits, kept });
-    if (this.#below?.isTree !== true) withoutDefaultAcl(this.#root, target);
+    const isFresh = this.#below?.isTree !== true;
+    if (isFresh) withoutDefaultAcl(this.#root, target);
+    this.#newFile = isFresh ? newFileBelow(this.#root) : undefined;
     this.#attributes = new ExtendedAttributes({ target, path: this.#path, accounts, warn: options.warn });
   }
 
@@ -163,8 +169,9 @@ export class TarExtractor implements TarMemberHandler {
     if (this.#file === undefined) throw new Error('a file ended that did not begin');
     const { fd, attributes, written } = this.#file;
     const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
-    fs.fchownSync(fd, uid, gid);
-    fs.fchmodSync(fd, mode); // after the owner, whose change clears setuid and setgid
+    if (!this.#isOwner(uid, gid)) fs.fchownSync(fd, uid, gid);
+    // After the owner, whose change clears setuid and setgid.
+    if (mode !== this.#firstMode(attributes)) fs.fchmodSync(fd, mode);
     const set: SetAttribute = (name, value) => setAttribute(fd, name, value);
     this.#setOrPostponeAcl(accessAcl, set);
     this.#attributes.set(xattrs, set);
@@ -241,7 +248,9 @@ export class TarExtractor implements TarMemberHandler {
   }
 
   #beginFile(directory: number, { size, map, attributes }: TarMember & { type: 'file' }): void {
-    const fd = this.#inPlaceOfEarlier(directory, () => createFileAt(directory, this.#path.lastName));
+    const fd = this.#inPlaceOfEarlier(directory, () =>
+      createFileAt(directory, this.#path.lastName, this.#firstMode(attributes) ?? OWNER_ONLY),
+    );
     this.#file = { fd, attributes, written: 0 };
     if (map !== undefined) fs.ftruncateSync(fd, size);
   }
@@ -276,7 +285,7 @@ export class TarExtractor implements TarMemberHandler {
       ? this.#root
       : openDirectoryAt(this.#directories.parentOf(this.#path, 'as-made'), this.#path.lastName);
     try {
-      fs.fchownSync(fd, uid, gid);
+      if (!this.#isOwner(uid, gid)) fs.fchownSync(fd, uid, gid);
       fs.fchmodSync(fd, mode);
       const set: SetAttribute = (name, value) => setAttribute(fd, name, value);
       if (accessAcl !== undefined) this.#attributes.setAcl(XATTR_NAME_POSIX_ACL_ACCESS, accessAcl, set);
@@ -285,6 +294,20 @@ export class TarExtractor implements TarMemberHandler {
     } finally {
       if (!isRoot) fs.closeSync(fd);
     }
+  }
+
+  /** Whether what was just made belongs to these already. */
+  #isOwner(uid: number, gid: number): boolean {
+    return this.#newFile?.uid === uid && this.#newFile.gid === gid;
+  }
+
+  /**
+   * What a file is made with, where nothing else decides who may do what: all of its mode that the umask leaves, so that it need not
+   * be set again. setuid and setgid wait for the data in any case. undefined: that is not sure.
+   */
+  #firstMode({ mode, uid, gid, accessAcl }: MemberAttributes): number | undefined {
+    if (this.#newFile === undefined || !this.#isOwner(uid, gid) || accessAcl !== undefined) return undefined;
+    return mode & 0o777 & ~this.#newFile.umask;
   }
 
   /** A hard link has no attributes of its own: those are its target's. */
@@ -331,7 +354,7 @@ export class TarExtractor implements TarMemberHandler {
     const { mode, uid, gid, mtime, accessAcl, xattrs } = attributes;
     const name = this.#path.lastName;
     this.#inPlaceOfEarlier(directory, () => make(name));
-    changeOwnerAt(directory, name, uid, gid);
+    if (!this.#isOwner(uid, gid)) changeOwnerAt(directory, name, uid, gid);
     const set = this.#setterAt(directory);
     if (type !== 'symbolic-link') {
       changeModeAt(directory, name, mode);

@@ -450,6 +450,64 @@ describe('attributes', () => {
     );
   });
 
+  describe.each([0o000, 0o022, 0o077, 0o777])('under the umask %i', (umask) => {
+    const MODES = [0o644, 0o600, 0o777, 0o000, 0o4755, 0o2755, 0o1666];
+    const OWNERS = [
+      [0, 0],
+      [0, 5],
+      [5, 0],
+      [1000, 1000],
+    ] as const;
+    const members = (type: '0' | '5') =>
+      MODES.flatMap((mode) =>
+        OWNERS.map(([uid, gid]) => ({ name: `${type}-${mode}-${uid}-${gid}`, type, mode, uid, gid })),
+      );
+    const unpacked = (...archive: Uint8Array[]) => {
+      const before = process.umask(umask);
+      try {
+        unpack(tarArchive(...archive), target);
+      } finally {
+        process.umask(before);
+      }
+    };
+
+    test.each([
+      ['a directory of root', () => undefined],
+      ['a directory that hands its group on', () => fs.chmodSync(target, 0o2755)],
+      ['a directory of another group', () => fs.chownSync(target, 0, 7)],
+      [
+        'a directory of another group that it hands on',
+        () => {
+          fs.chownSync(target, 0, 7);
+          fs.chmodSync(target, 0o2755);
+        },
+      ],
+      ['a directory of somebody else', () => fs.chownSync(target, 7, 0)],
+    ])('are those of the archive in %s', (_, prepare) => {
+      prepare();
+      const all = [...members('5'), ...members('0')];
+      unpacked(...all.map((each) => tarMember(each)), link('link', 'x'), tarMember({ name: '.', type: '5' }));
+      for (const { name, type, mode, uid, gid } of all) {
+        const format = type === '5' ? 0o40000 : 0o100000;
+        expect({ name, ...attributesOf(name) }).toEqual({ name, mode: format | mode, uid, gid });
+      }
+      expect(attributesOf('link')).toMatchObject({ uid: 0, gid: 0 });
+      expect(attributesOf('.')).toEqual({ mode: 0o40644, uid: 0, gid: 0 });
+    });
+
+    test('are those of the archive beside an ACL, too', () => {
+      const acl = paxHeader([['SCHILY.acl.access', 'user::rw-,user:1:r--,group::---,mask::rw-,other::r--']]);
+      unpacked(acl, file('f'));
+      expect(attributesOf('f')).toEqual({ mode: 0o100664, uid: 0, gid: 0 });
+      expect(listTree(target)).toContain('posix_acl_access');
+    });
+  });
+
+  const attributesOf = (name: string) => {
+    const { mode, uid, gid } = fs.lstatSync(inTarget(name));
+    return { mode, uid, gid };
+  };
+
   test('do not come from a default ACL of the target', () => {
     run(['setfacl', '-d', '-m', 'u:daemon:rwx', target]);
     unpack(tarArchive(directory('d'), file('d/f')), target);
