@@ -28,7 +28,11 @@ export function isSystemError(error: unknown, ...codes: string[]): error is Erro
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
+/** What the runtime has no words for: errno(3) calls it "Structure needs cleaning". */
+const DAMAGED = 'EUCLEAN: the file system is damaged: check it with fsck';
+
 /** What a failed call says of itself, without the path that it was for: `ENOENT: no such file or directory`. */
 export function reasonWithoutPath(error: unknown): string {
+  if (isSystemError(error, 'EUCLEAN')) return DAMAGED;
   return error instanceof Error ? error.message.replace(/, \w+ '.*$/s, '') : String(error);
 }

@@ -83,12 +83,18 @@ class Disk implements Disposable {
   }
 
   /** Another device with what is on the disk: whoever has a copy of this mount namespace keeps the old one alive, dead as it is. */
-  restart(): void {
+  restart(meanwhile: () => void = () => undefined): void {
     run(['umount', this.path]);
     const next = this.#directory.file(`disk-${++this.#starts}`);
     fs.renameSync(this.#file, next);
     run(['cp', '--sparse=always', next, this.#file]);
+    meanwhile();
     this.#mount();
+  }
+
+  /** The same, and its file system no longer knows what this directory is. */
+  damage(directory: string): void {
+    this.restart(() => run(['debugfs', '-w', '-R', `clri ${directory}`, this.#file]));
   }
 
   #mount(): void {
@@ -166,6 +172,19 @@ describe('a cache', () => {
       expect(lost).toBeGreaterThan(0);
     },
   );
+
+  test('whose file system is damaged costs a line', async () => {
+    using disk = new Disk();
+    using machine = new CachingMachine(disk.path);
+    publish(1);
+    await machine.boot(...pull());
+    disk.damage('machines/image.raw.v');
+    const { status, stderr } = await machine.boot(...pull());
+    expect({ status, stderr }).toEqual({ status: 0, stderr });
+    expect(stderr).toMatch(
+      /warning: the cache \S+ cannot be used: EUCLEAN: the file system is damaged: check it with fsck; the image is pulled without it\n/,
+    );
+  });
 
   test('that is full, or read-only, costs a line; what worked is used from the latter', async () => {
     using disk = new Disk();

@@ -160,7 +160,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'cache-unusable',
-    title: 'a cache that is missing, broken, full or read-only costs a line, and no boot',
+    title: 'a cache that is missing, broken, damaged, full or read-only costs a line, and no boot',
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       await publish(lab, tree, 'root.raw');
@@ -172,6 +172,12 @@ export const scenarios: readonly Scenario[] = [
           '/dev/vda',
           /the cache .* (?:is not there|lies in memory).*; the image is pulled without it/,
           breakDisk,
+        ],
+        [
+          'damaged',
+          DEVICE,
+          /the cache .*: EUCLEAN: the file system is damaged: check it with fsck/,
+          damageDisk,
         ],
         ['full', DEVICE, /the image is not kept: the cache .* has no room for /, fillDisk],
         ['read-only', DEVICE, /is read-only: images that worked are used, and none is kept/, asItIs],
@@ -324,6 +330,13 @@ with open(sys.argv[1], 'r+b') as file, open(sys.argv[2], 'rb') as wanted:
 
 async function breakDisk(disk: string): Promise<void> {
   await tool(['dd', 'if=/dev/urandom', `of=${disk}`, 'bs=1M', 'count=8', 'conv=notrunc', 'status=none']);
+}
+
+/** The file system can be mounted, and no longer knows what its directory of images is. */
+async function damageDisk(disk: string): Promise<void> {
+  const directory = path.dirname(V);
+  await tool(['debugfs', '-w', '-R', `mkdir ${directory}`, disk]);
+  await tool(['debugfs', '-w', '-R', `clri ${directory}`, disk]);
 }
 
 async function fillDisk(disk: string): Promise<void> {
