@@ -13,25 +13,39 @@ export const LABEL = 'lab-root';
 
 const MAKE: Record<FileSystem, string> = {
   // As much again as is in it, and its own tables.
-  ext4: `size=$(du -sm "$1" | cut -f1); truncate -s "$((size * 5 / 4 + 12))M" "$2"; mkfs.ext4 -q -L ${LABEL} -d "$1" "$2"`,
+  ext4: `size=$(du -sm "$1" | cut -f1); truncate -s "$((size * 5 / 4 + 12))M" "$2"; mkfs.ext4 -q -L ${LABEL} \${3:+-U $3 -E hash_seed=$3} -d "$1" "$2"`,
   erofs: 'mkfs.erofs --quiet "$2" "$1"',
   squashfs: 'mksquashfs "$1" "$2" -quiet -no-progress',
 };
 
-/** A root file system without a partition table. */
-export async function makeFileSystem({ directory }: RootTree, kind: FileSystem, file: string): Promise<void> {
-  await tool(['sh', '-euc', `${MAKE[kind]} >&2`, 'sh', directory, file]);
+/**
+ * A root file system without a partition table.
+ *
+ * @param uuid of an ext4, where it is not to be one of chance: all its checksums depend on that
+ */
+export async function makeFileSystem(
+  { directory }: RootTree,
+  kind: FileSystem,
+  file: string,
+  uuid = '',
+): Promise<void> {
+  await tool(['sh', '-euc', `${MAKE[kind]} >&2`, 'sh', directory, file, uuid]);
 }
 
-/** A disk image: a GPT, and one partition of the root type. */
+/**
+ * A disk image: a GPT, and one partition of the root type.
+ *
+ * @param uuid as of {@link makeFileSystem}
+ */
 export async function makeDisk(
   tree: RootTree,
   kind: FileSystem,
   file: string,
   architecture: 'x64' | 'arm64' = 'x64',
+  uuid?: string,
 ): Promise<void> {
   const partition = `${file}.partition`;
-  await makeFileSystem(tree, kind, partition);
+  await makeFileSystem(tree, kind, partition, uuid);
   const sectors = Math.ceil(fs.statSync(partition).size / MIB) * 2048;
   await tool(['truncate', '--size', `${sectors / 2048 + 2}M`, file]);
   const table = `label: gpt\nstart=2048, size=${sectors}, type=${DISCOVERABLE_PARTITIONS[architecture].root}, name=${LABEL}\n`;

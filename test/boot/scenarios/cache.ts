@@ -18,6 +18,8 @@ const DEVICE = 'LABEL=images';
 const V = 'machines/root.raw.v';
 const IMAGE = 'root.raw.zst';
 const INDEX = 'root.raw.caibx';
+/** Of what is in chunks, as who builds an image again and again has it: with another one, every inode would be another one. */
+const IMAGE_UUID = '6c8bd9d1-3f0b-4c5a-9d0e-2f4f7b1f6a11';
 
 /** MiB of the image in chunks that nothing packs. */
 const BALLAST_SIZE = 48;
@@ -250,7 +252,7 @@ async function publish(lab: Lab, tree: RootTree, name: string, day = 1): Promise
 async function publishChunks(lab: Lab, tree: RootTree): Promise<number> {
   const image = lab.file('root.raw');
   fs.rmSync(image, { force: true });
-  await makeDisk(tree, 'ext4', image);
+  await makeDisk(tree, 'ext4', image, 'x64', IMAGE_UUID);
   const store = lab.file('default.castr');
   await tool([
     'casync',

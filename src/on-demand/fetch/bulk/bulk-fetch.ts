@@ -4,11 +4,11 @@ import { RdpullError } from '../../../console/rdpull-error.ts';
 import type { BulkChunk, FromBulkWorker, ToBulkWorker } from './messages.ts';
 import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
 
-/** Threads that fetch, at most: each has a connection, and is busy with what it brings. */
+/** Threads that fetch, at most: each has connections of its own, and is busy with what they bring. */
 const WORKERS = Math.min(2, os.availableParallelism());
 /** What a thread has before it: more than it asks for at once, so that it need not wait for the main thread. */
-const GIVEN_BYTES = 12 * 1024 * 1024;
-const GIVEN_CHUNKS = 384;
+const GIVEN_BYTES = 8 * 1024 * 1024;
+const GIVEN_CHUNKS = 256;
 /** What it is given at once. */
 const BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_CHUNKS = 64;
@@ -72,9 +72,9 @@ async function runThread(
   let isLast = false;
   let failure: { readonly error: unknown } | undefined;
 
-  /** Gives it as much as it should have before it. */
-  function give(): void {
-    while (!isLast && bytes < GIVEN_BYTES && given.size < GIVEN_CHUNKS) {
+  /** Gives it more, until it has so many bytes before it. */
+  function give(wanted: number): void {
+    while (!isLast && bytes < wanted && given.size < GIVEN_CHUNKS) {
       const batch: BulkChunk[] = [];
       for (let room = BATCH_BYTES; room > 0 && batch.length < BATCH_CHUNKS; ) {
         const { value, done } = chunks.next();
@@ -126,7 +126,7 @@ async function runThread(
     data.left.forEach(settle);
     try {
       stores.count(data.requests, data.fetched);
-      give();
+      give(GIVEN_BYTES);
     } catch (error) {
       fail(error);
     }
@@ -140,7 +140,8 @@ async function runThread(
   try {
     send({ kind: 'start', place, algorithm: table.algorithm, fd });
     if (signal.aborted) aborted();
-    else give();
+    // At first one batch, so that each thread has something to do.
+    else give(1);
     await ended.promise;
   } finally {
     signal.removeEventListener('abort', aborted);

@@ -5,12 +5,14 @@ import type { PipelinedAnswer } from '../../../source/http/pipelined-answers.ts'
 import { openPipelinedConnection, type PipelinedConnection } from '../../../source/pipelined-connection.ts';
 import type { BulkChunk } from './messages.ts';
 
-/** What is asked for over a connection before it has come, at most: enough for 200 Mbit/s at 100 ms, where a chunk is packed to a half. */
-const AHEAD_BYTES = 4 * 1024 * 1024;
-const AHEAD_CHUNKS = 128;
-
-/** Connections where a server answers one request at a time, as an HTTP server may that is not made for more (RFC 9112, section 9.3.2). */
-const CONNECTIONS_UNPIPELINED = 6;
+/**
+ * Connections of one lane, as soon as the first chunk was there. One after the other is answered on each, and a server that has to fetch a chunk
+ * from somewhere else first keeps but one of them waiting.
+ */
+const CONNECTIONS = 4;
+/** What is asked for over one of them before it has come, at most: two lanes have as much under way as 500 Mbit/s bring in 100 ms, where chunks are packed to a half. */
+const AHEAD_BYTES = 1.5 * 1024 * 1024;
+const AHEAD_CHUNKS = 48;
 
 const SENT: ReadonlySet<number> = new Set([200, 203]);
 /** What a store that lacks a chunk answers; 403 is what object stores say. */
@@ -46,7 +48,6 @@ export interface BulkLane {
 /** One connection, and what was asked for over it. */
 interface Line {
   connection: PipelinedConnection | undefined;
-  isOpening: boolean;
   /** In the order of the requests, from the next that is answered on. */
   readonly asked: BulkChunk[];
   /** Bytes of the image. */
@@ -64,7 +65,7 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
   const ending = new AbortController();
   const options = { ...reach, signal: ending.signal };
   const waiting: BulkChunk[] = [];
-  let lines: Line[] = [newLine()];
+  const lines: Line[] = [newLine()];
   /** How the files of the store end: unknown until one of them was there. */
   let suffix: typeof PACKED | typeof PLAIN = PACKED;
   let isSuffixKnown = false;
@@ -93,7 +94,7 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
   function ask(line: Line): void {
     const { connection, asked } = line;
     if (connection === undefined) return;
-    const most = isPipelined && isSuffixKnown && line.hasWorked ? AHEAD_CHUNKS : 1;
+    const most = isPipelined && isSuffixKnown ? AHEAD_CHUNKS : 1;
     // Few at a time would be a packet each.
     if (asked.length > most / 2) return;
     const chunks: BulkChunk[] = [];
@@ -128,7 +129,8 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
       return;
     }
     const isGood = take(chunk, SENT.has(status) ? body : undefined);
-    if (isGood) isSuffixKnown = true;
+    if (isGood && !isSuffixKnown) widen();
+    if (!isGood && !isSuffixKnown) suffix = PACKED;
     bad = isGood ? 0 : bad + 1;
     if (bad === BAD_MAX) throw new Error('the store has other chunks');
   }
@@ -142,20 +144,26 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
       end();
       return;
     }
-    // Who hangs up without a word, with several requests before him, may be one who takes one at a time.
-    if (isPipelined && !isLast && asked.length > 1) {
-      isPipelined = false;
-      lines = [line, ...Array.from({ length: CONNECTIONS_UNPIPELINED - 1 }, newLine)];
-    }
+    // Who hangs up without a word, with several requests before him, may be one who takes one at a time (RFC 9112, section 9.3.2).
+    if (!isLast && asked.length > 1) isPipelined = false;
     waiting.unshift(...asked.splice(0));
-    for (const each of lines) void open(each);
+    void open(line);
+  }
+
+  /** The store has chunks: all connections are worth it from now on. */
+  function widen(): void {
+    isSuffixKnown = true;
+    while (lines.length < CONNECTIONS) {
+      const line = newLine();
+      lines.push(line);
+      void open(line);
+    }
   }
 
   async function open(line: Line): Promise<void> {
-    if (line.isOpening || line.connection !== undefined) return;
-    Object.assign(line, { isOpening: true, askedBytes: 0, hasWorked: false, isLast: false });
+    Object.assign(line, { askedBytes: 0, hasWorked: false, isLast: false });
     try {
-      line.connection = await openPipelinedConnection(origin, options, {
+      const connection = await openPipelinedConnection(origin, options, {
         answered: (answer) => answered(line, answer),
         paused() {
           pump();
@@ -163,7 +171,8 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
         },
         ended: (reason) => lost(line, reason),
       });
-      line.isOpening = false;
+      if (hasEnded) connection.close();
+      else line.connection = connection;
       pump();
     } catch {
       // Whoever asks for these chunks next hears why.
@@ -194,7 +203,6 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
 function newLine(): Line {
   return {
     connection: undefined,
-    isOpening: false,
     asked: [],
     askedBytes: 0,
     hasWorked: false,

@@ -80,12 +80,12 @@ function serve(spoilt: (call: PipelinedCall) => Uint8Array | string | undefined 
   });
 }
 
-test('many chunks are asked for over two connections, each once, before the answers to those before them', async () => {
+test('many chunks are asked for over a few connections, each once, before the answers to those before them', async () => {
   await using server = await serve();
   const { said, received } = await download([`${server.url}/default.castr`]);
   expect(said).toEqual([]);
-  expect(server.connections()).toBe(2);
-  expect(server.together()).toBeGreaterThan(30);
+  expect(server.connections()).toBe(8);
+  expect(server.together()).toBeGreaterThan(20);
   expect(server.paths.toSorted()).toEqual(
     chunks
       .filter((each) => server.paths.includes(`/default.castr/${each}`))
@@ -124,7 +124,7 @@ describe('all of an image comes from', () => {
     const login = { origin: server.url, authorization: 'Bearer hunter2' };
     await download([{ url: `${server.url}/default.castr`, login }]);
     expect([...logins]).toEqual(['Bearer hunter2']);
-    expect(server.together()).toBeGreaterThan(30);
+    expect(server.together()).toBeGreaterThan(20);
   });
 
   test('a server that hangs up on who asks for more than one file at once', async () => {
@@ -189,8 +189,19 @@ describe('what one store lacks, or has damaged, comes from the next one:', () =>
     await using second = await serve();
     const { said } = await download([`${first.url}/default.castr`, `${second.url}/default.castr`]);
     expect(said.filter((text) => !/ answers 404 Not Found; trying again from /.test(text))).toEqual([]);
-    expect(second.paths.every(hasNot)).toBe(true);
-    expect(second.paths.length).toBeGreaterThan(50);
+    expect(new Set(second.paths.filter(hasNot)).size).toBeGreaterThan(50);
+  });
+
+  test('the first chunk of all', async () => {
+    let first = '';
+    await using bad = await serve(({ path: asked }) => {
+      first ||= asked;
+      return asked.startsWith(first.replace('.cacnk', '')) ? MISSING : undefined;
+    });
+    await using good = await serve();
+    await download([`${bad.url}/default.castr`, `${good.url}/default.castr`]);
+    expect(bad.together()).toBeGreaterThan(20);
+    expect(good.paths).toEqual([first]);
   });
 
   test('a chunk that is another one', async () => {
@@ -208,7 +219,7 @@ describe('what one store lacks, or has damaged, comes from the next one:', () =>
     await using second = await serve();
     const { said } = await download(['http://127.0.0.1:9/default.castr', `${second.url}/default.castr`]);
     expect(said).toEqual([]);
-    expect(second.connections()).toBe(2);
+    expect(second.connections()).toBe(8);
   });
 });
 
