@@ -73,14 +73,13 @@ export function byTrust(images: readonly CachedImage[]): readonly CachedImage[] 
 }
 
 /**
- * Those of the images of one name that one in chunks probably has something in common with: all that came in chunks themselves, and the newest of the
- * others, which has to be read from beginning to end to find out.
+ * Those of the images of one name that one in chunks probably has something in common with: all that came in chunks themselves, and the newest of all
+ * where it did not, which has to be read from beginning to end to find out. An older one would have little that those before it have not.
  *
  * @param images the newest first
  */
 export function seedsAmong(images: readonly CachedImage[]): readonly CachedImage[] {
-  const unknown = images.filter(({ about }) => about.index === undefined).slice(0, 1);
-  return [...images.filter(({ about }) => about.index !== undefined), ...unknown];
+  return images.filter(({ about }, age) => about.index !== undefined || age === 0);
 }
 
 /** How a message calls an image. */
