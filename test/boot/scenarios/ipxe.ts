@@ -3,6 +3,7 @@ import { makeEspDisk } from '../esp.ts';
 import { copyVariables, firmware } from '../firmware.ts';
 import { serveUki } from '../http-boot.ts';
 import { makeDisk, pack } from '../image.ts';
+import { runsBeforeRoot } from '../initrd-unit.ts';
 import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -15,20 +16,24 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'ipxe-http-boot',
     title:
-      'iPXE, started from a disk, boots image.efi over HTTP, and no EFI variable says from where: DHCP does',
+      'iPXE, started from a disk, boots image.efi over HTTP, and no EFI variable says from where: DHCP does; no disk is in memory',
     async run(lab) {
       const tree = await makeRootTree(lab.file('tree'));
       await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
       await pack(`${lab.served}/image.raw`, 'xz');
-      const commandLine = `${CONSOLE} rd.systemd.pull=raw,machine,verify=no,bootorigin,dhcporigin:root:image.raw.xz`;
+      const expression = 'raw,machine,ramdisk,verify=no,bootorigin,dhcporigin:root:image.raw.xz';
+      const commandLine = `${CONSOLE} rd.systemd.pull=${expression}`;
       // iPXE gives a program its own words, and systemd-stub takes them in place of those in the UKI (without Secure Boot).
       fs.writeFileSync(`${lab.served}/boot.ipxe`, `#!ipxe\nchain image.efi ${commandLine}\n`);
-      const server = await serveUki(lab, '', { files: sayingOrigin() });
+      const server = await serveUki(lab, '', {
+        files: runsBeforeRoot('/usr/bin/rdpull origin image.raw.xz'),
+      });
       const guest = lab.start({ boot: await ipxe(lab), network: `,bootfile=${server.url('boot.ipxe')}` });
       await guest.waitFor(/iPXE 1\./);
       await expectBooted(lab, guest, tree);
       expectConsole(guest, /this machine was not booted over HTTP: no EFI variable holds a boot URL/);
       expectConsole(guest, /dhcporigin +http:\/\/10\.0\.2\.2:\d+\/boot\.ipxe \(boot file name\)/);
+      expectConsole(guest, /the firmware has left no disk in memory .*: going on with the download/);
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/loop0p1 `));
     },
   },
@@ -47,24 +52,4 @@ async function ipxe(lab: Lab): Promise<string[]> {
     'virtio-blk-pci,drive=disk,bootindex=0',
   ];
   return [...firmware(variables), ...drive];
-}
-
-/** A unit of the initrd that says on the console where the machine was booted from. */
-function sayingOrigin() {
-  const unit = `[Unit]
-DefaultDependencies=no
-Wants=network-online.target
-After=network-online.target
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/rdpull origin image.raw.xz
-StandardOutput=tty
-StandardError=tty
-TTYPath=/dev/ttyS0
-`;
-  const wanted = '[Unit]\nWants=lab-origin.service\nAfter=lab-origin.service\n';
-  return {
-    'etc/systemd/system/lab-origin.service': { content: unit },
-    'etc/systemd/system/initrd-root-fs.target.d/lab.conf': { content: wanted },
-  };
 }

@@ -3,7 +3,7 @@ import { makeEsp } from '../esp.ts';
 import { bootMenu, copyVariables, firmware, registerBootEntry, setLoaderVariable } from '../firmware.ts';
 import { httpBoot, publishUki, serveUki } from '../http-boot.ts';
 import { LABEL, makeDisk, makeFileSystem, pack } from '../image.ts';
-import type { InitrdFile } from '../initrd.ts';
+import { runsBeforeRoot } from '../initrd-unit.ts';
 import { CONSOLE, expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -51,7 +51,8 @@ export const scenarios: readonly Scenario[] = [
       const tree = await serveImage(lab);
       const server = await lab.serve();
       const url = server.url('image.efi');
-      await publishUki(lab, EXPRESSION, { files: addingEntry(url) });
+      const files = runsBeforeRoot(`/usr/bin/rdpull boot-entry add --first ${url}`);
+      await publishUki(lab, EXPRESSION, { files });
       const first = httpBoot(lab, server);
       await expectBooted(lab, first, tree);
       await first.switchedOff();
@@ -93,24 +94,6 @@ async function serveImage(lab: Lab): Promise<RootTree> {
   await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
   await pack(`${lab.served}/image.raw`, 'xz');
   return tree;
-}
-
-/** A unit of the initrd that puts an entry into the boot menu, as a person would on the running machine. */
-function addingEntry(url: string): Record<string, InitrdFile> {
-  const unit = `[Unit]
-DefaultDependencies=no
-Wants=network-online.target
-After=network-online.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/rdpull boot-entry add --first ${url}
-`;
-  const wanted = '[Unit]\nWants=lab-boot-entry.service\nAfter=lab-boot-entry.service\n';
-  return {
-    'etc/systemd/system/lab-boot-entry.service': { content: unit },
-    'etc/systemd/system/initrd-root-fs.target.d/lab.conf': { content: wanted },
-  };
 }
 
 /** @throws Error when not exactly one line of the menu, as kernel-bootcfg's library shows it, is like this */
