@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { buildFor } from '../../scripts/architecture.ts';
+import { type InitrdFile, withFiles } from './initrd.ts';
 import { CHECKOUT, cached, contentHash } from './scratch.ts';
 import { tool } from './tool.ts';
 import { inToolbox } from './toolbox.ts';
@@ -16,7 +17,7 @@ export const ARM64_QEMU: readonly string[] = [
 ];
 
 const EDK2 = '/usr/share/AAVMF';
-const U_BOOT = '/usr/lib/u-boot/qemu_arm64/u-boot.bin';
+const U_BOOT = 'usr/lib/u-boot/qemu_arm64/u-boot.bin';
 
 let made: Promise<string> | undefined;
 
@@ -41,7 +42,40 @@ export function edk2(variables: string): string[] {
 /** Options of QEMU for a machine that starts with U-Boot, which looks for an EFI system partition on its disks. */
 export function uBoot(disk: string): string[] {
   const drive = ['-drive', `if=none,id=disk,format=raw,file=${disk}`, '-device', 'virtio-blk-pci,drive=disk'];
-  return ['-bios', U_BOOT, ...drive];
+  return ['-bios', `/${U_BOOT}`, ...drive];
+}
+
+/** Options of QEMU for a machine without disks that starts with the U-Boot of the tree, which can boot over HTTP. */
+export async function newerUBoot(): Promise<string[]> {
+  return ['-bios', path.join(await arm64Tree(), U_BOOT)];
+}
+
+/** A range of physical memory, in bytes. */
+export interface MemoryRange {
+  readonly start: number;
+  readonly size: number;
+}
+
+/**
+ * The device tree of QEMU's board with one more node, of memory that a boot loader has left something in: as U-Boot makes it
+ * (Documentation/devicetree/bindings/pmem/pmem-region.txt).
+ */
+export async function makeDeviceTree(file: string, { start, size }: MemoryRange): Promise<void> {
+  const [qemu = '', machine = '', board, ...processor] = ARM64_QEMU;
+  await tool([qemu, machine, `${board},dumpdtb=${file}`, ...processor, '-nodefaults', '-display', 'none']);
+  const node = `/pmem@${start.toString(16)}`;
+  await tool(['fdtput', '--create', file, node]);
+  await tool(['fdtput', '--type', 's', file, node, 'compatible', 'pmem-region']);
+  await tool(['fdtput', '--type', 'u', file, node, 'reg', '0', String(start), '0', String(size)]);
+  await tool(['fdtput', file, node, 'volatile']);
+}
+
+/** QEMU's options for a kernel that is booted without firmware, and so without ACPI. */
+export async function arm64Direct(commandLine: string, deviceTree: string): Promise<string[]> {
+  const tree = await arm64Tree();
+  const kernel = `${tree}/usr/lib/modules/${kernelRelease(tree)}/vmlinuz`;
+  const words = `${ARM64_CONSOLE} ${commandLine}`;
+  return ['-kernel', kernel, '-initrd', await arm64Initrd(), '-append', words, '-dtb', deviceTree];
 }
 
 /** Modules of the kernel that a pull and the root need, or that find the devices of the machine; with what they depend on. */
@@ -50,6 +84,8 @@ const MODULES = [
   'erofs',
   'ext4',
   'loop',
+  'nd_pmem',
+  'of_pmem',
   'overlay',
   'squashfs',
   'virtio_blk',
@@ -63,6 +99,7 @@ const LEFT_OUT = [
   'usr/lib/dracut',
   'usr/lib/aarch64-linux-gnu/gconv',
   'usr/lib/systemd/boot',
+  'usr/lib/u-boot',
   'usr/share',
   'var',
 ];
@@ -136,16 +173,20 @@ async function makeTree(from: string, tree: string, release: string): Promise<vo
 }
 
 /** Makes a UKI with systemd-stub for arm64, whose boot URL it leaves in an EFI variable. */
-export async function makeArm64Uki(commandLine: string, file: string): Promise<void> {
+export async function makeArm64Uki(
+  commandLine: string,
+  file: string,
+  files: Readonly<Record<string, InitrdFile>> = {},
+): Promise<void> {
   const tree = await arm64Tree();
   const directory = path.dirname(file);
   const parts = {
     linux: `${tree}/usr/lib/modules/${kernelRelease(tree)}/vmlinuz`,
     stub: `${tree}/usr/lib/systemd/boot/efi/linuxaa64.efi.stub`,
-    initrd: await arm64Initrd(),
   };
   for (const [name, source] of Object.entries(parts))
     fs.copyFileSync(source, path.join(directory, `part.${name}`));
+  await withFiles(await arm64Initrd(), files, path.join(directory, 'part.initrd'));
   const script = `cd /shared
 ukify build --efi-arch aa64 --linux part.linux --initrd part.initrd --stub part.stub --cmdline "$2" --output "$1" >&2
 rm part.*`;

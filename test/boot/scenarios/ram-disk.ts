@@ -4,7 +4,7 @@ import { makeEsp } from '../esp.ts';
 import { copyVariables, firmware } from '../firmware.ts';
 import type { Guest } from '../guest.ts';
 import { publishUki } from '../http-boot.ts';
-import { makeDisk, makeFileSystem } from '../image.ts';
+import { makeDisk, makeFileSystem, pack } from '../image.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -17,7 +17,10 @@ const UNIT = 2 * MIB;
 /** How xorriso makes an ISO image that is a disk as well. */
 const HYBRID = ['-as', 'mkisofs', '-quiet', '-R', '-V', 'lab', '-partition_offset', '16'];
 
-/** The image is in memory before Linux is, in a range that the NFIT of ACPI has: where a UEFI RAM disk is, too. */
+/** Where the image lies in memory that the kernel is told not to use: behind itself and before its initrd. */
+const START = 0x4000_0000;
+
+/** The image is in memory before Linux is: in a range that the NFIT of ACPI has, where a UEFI RAM disk is, too, or one that the command line names. */
 export const scenarios: readonly Scenario[] = [
   {
     name: 'ram-disk',
@@ -38,6 +41,35 @@ export const scenarios: readonly Scenario[] = [
       expectConsole(guest, /rdpull: \/run\/machines\/root\.raw is \/dev\/pmem0, .* verified by the digest/);
       if (server.requests.length > 0) throw new Error('the server was asked for something');
       lab.notes.push(`the image has ${size} bytes, and the device ${fs.statSync(image).size}`);
+    },
+  },
+  {
+    name: 'ram-disk-memmap',
+    title:
+      'memmap= says where an image is in memory: with another digest it is passed over and the download is the root; with its own it is the root',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
+      const other = await makeRootTree(lab.file('other'));
+      await makeDisk(other, 'ext4', lab.file('memory'));
+      const inMemory = await sha256(lab.file('memory'));
+      await pack(`${lab.served}/image.raw`, 'xz');
+      const server = await lab.serve();
+      const pull = (digest: string) =>
+        `rd.systemd.pull=raw,machine,ramdisk,verify=sha256:${digest}:root:${server.url('image.raw.xz')}`;
+
+      const first = await bootAfter(lab, lab.file('memory'), pull(inMemory));
+      await expectBooted(lab, first, other);
+      expectConsole(first, new RegExp(`${MARK} loop device .*/pmem0`));
+      expectConsole(first, /rdpull: .* is \/dev\/pmem0, .* verified by the digest/);
+      if (server.requests.length > 0) throw new Error('the server was asked for something');
+      await first.switchedOff();
+
+      const packed = await sha256(`${lab.served}/image.raw.xz`);
+      const second = await bootAfter(lab, lab.file('memory'), pull(packed));
+      await expectBooted(lab, second, tree);
+      expectConsole(second, /pmem0 in memory is not the image that was asked for/);
+      expectConsole(second, new RegExp(`${MARK} loop device .*/root\\.raw`));
     },
   },
   {
@@ -124,6 +156,13 @@ async function bootBeside(lab: Lab, file: string, commandLine: string): Promise<
       ...['-device', 'nvdimm,memdev=memory'],
     ],
   });
+}
+
+/** Switches on a machine in whose memory something has left a file, and whose kernel is told so. */
+async function bootAfter(lab: Lab, file: string, commandLine: string): Promise<Guest> {
+  const size = Math.ceil(fs.statSync(file).size / UNIT + 1) * UNIT;
+  const options = ['-device', `loader,file=${file},addr=${START},force-raw=on`];
+  return directBoot(lab, { commandLine: `memmap=${size}!${START} ${commandLine}`, options });
 }
 
 async function sha256(file: string): Promise<string> {
