@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici-real';
 import { createChunkQueue } from './chunk-queue.ts';
+import { createGathering } from './gathering.ts';
 import { faultOf, HttpFault } from './http-fault.ts';
 import { fieldValues, type ResponseHead } from './response-head.ts';
 import { createSilenceWatch } from './silence-watch.ts';
@@ -39,6 +40,9 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
   let wake: (() => void) | undefined;
   let hasHead = false;
   let hasBegun = false;
+  const gathering = createGathering(() => {
+    if (outcome === undefined && queue.bytes < AHEAD) controller?.resume();
+  });
 
   const aborted = () => giveUp(signal.reason);
   signal.addEventListener('abort', aborted);
@@ -48,6 +52,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
     if (outcome !== undefined) return;
     outcome = how;
     watch.end();
+    gathering.end();
     signal.removeEventListener('abort', aborted);
     if (how !== 'end') head.reject(how.error);
     wake?.();
@@ -68,7 +73,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
     for (;;) {
       const chunk = queue.take();
       if (chunk !== undefined) {
-        if (queue.bytes === 0 && outcome === undefined) controller?.resume();
+        if (queue.bytes === 0 && outcome === undefined && !gathering.isOn) controller?.resume();
         watch.progressed();
         return { done: false, value: chunk };
       }
@@ -105,6 +110,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
         // llhttp goes on with nothing, where it had been stopped.
         if (chunk.length === 0) return;
         queue.add(chunk);
+        if (gathering.begins(chunk.length)) given.pause();
         if (wake !== undefined) wake();
         else if (queue.bytes >= AHEAD) given.pause();
       },
