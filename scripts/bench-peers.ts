@@ -112,6 +112,32 @@ export function onOneCore({ name, command, ...peer }: Peer): Peer {
   };
 }
 
+/** QEMU's emulation of one program of this machine's own architecture, with all that it emulates of a processor. */
+const EMULATOR = [{ x64: 'qemu-x86_64', arm64: 'qemu-aarch64' }[process.arch as string] ?? '', '-cpu', 'max'];
+
+/** The same on an emulated processor, of which there is one; without verification, as the slow machines of a laboratory have it. */
+export function onEmulatedProcessor({ name, command, ...peer }: Peer): Peer {
+  return {
+    ...peer,
+    name: `${name}, emulated`,
+    verified: 'nothing',
+    command(...task) {
+      const words = command(...task).map((word) => (word === '--verify=checksum' ? '--verify=no' : word));
+      return ['taskset', '--cpu-list', '0', ...EMULATOR, ...withoutScript(words)];
+    },
+  };
+}
+
+/** A program of the tree is run by a script, which the emulator would leave to the machine itself. */
+function withoutScript(command: readonly string[]): readonly string[] {
+  const [runner, program = '', ...args] = command;
+  if (runner !== SYSTEMD_262_PULL[0]) return command;
+  const [loader = ''] = new Bun.Glob('usr/lib/*-linux-gnu/ld-linux*.so.*').scanSync(SYSTEMD_TREE);
+  const libraries = path.join(SYSTEMD_TREE, path.dirname(loader));
+  const found = ['--library-path', `${libraries}/systemd:${libraries}`, path.join(SYSTEMD_TREE, program)];
+  return [path.join(SYSTEMD_TREE, loader), ...found, ...args];
+}
+
 /**
  * `curl URL | tee >(sha256sum) | xz -dc | dd conv=sparse`, written so that the digest is waited for and compared.
  * $1 base URL, $2 file, $3 output, $4 where each stage adds its peak resident set.

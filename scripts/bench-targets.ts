@@ -14,6 +14,10 @@ export const TARGETS: Readonly<Record<Format, Readonly<Record<string, number>>>>
 /** Of the slowest thing that nobody can do without: downloading, hashing, decompressing. */
 export const LIMIT_TARGET = 1.15;
 
+/** Of systemd-pull 262's, both on one core; and on one that is emulated. */
+export const ONE_CORE_TARGET = 0.85;
+export const EMULATED_TARGET = 1;
+
 /** Of GNU tar's, unpacking the same tarball from a local file. */
 export const TAR_TARGET = 1.2;
 

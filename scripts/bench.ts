@@ -13,12 +13,12 @@ import { countStarts, startVerdict } from './bench-instructions.ts';
 import { limitEntries } from './bench-limits.ts';
 import { describeMachine, describeVersions } from './bench-machine.ts';
 import { onDemandComparisons } from './bench-on-demand.ts';
-import { onOneCore, peers } from './bench-peers.ts';
+import { onEmulatedProcessor, onOneCore, type Peer, peers, SYSTEMD_262 } from './bench-peers.ts';
 import { type Server, serve } from './bench-server.ts';
 import { shell } from './bench-shell.ts';
 import { quantity, table, verdict } from './bench-table.ts';
 import { makeTarInputs, tarEntries } from './bench-tar.ts';
-import { SCALING_TARGET, START_TARGET, TARGETS } from './bench-targets.ts';
+import { EMULATED_TARGET, ONE_CORE_TARGET, SCALING_TARGET, START_TARGET, TARGETS } from './bench-targets.ts';
 import { measure } from './bench-usage.ts';
 import { verificationEntries } from './bench-verification.ts';
 
@@ -33,11 +33,23 @@ const GROWTH_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'zstd']);
 /** What is decoded on all cores. */
 const PARALLEL_FORMATS: ReadonlySet<string> = new Set(['xz-multi', 'xz-multi-6']);
 
+/** rdpull and systemd-pull where there is one processor, and where there is none of one's own. */
+const SLOW: readonly {
+  readonly part: Part;
+  readonly slower: (peer: Peer) => Peer;
+  readonly target: number;
+}[] = [
+  { part: 'one-core', slower: onOneCore, target: ONE_CORE_TARGET },
+  { part: 'emulated', slower: onEmulatedProcessor, target: EMULATED_TARGET },
+];
+
 const note = (text: string) => console.error(`bench: ${text}`);
 
 const PARTS = [
   'pull',
   'scaling',
+  'one-core',
+  'emulated',
   'on-demand',
   'chunks',
   'delta',
@@ -211,6 +223,17 @@ async function measureAll(options: Options, rdpull: string, site: Site): Promise
         site,
       );
       await run(`scaling, ${titleOf(packing, inputs.directory)}`, entries, rounds);
+    }
+  }
+  for (const { part, slower, target } of SLOW) {
+    if (!parts.has(part)) continue;
+    const both = contestants.filter(({ name }) => name === 'rdpull' || name === SYSTEMD_262).map(slower);
+    for (const packing of packings) {
+      const inputs = makeImageInputs(CACHE, options.mebibytes, [packing], note);
+      const trials = { inputs, trial: tiny };
+      const targets = Object.fromEntries(both.slice(1).map(({ name }) => [name, target]));
+      const entries = await pullEntries(both, packing.fileName, targets, trials, site);
+      await run(`${part}, ${titleOf(packing, inputs.directory)}`, entries, rounds);
     }
   }
   if (parts.has('on-demand')) {

@@ -13,8 +13,8 @@ After=network-online.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=${command}
-StandardOutput=journal+console
-StandardError=journal+console
+StandardOutput=tty
+StandardError=tty
 `;
   const wanted = '[Unit]\nWants=lab-command.service\nAfter=lab-command.service\n';
   return {

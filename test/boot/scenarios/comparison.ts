@@ -1,9 +1,12 @@
+import fs from 'node:fs';
 import path from 'node:path';
+import { RDPULL } from '../../fixtures/executable.ts';
 import type { Guest } from '../guest.ts';
 import { httpBoot, serveUki } from '../http-boot.ts';
 import { makeDisk, pack } from '../image.ts';
 import type { ImageServer } from '../image-server.ts';
-import type { Agent } from '../initrd.ts';
+import type { Agent, InitrdFile } from '../initrd.ts';
+import { runsBeforeRoot } from '../initrd-unit.ts';
 import { expectBooted, type Lab } from '../lab.ts';
 import { makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -12,6 +15,7 @@ import { tool } from '../tool.ts';
 import { toolbox } from '../toolbox.ts';
 
 const ROOT = 'root=/dev/disk/by-loop-ref/root.raw-part1 rootflags=x-systemd.device-timeout=infinity';
+const ROUNDS = 5;
 const AGENTS: readonly Agent[] = ['systemd', 'rdpull'];
 
 /** systemd's own import beside rdpull: the same image, server and machine, one after the other. */
@@ -36,6 +40,33 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'comparison-pulls',
+    alone: true,
+    title: `on one emulated processor, ${ROUNDS} times each in turns: systemd-pull and rdpull, xz, zstd and raw`,
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'));
+      await fill(tree);
+      const image = `${lab.served}/root.raw`;
+      await makeDisk(tree, 'ext4', image);
+      for (const packing of ['xz', 'zst'] as const) {
+        fs.copyFileSync(image, `${image}.copy`);
+        fs.renameSync(await pack(`${image}.copy`, packing), `${image}.${packing}`);
+      }
+      fs.writeFileSync(`${lab.served}/small.raw`, Buffer.alloc(1024, 1));
+      const server = await lab.serve();
+      const files = {
+        ...runsBeforeRoot('/usr/bin/lab-comparison'),
+        'usr/bin/lab-comparison': { content: comparison(server.url('')), mode: 0o755 },
+        'usr/bin/rdpull': { content: fs.readFileSync(RDPULL), mode: 0o755 },
+        ...(await librariesOfRdpull()),
+      };
+      const boot = await lab.direct('forky', await lab.initrd('forky', files, 'systemd'), 'ip=any');
+      await using guest = lab.start({ boot, memory: 3072 });
+      await guest.waitFor(/comparison: end/);
+      lab.notes.push(...comparedPulls(guest.text));
+    },
+  },
+  {
     name: 'comparison-http-boot',
     alone: true,
     title: "UEFI HTTP boot of the same small image: systemd's own import and rdpull",
@@ -51,6 +82,60 @@ export const scenarios: readonly Scenario[] = [
     },
   },
 ];
+
+const FILES = ['small.raw', 'root.raw.xz', 'root.raw.zst', 'root.raw'] as const;
+
+/** A script of the initrd that pulls each file with both, and says how long that took, in hundredths of a second. */
+function comparison(base: string): string {
+  return `#!/bin/sh
+now() { read -r up rest </proc/uptime; echo "\${up%.*}\${up#*.}"; }
+measure() {
+  what=$1; shift
+  rm -rf /run/compared; mkdir /run/compared
+  begun=$(now)
+  "$@" >/dev/null 2>&1 && echo "comparison: $what $(($(now) - begun))" || echo "comparison: $what failed"
+}
+until /usr/lib/systemd/systemd-pull raw --verify=no --image-root=/run/compared ${base}small.raw image >/dev/null 2>&1; do sleep 1; done
+for round in $(seq ${ROUNDS}); do
+  for file in ${FILES.join(' ')}; do
+    measure "systemd $file" /usr/lib/systemd/systemd-pull raw --verify=no --keep-download=no --image-root=/run/compared "${base}$file" image
+    measure "rdpull $file" /usr/bin/rdpull pull --verify=no --image-root=/run/compared "${base}$file"
+  done
+done
+echo 'comparison: end'
+`;
+}
+
+/** What else of glibc it is linked with, which the initrd need not have. */
+async function librariesOfRdpull(): Promise<Record<string, InitrdFile>> {
+  const directory = 'usr/lib/x86_64-linux-gnu';
+  const names = ['libdl.so.2', 'libm.so.6', 'libpthread.so.0'];
+  const tree = await toolbox('forky');
+  const files = names.map((name) => {
+    const content = fs.readFileSync(path.join(tree, directory, name));
+    return [`${directory}/${name}`, { content, mode: 0o755 }] as const;
+  });
+  return Object.fromEntries(files);
+}
+
+/** What the script has said: the medians, in seconds, and their ratio; with the start, which is what 1 KiB takes, and without. */
+function comparedPulls(text: string): string[] {
+  const median = (agent: Agent, file: string) => {
+    const times = [...text.matchAll(new RegExp(`comparison: ${agent} ${file} (\\d+)`, 'g'))]
+      .map(([, time]) => Number(time) / 100)
+      .sort((one, other) => one - other);
+    if (times.length !== ROUNDS) throw new Error(`${agent} has pulled ${file} ${times.length} times`);
+    return times[ROUNDS >> 1] ?? 0;
+  };
+  return FILES.map((file) => {
+    const [systemd, rdpull] = [median('systemd', file), median('rdpull', file)];
+    const ratio = ((rdpull - median('rdpull', FILES[0])) / (systemd - median('systemd', FILES[0]))).toFixed(
+      2,
+    );
+    const transfer = file === FILES[0] ? '' : `; the transfer alone ${ratio}`;
+    return `${file}: systemd-pull ${systemd} s, rdpull ${rdpull} s, ${(rdpull / systemd).toFixed(2)}${transfer}`;
+  });
+}
 
 async function compared(
   lab: Lab,
