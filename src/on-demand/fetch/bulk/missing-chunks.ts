@@ -3,8 +3,8 @@ import { digestText, zerosIn } from '../../../blocks/chunk-map.ts';
 import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
 import type { BulkChunk } from './messages.ts';
 
-/** A longer chunk is left to others, so that no thread takes much memory. */
-const LONGEST = 8 * 1024 * 1024;
+/** A longer chunk is left to others: eight connections may each have one in memory. */
+const LONGEST = 4 * 1024 * 1024;
 /** Less is not worth a thread, in bytes of the image. */
 const FEW_BYTES = 4 * 1024 * 1024;
 
