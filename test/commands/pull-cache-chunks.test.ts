@@ -84,7 +84,8 @@ describe('an image in chunks', () => {
   test('is fetched but for what a cached image has that came packed, and has no index', async () => {
     image = imageToChunk(randomBytes(6_000_000));
     work.write('image.raw', image);
-    served.write('image.raw.xz', run(['xz', '-0', '-c', work.file('image.raw')]));
+    const date = new Date(Date.UTC(2026, 0, 1));
+    fs.utimesSync(served.write('image.raw.xz', run(['xz', '-0', '-c', work.file('image.raw')])), date, date);
     writeChecksums(served);
     await boot(`${server.url}/image.raw.xz`);
     const [packed = ''] = machine.images();
@@ -99,6 +100,13 @@ describe('an image in chunks', () => {
       `${packed} has no index: it is cut into chunks, to see which of them need not be fetched\n`,
     );
     expect(changed.stderr).toMatch(/ received, 5\.\d MiB found in .*\.raw\.xz/);
+    // From now on there is a newer one, which has an index.
+    image = Buffer.concat([image.subarray(0, 1_000_000), randomBytes(5_500_000)]);
+    publish(3);
+    const other = await boot();
+    expect({ status: other.status, image: other.image }).toEqual({ status: 0, image: digestOf(image) });
+    expect(other.stderr).not.toContain('has no index');
+    expect(other.stderr).toMatch(/ received, \d+ KiB found in .*image_20260102T000000/);
   });
 
   test('boots without a server, all of it checked by the index, and that by the checksum file', async () => {
