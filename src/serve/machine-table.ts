@@ -61,7 +61,7 @@ export class MachineTable {
     boot.about = about;
     boot.updated = this.#now();
     for (const event of events) {
-      machine.tell(boot, event, this.#now());
+      if (!machine.tell(boot, event, this.#now())) continue;
       for (const each of this.#observers) each.told(machine, event);
     }
     for (const each of this.#observers) each.changed(machine);

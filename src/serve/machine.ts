@@ -29,7 +29,12 @@ export interface Boot {
   readonly pulls: PullState[];
   mountedAt: number | undefined;
   switchedAt: number | undefined;
+  /** What was told last, progress aside: who does not hear in time that a report has arrived, sends it again. */
+  lately: readonly string[];
 }
+
+/** Events of a boot that are known again. */
+const LATELY_MAX = 8;
 
 /** What is known of one machine: it never grows beyond its bounds, whatever it tells. */
 export class Machine {
@@ -65,7 +70,7 @@ export class Machine {
   begin(now: number, uki?: UkiFetch): Boot {
     const boot: Boot = {
       ...{ id: undefined, begun: now, updated: now, uki, about: undefined },
-      ...{ pulls: [], mountedAt: undefined, switchedAt: undefined },
+      ...{ pulls: [], mountedAt: undefined, switchedAt: undefined, lately: [] },
     };
     this.boots.unshift(boot);
     this.boots.length = Math.min(this.boots.length, BOOTS_MAX);
@@ -78,13 +83,19 @@ export class Machine {
     this.boots.length = Math.min(this.boots.length, BOOTS_MAX);
   }
 
-  /** Something has happened in a boot. */
-  tell(boot: Boot, event: EventLine, now: number): void {
+  /** Something has happened in a boot. Returns whether it is news. */
+  tell(boot: Boot, event: EventLine, now: number): boolean {
     boot.updated = now;
+    if (event.event !== 'progress') {
+      const told = JSON.stringify([event.event, event.at, event.target]);
+      if (boot.lately.includes(told)) return false;
+      boot.lately = [...boot.lately, told].slice(-LATELY_MAX);
+    }
     if (event.event === 'root-mounted') boot.mountedAt ??= event.at;
     if (event.event === 'root-switched') boot.switchedAt ??= event.at;
-    if (event.event === 'root-mounted' || event.event === 'root-switched') return;
+    if (event.event === 'root-mounted' || event.event === 'root-switched') return true;
     notePullEvent(pullOf(boot, event.target ?? UNNAMED), event);
+    return true;
   }
 }
 

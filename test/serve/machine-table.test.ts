@@ -23,6 +23,25 @@ function stageIn(table: MachineTable): string | undefined {
 }
 
 describe('a boot', () => {
+  test('hears nothing twice, where somebody did not hear that it has arrived', () => {
+    const table = new MachineTable();
+    const told: string[] = [];
+    const nothing = () => undefined;
+    using _watch = table.watch({
+      told: (_, each) => void told.push(each.event),
+      ...{ changed: nothing, gone: nothing },
+    });
+    const tell = (...events: EventLine[]) => table.heard('192.0.2.1', { machine: about(1), events });
+    tell(event('pull-started', 4000));
+    tell(event('pull-finished', 9000));
+    tell(event('pull-started', 4000), event('pull-finished', 9000), event('image-exposed', 9000));
+    expect(told).toEqual(['pull-started', 'pull-finished', 'image-exposed']);
+    expect(stageIn(table)).toBe('attached');
+    // Another one of the same kind is another one.
+    tell(event('pull-started', 12_000));
+    expect(told.at(-1)).toBe('pull-started');
+  });
+
   test('is followed from the firmware to the root', () => {
     let now = 1000;
     const table = new MachineTable(() => now);
