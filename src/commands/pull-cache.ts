@@ -13,6 +13,7 @@ import { type ImageFamily, VersionDirectory } from '../disk-cache/version-direct
 import { UNNAMED } from '../generator/planned-pull.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { ChunkedKeeper } from '../on-demand/chunked-download.ts';
+import type { ImageKeeper } from '../on-demand/kept-image.ts';
 import { runningImages } from '../record/running-images.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
 import { imageDirectory, isTree } from '../request/image-class.ts';
@@ -35,6 +36,10 @@ export interface PullCache extends Disposable {
   readonly copies: CacheCopies;
   /** For images in chunks. */
   readonly keeper: ChunkedKeeper;
+  /** For images that are read on demand. */
+  readonly onDemand: ImageKeeper;
+  /** The image of the server is in use: whatever fails now, no other one can take its place. */
+  isShown: boolean;
   /** Why an image of the cache is used in place of what the server has; undefined: it is not. */
   why: string | undefined;
 }
@@ -83,8 +88,9 @@ function pullCache(
   cache: DiskCache,
   directory: VersionDirectory,
   { limit, tries }: CachePlan,
-  { warn, info }: Reporter,
+  reporter: Reporter,
 ): PullCache {
+  const { warn, info } = reporter;
   const use = {
     ...{ limit, tries, warn },
     running: runningImages(),
@@ -92,11 +98,24 @@ function pullCache(
     tell: (text: string) => info(text),
   };
   const copies = new CacheCopies(cache, directory, use);
-  const keeper: ChunkedKeeper = {
-    begin: (sha256) => copies.beginChunked(sha256),
-    complete: (image) => copies.keepChunked(image),
+  const begin = (sha256: string) => copies.beginChunked(sha256);
+  const keeper: ChunkedKeeper = { begin, complete: (image) => copies.keepChunked(image, true) };
+  const onDemand: ImageKeeper = {
+    begin,
+    shown() {
+      opened.isShown = true;
+      awaitBlessing(opened, reporter);
+    },
+    complete: (image) => copies.keepChunked(image, false),
+    has: async (promised, describe) => (await copies.find(promised, describe)) !== undefined,
+    completeFile: (path, fetched) => copies.keepFile(path, fetched),
+    passOver: (path, why) => info(`${printable(path)} is not kept in the cache: ${why}`),
   };
-  return { copies, keeper, why: undefined, [Symbol.dispose]: () => directory[Symbol.dispose]() };
+  const opened: PullCache = {
+    ...{ copies, keeper, onDemand, why: undefined, isShown: false },
+    [Symbol.dispose]: () => directory[Symbol.dispose](),
+  };
+  return opened;
 }
 
 /** What all versions of the image have in common. */
@@ -163,7 +182,7 @@ export async function orFromCache<T>(
     return await fetch();
   } catch (error) {
     signal.throwIfAborted();
-    if (!givesWay(error)) throw error;
+    if (cache.isShown || !givesWay(error)) throw error;
     failure = error;
   }
   const { message } = failure instanceof WornOutImage ? failure : RdpullError.from(failure);
@@ -223,7 +242,7 @@ function locationOf(image: CachedImage): CachedLocation {
 /** What of a pull came from where, for the record and for `--json`. */
 export function cacheFigures(
   { copies: { used }, why }: PullCache,
-  { copy, received, reused = [] }: TransferResult,
+  { copy, received, reused = [] }: Pick<TransferResult, 'copy' | 'received' | 'reused'>,
 ): RecordedCache {
   const inChunks = reused.reduce((sum, { bytes }) => sum + bytes, 0);
   return {

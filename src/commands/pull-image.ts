@@ -252,12 +252,13 @@ async function readOnDemand(
     import('../on-demand/plan-on-demand.ts'),
     import('./pull-on-demand.ts'),
   ]);
-  const seeds = cache?.copies.seeds() ?? [];
-  const wanted = await told.onDemandPull(plan, onDemand, { ...places, seeds }, target);
+  const caching = cache === undefined ? undefined : await import('./pull-cache.ts');
+  const from = { ...places, seeds: cache?.copies.seeds() ?? [], keeper: cache?.onDemand };
+  const wanted = await told.onDemandPull(plan, onDemand, from, target);
   const options = { ...access, login: undefined };
-  const result = await pullOnDemand(wanted, options, display.observeOnDemand(target), guard).finally(
-    display.end,
-  );
+  const observer = display.observeOnDemand(target);
+  const result = await pullOnDemand(wanted, options, observer, guard).finally(display.end);
+  if (result.kind === 'held') return undefined;
   if (result.kind === 'whole') {
     if (onDemand.isRequired) throw onDemandImpossible(result);
     reporter.warn(told.downloadedWhole(result));
@@ -268,13 +269,17 @@ async function readOnDemand(
   const summary = told.onDemandSummary(result, milliseconds);
   reporter.info(summary, told.onDemandEvent(result, milliseconds));
   const { figures, device, root, handedOver } = result;
-  recorder.transferred({ ...result, received: figures.fetched });
+  const received = figures.fetched;
+  recorder.transferred({ ...result, received });
+  const reused = [...figures.reused].map(([path, bytes]) => ({ path, bytes }));
+  const used = cache === undefined ? undefined : caching?.cacheFigures(cache, { received, reused });
+  if (used !== undefined) recorder.cached(used);
   recorder.ended('done', {
     ...exposedPlaces({ device, ...(root !== undefined && { root }) }),
     onDemand: { bytes: figures.bytesOnDemand, blocks: figures.blocksOnDemand, handedOver },
   });
   try {
-    reporter.result([target], told.onDemandJson(result, milliseconds));
+    reporter.result([target], told.onDemandJson(result, milliseconds, used));
   } catch (error) {
     // Who had read the device at first may have been left behind in the initrd: the journal of that is one.
     reporter.detail(reasonOf(error));

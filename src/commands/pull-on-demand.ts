@@ -5,10 +5,12 @@ import type { FetchFigures } from '../on-demand/fetch/fetch-figures.ts';
 import type { OnDemandPull, OnDemandResult } from '../on-demand/on-demand-pull.ts';
 import type { WholeDownload } from '../on-demand/plan-on-demand.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
+import type { RecordedCache } from '../record/transfer-record.ts';
 import { inInitrd } from '../request/initrd.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import { exposedJson } from './exposed.ts';
 import type { OnDemandFiguresJson, OnDemandJson } from './json-results.ts';
+import { cacheJson } from './pull-outcome.ts';
 import type { PullPlan } from './pull-plan.ts';
 import { vouched } from './vouched.ts';
 
@@ -16,7 +18,7 @@ import { vouched } from './vouched.ts';
 export async function onDemandPull(
   { request, existing, trust, limits, exposure }: PullPlan,
   onDemand: OnDemand,
-  places: Pick<OnDemandPull, 'locations' | 'stores' | 'seeds'>,
+  places: Pick<OnDemandPull, 'locations' | 'stores' | 'seeds' | 'keeper'>,
   target: string,
 ): Promise<OnDemandPull> {
   const { sideFilesOf } = await import('../expose/side-files.ts');
@@ -72,7 +74,11 @@ export function onDemandEvent(
 }
 
 /** The last line of `--json`. */
-export function onDemandJson(result: OnDemandResult, milliseconds: number): OnDemandJson {
+export function onDemandJson(
+  result: OnDemandResult,
+  milliseconds: number,
+  cache: RecordedCache | undefined,
+): OnDemandJson {
   const { target, decoded, format, sha256, promised, figures, device, root, handedOver } = result;
   return {
     event: 'complete',
@@ -87,6 +93,7 @@ export function onDemandJson(result: OnDemandResult, milliseconds: number): OnDe
     promised,
     milliseconds,
     onDemand: figuresJson(figures, handedOver),
+    ...(cache !== undefined && { cache: cacheJson(cache) }),
     ...exposedJson({ device, ...(root !== undefined && { root }) }),
   };
 }

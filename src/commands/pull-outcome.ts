@@ -83,6 +83,6 @@ export function pulledJson(
   };
 }
 
-function cacheJson({ id: _, ...cache }: RecordedCache): CacheFiguresJson {
+export function cacheJson({ id: _, ...cache }: RecordedCache): CacheFiguresJson {
   return cache;
 }

@@ -113,14 +113,7 @@ export class CacheCopies implements Copies {
   begin(size: number | undefined): CopyInProgress | undefined {
     if (!this.#cache.isWritable || this.#only !== undefined) return undefined;
     try {
-      const made = size === undefined ? LENGTHLESS : this.#makeRoom(size);
-      if (made.defect !== undefined) {
-        this.#use.warn(`the image is not kept: the cache ${printable(this.#cache.root)} ${made.defect}`);
-        return undefined;
-      }
-      for (const image of made.removed)
-        this.#use.tell(`${printable(imageTitle(image))} was removed from the cache to make room`);
-      return this.#inProgress(new KeptCopy(this.#directory));
+      return this.#hasRoom(size) ? this.#inProgress(new KeptCopy(this.#directory)) : undefined;
     } catch (error) {
       this.#notKept(error);
       return undefined;
@@ -148,6 +141,24 @@ export class CacheCopies implements Copies {
     }
   }
 
+  /**
+   * A file that was read while it came is complete, and has the bytes that were served. The boot that has read it is over by now, as far as
+   * the initrd goes, and nobody would bless it: it is counted from the next one on.
+   */
+  async keepFile(file: string, fetched: Omit<Fetched, 'sha256'>): Promise<void> {
+    if (this.#only !== undefined || !this.#cache.isWritable) return;
+    try {
+      if (!this.#hasRoom(fetched.size)) return;
+      using copy = new KeptCopy(this.#directory);
+      const sha256 = await copy.addFile(file);
+      const same = this.#directory.images().find(({ about }) => about.sha256 === sha256);
+      if (same === undefined) this.#used = await copy.complete({ ...fetched, sha256 }, this.#untried());
+      else this.#describeFetched(same, fetched);
+    } catch (error) {
+      this.#notKept(error);
+    }
+  }
+
   /** The images that an image in chunks may have something in common with, which need not be fetched then. */
   seeds(): SeedFiles[] {
     const images = seedsAmong(this.#only === undefined ? this.images() : [this.#only]);
@@ -169,8 +180,12 @@ export class CacheCopies implements Copies {
     }
   }
 
-  /** It is complete: what there is already stays, unless some of it had to be fetched again. */
-  async keepChunked(image: KeptImage): Promise<void> {
+  /**
+   * It is complete: what there is already stays, unless some of it had to be fetched again.
+   *
+   * @param isTried a boot is on its way with it, and counts; else, as of {@link keepFile}, the next one is the first
+   */
+  async keepChunked(image: KeptImage, isTried: boolean): Promise<void> {
     if (this.#only !== undefined || !this.#cache.isWritable) return;
     try {
       const same = this.images().find(({ about }) => about.index === image.sha256);
@@ -180,9 +195,8 @@ export class CacheCopies implements Copies {
       }
       if (same !== undefined) this.#replaced(same);
       const { blocks } = fs.statSync(image.path);
-      const made = this.#makeRoom(blocks * 512);
-      if (made.defect === undefined) this.#used = await this.#copyChunked(image, same);
-      else this.#use.warn(`the image is not kept: the cache ${printable(this.#cache.root)} ${made.defect}`);
+      const tries = same === undefined ? (isTried ? this.#newTries() : this.#untried()) : same.tries;
+      if (this.#hasRoom(blocks * 512)) this.#used = await this.#copyChunked(image, tries);
     } catch (error) {
       this.#notKept(error);
     }
@@ -195,11 +209,26 @@ export class CacheCopies implements Copies {
     this.#used = undefined;
   }
 
-  #makeRoom(need: number): RoomMade {
-    return makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
+  /**
+   * Makes room for so many bytes, and says what had to go, or why there is none.
+   *
+   * @throws Error of node:fs
+   */
+  #hasRoom(need: number | undefined): boolean {
+    const { warn, tell } = this.#use;
+    const made =
+      need === undefined
+        ? LENGTHLESS
+        : makeRoom(this.#cache, { need, reserve: RESERVE }, this.#use, this.#directory);
+    if (made.defect !== undefined)
+      warn(`the image is not kept: the cache ${printable(this.#cache.root)} ${made.defect}`);
+    else
+      for (const image of made.removed)
+        tell(`${printable(imageTitle(image))} was removed from the cache to make room`);
+    return made.defect === undefined;
   }
 
-  async #copyChunked(image: KeptImage, before: CachedImage | undefined): Promise<CachedImage> {
+  async #copyChunked(image: KeptImage, tries: Tries | undefined): Promise<CachedImage> {
     using copy = new KeptCopy(this.#directory);
     const { sha256, index, ...rest } = image;
     const digest = await copy.addFile(image.path);
@@ -210,7 +239,6 @@ export class CacheCopies implements Copies {
       sha256: digest,
       compression: 'none',
     } as const;
-    const tries = before === undefined ? this.#newTries() : before.tries;
     return await copy.complete({ ...fetched, index: { sha256, content: index } }, tries);
   }
 
@@ -235,7 +263,8 @@ export class CacheCopies implements Copies {
   }
 
   #requireTries(image: CachedImage): void {
-    if (!this.#use.counts || !isWornOut(image)) return;
+    // The try that is going on may be the last one.
+    if (!this.#use.counts || !isWornOut(image) || this.#used?.id === image.id) return;
     if (this.images().some((other) => other !== image && isGood(other))) throw new WornOutImage(image);
     this.#use.warn(`${new WornOutImage(image).message}; no other image has, so that it is tried once more`);
   }
@@ -276,10 +305,14 @@ export class CacheCopies implements Copies {
   }
 
   /** It was fetched for want of a sign that it is what there is: the next time there may be one. */
-  #foundAgain(image: CachedImage, { validator, vouchers }: Fetched): void {
+  #foundAgain(image: CachedImage, fetched: Fetched): void {
+    this.#describeFetched(image, fetched);
+    this.#counted(image);
+  }
+
+  #describeFetched(image: CachedImage, { validator, vouchers }: Omit<Fetched, 'sha256'>): void {
     const { validator: _, ...about } = image.about;
     this.#describe(image, { ...about, ...(validator !== undefined && { validator }) }, vouchers);
-    this.#counted(image);
   }
 
   /** Brings what lies beside an image up to date, so that it is what vouches for it when there is no server. */
@@ -304,7 +337,11 @@ export class CacheCopies implements Copies {
 
   #newTries(): Tries {
     const { tries, counts } = this.#use;
-    return counts ? { left: tries - 1, done: 1 } : { left: tries, done: 0 };
+    return counts ? { left: tries - 1, done: 1 } : this.#untried();
+  }
+
+  #untried(): Tries {
+    return { left: this.#use.tries, done: 0 };
   }
 
   #unreadable(error: unknown): void {

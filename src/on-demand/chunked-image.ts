@@ -48,7 +48,7 @@ export async function openChunkedImage(
       map: chunkMap(table),
       chunks: { table, ...{ seeds: opened.seeds, unknown: opened.unknown }, isAlone: false, notify },
     },
-    ...{ url, location, lastModified, size: undefined, sha256, index: index.content },
+    ...{ url, location, lastModified, size: undefined, sha256, index: index.content, validator: undefined },
     [Symbol.dispose]() {
       source[Symbol.dispose]();
       opened[Symbol.dispose]();

@@ -6,9 +6,10 @@ import type { ServedImage } from './served-image.ts';
 
 /** An image that is a file on a server. */
 export function imageInFile(source: PinnedSource, map: BlockMap): ServedImage {
-  const { url, location, lastModified, size } = source;
+  const { url, location, lastModified, validator, size } = source;
   return {
-    ...{ source, map, chunks: undefined, url, location, lastModified, size, sha256: undefined },
+    ...{ source, map, chunks: undefined, url, location, lastModified, validator, size },
+    ...{ sha256: undefined, index: undefined },
     [Symbol.dispose]: () => source[Symbol.dispose](),
     room: (enough) => roomFor(source, map, enough),
   };

@@ -4,12 +4,14 @@ import type { BlockMap } from '../blocks/block-map.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import { keepNetwork } from '../initramfs/kept-network.ts';
+import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import { Pools } from '../source/pools.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
+import { describeFile } from '../transfer/copies.ts';
 import { aboutUrl } from '../transfer/failed-stream.ts';
 import { type Limits, requireDownload, requireSize } from '../transfer/limits.ts';
-import { findPromise, type Promised, type Verification } from '../transfer/promise.ts';
+import { type Demand, findPromise, type Promised, type Verification } from '../transfer/promise.ts';
 import { TargetRoom } from '../transfer/room/target-room.ts';
 import { Staging } from '../transfer/staging.ts';
 import { Attachment, makeMountable, mayEnd } from './attachment.ts';
@@ -19,6 +21,7 @@ import type { ReadImage } from './dirty-journal.ts';
 import { openBlockFetcher } from './fetch/block-fetcher.ts';
 import type { FetchFigures } from './fetch/fetch-figures.ts';
 import { openFuseFile } from './fuse/fuse-file.ts';
+import { type ImageKeeper, keepImage } from './kept-image.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
 import { startPulse } from './pulse.ts';
 import { ReadersPatience } from './readers-patience.ts';
@@ -46,6 +49,13 @@ export interface OnDemandPull extends Verification, ChunkedImagePlaces {
   readonly inInitrd: boolean;
   /** The unit that has started this process. */
   readonly unit: string | undefined;
+  /** Who has images of another time, and keeps this one. */
+  readonly keeper?: ImageKeeper | undefined;
+}
+
+/** The file is here already: whoever keeps it has it. */
+export interface HeldImage {
+  readonly kind: 'held';
 }
 
 /** Who watches. Bytes throughout. */
@@ -95,7 +105,7 @@ export type Guard = (mayEnd: (signal: string) => boolean) => Disposable;
  * Attaches an image before it is there, fetches what is read of it first and the rest behind, checks the whole, gives it its
  * name, and hands the device over to the plain file.
  *
- * @returns why it has to be downloaded whole, when nothing was attached yet
+ * @returns that it is here already, or why it has to be downloaded whole, when nothing was attached yet
  * @throws RdpullError; the reason of the signal. No device remains then that nobody has mounted, and no unfinished image
  */
 export async function pullOnDemand(
@@ -103,18 +113,20 @@ export async function pullOnDemand(
   options: SourceOptions,
   observer: OnDemandObserver,
   guard: Guard,
-): Promise<OnDemandResult | WholeDownload> {
+): Promise<OnDemandResult | HeldImage | WholeDownload> {
   using pools = new Pools();
   using survivor = pull.inInitrd ? surviveSwitchRoot(hostsOf(pull.locations), observer.warn) : undefined;
   using pulse = startPulse(() => survivor?.follow());
   const patience = new ReadersPatience(options.patience, survivor);
   const access = { pools, ...options, patience, warn: observer.warn };
   const demand = await findPromise(pull.locations, pull, access, observer.explain);
+  if (await isHeld(pull, demand, access)) return { kind: 'held' };
   const plan = await planOnDemand(pull, demand, access);
   if (plan.kind === 'whole') return plan;
   using served = plan.image;
-  const { map, url, size } = served;
+  const { map, url, size, index, sha256 } = served;
   try {
+    if (index !== undefined && sha256 !== undefined) pull.keeper?.begin(sha256);
     using room = new TargetRoom(path.dirname(pull.target), false);
     using staging = await Staging.open(pull.target, { replace: pull.force, tell: observer.warn });
     await makeRoom(room, served, pull);
@@ -124,13 +136,25 @@ export async function pullOnDemand(
     const shown: ShownImage = {
       ...{ pull, demand, image: served, staging, room, cache, survivor, pulse, patience, observer },
     };
-    return await show(shown, access, guard);
+    const result = await show(shown, access, guard);
+    await keepImage(shown, result.figures);
+    return result;
   } catch (error) {
     options.signal.throwIfAborted();
     if (error instanceof RdpullError && error.code === 'fuse-missing')
       return { kind: 'whole', what: error.message, remedy: error.hint };
     throw aboutUrl(served.location.url, error);
   }
+}
+
+/** An index is small, and is fetched: its chunks are read where they lie. */
+async function isHeld(
+  { keeper, locations }: OnDemandPull,
+  { promised }: Demand,
+  options: SourceOptions,
+): Promise<boolean> {
+  if (keeper === undefined || locations.some(({ url }) => isChunkIndexUrl(url))) return false;
+  return await keeper.has(promised, () => describeFile(locations, options));
 }
 
 function hostsOf(locations: readonly Location[]): string[] {
@@ -180,6 +204,7 @@ async function show(shown: ShownImage, options: SourceOptions, guard: Guard): Pr
   using _network = isRoot ? keepNetwork(observer.warn) : undefined;
   using _guard = guard((received) => mayEnd(received, device, shown));
   using _progress = pulse.each(() => observer.progress(fetcher.figures, attachment.hasBeenMounted()));
+  pull.keeper?.shown();
   observer.attached(device, root);
   const sha256 = (await filled(fetcher, file, attachment, shown, signal)) ?? image.sha256;
   await complete(sha256, shown, options);

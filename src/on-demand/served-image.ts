@@ -18,6 +18,10 @@ export interface ServedImage extends Disposable {
   readonly size: number | undefined;
   /** Of what was checked when it was opened, lower-case hexadecimal: its index. Of others it is known when all of them is there. */
   readonly sha256: string | undefined;
+  /** What was checked, where that is an index: as it was served. */
+  readonly index: Uint8Array | undefined;
+  /** What identifies the bytes of the file to the server; of chunks nothing does but their names. */
+  readonly validator: string | undefined;
   /**
    * What it takes where it is put.
    *

@@ -1,4 +1,4 @@
-import type { Demand } from '../transfer/promise.ts';
+import type { FoundDemand } from '../transfer/promise.ts';
 import type { TargetRoom } from '../transfer/room/target-room.ts';
 import type { Staging } from '../transfer/staging.ts';
 import type { ImageCache } from './cache/image-cache.ts';
@@ -11,7 +11,7 @@ import type { SwitchRootSurvivor } from './switch-root.ts';
 /** All that is at work while an image is read on demand. */
 export interface ShownImage {
   readonly pull: OnDemandPull;
-  readonly demand: Demand;
+  readonly demand: FoundDemand;
   readonly image: ServedImage;
   readonly staging: Staging;
   readonly room: TargetRoom;

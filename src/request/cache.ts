@@ -1,6 +1,5 @@
 import { quoted } from '../console/printable.ts';
 import { blockDevicePath } from './block-device-name.ts';
-import { isChunkIndexUrl } from './image-name.ts';
 import { nearest } from './nearest.ts';
 import type { PullRequest } from './pull-request.ts';
 import { parseSize } from './size-text.ts';
@@ -68,12 +67,9 @@ function remedy(name: string): string {
 }
 
 /** Why an image is never kept in a cache; undefined where it can be. */
-export function cacheDefect({ type, remote, onDemand }: PullRequest): string | undefined {
+export function cacheDefect({ type, remote }: PullRequest): string | undefined {
   if (remote.kind === 'nvme') return 'the disk stays on its server';
   if (type === 'oci') return 'the layers of a container image are not kept';
-  // Of an image in chunks, those are read from the cache that are there.
-  const isChunked = remote.kind === 'url' && isChunkIndexUrl(remote.url);
-  if (onDemand !== undefined && !isChunked) return 'what is read on demand is not kept';
   if (remote.kind === 'url' && isFileUrl(remote.url)) return 'the image lies on this machine already';
   return undefined;
 }

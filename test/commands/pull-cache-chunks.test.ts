@@ -162,5 +162,22 @@ describe('an image in chunks', () => {
     expect(server.requests.filter((each) => each.includes('.castr/'))).toEqual([]);
     expect(digestOf(fs.readFileSync(loop.device).subarray(0, image.length))).toBe(digestOf(image));
     expect(await machine.rdpull('detach', loop.device)).toMatchObject({ status: 0 });
+    // A boot is counted, and the system that comes up says that it did.
+    expect(machine.images()).toEqual([`${V}/image_20260101T000000+1-2.raw`]);
+    machine.comeUp();
+    expect(machine.images()).toEqual([`${V}/image_20260101T000000.raw`]);
+  });
+
+  test('that is read on demand is kept when all of it is there, and counted from the next boot on', async () => {
+    image = fs.readFileSync(makeImage(work));
+    publish(1);
+    const onDemand = machine.start('--on-demand', '--verify=checksum', `${server.url}/image.caibx`);
+    const [attached = ''] = (await onDemand.stdout.text()).split('\n');
+    const { loop } = JSON.parse(attached) as { loop: { device: string } };
+    expect(await machine.rdpull('detach', loop.device)).toMatchObject({ status: 0 });
+    expect(machine.images()).toEqual([`${V}/image_20260101T000000+3-0.raw`]);
+    expect(digestOf(fs.readFileSync(cached()))).toBe(digestOf(image));
+    const next = await boot();
+    expect({ chunks: next.chunks, image: next.image }).toEqual({ chunks: 0, image: digestOf(image) });
   });
 });

@@ -37,6 +37,8 @@ export interface PinnedSource extends Disposable {
   /** Bytes, as served. */
   readonly size: number;
   readonly lastModified: Date | undefined;
+  /** What identifies its bytes to the server (`If-Range`). */
+  readonly validator: string | undefined;
   /** Its first bytes: 128 KiB. */
   readonly start: Uint8Array;
   /**
@@ -231,7 +233,8 @@ function pinned(
       size: found.size,
       start: found.start,
     },
-    ...{ lastModified: found.source.lastModified, locations, read, parts, doubt },
+    ...{ lastModified: found.source.lastModified, validator: found.source.validator },
+    ...{ locations, read, parts, doubt },
     get present() {
       return attempts.place ?? found.location;
     },
