@@ -38,8 +38,10 @@ export interface PipelineListener {
   ended(reason: unknown): void;
 }
 
-/** How long nothing may come that is awaited, in ms, as for a connection that was kept; it is looked at as often. */
+/** How long nothing of use may come that is awaited, in ms, as for a connection that was kept. */
 const SILENCE = 5000;
+/** What is of use, in bytes, where no answer ends with it: a byte now and then of a head that does not end is not. */
+const USEFUL_BYTES = 1024;
 
 /**
  * Opens a connection to the server of a URL. This is the short way for files that are many, and known to be small, and that something else
@@ -66,17 +68,24 @@ export async function openPipelinedConnection(
     .join('');
   const answers = createPipelinedAnswers((answer) => {
     if (hasEnded) return;
+    progressed();
     answered(answer);
     if (answer.isLast) close(new HttpFault('RDPULL_CLOSED', 'the server closes the connection'));
   });
   // A proxy wants to be asked for the whole URL.
   const prefix = proxy === undefined ? '' : origin.origin;
   let heard = performance.now();
+  let received = 0;
   let hasEnded = false;
   const watch = setInterval(() => {
     if (answers.awaited > 0 && performance.now() - heard > SILENCE)
       close(new HttpFault('RDPULL_SILENT_BODY', `nothing came for ${SILENCE} ms`));
   }, SILENCE / 5);
+
+  function progressed(): void {
+    heard = performance.now();
+    received = 0;
+  }
 
   function close(reason: unknown): void {
     if (hasEnded) return;
@@ -87,8 +96,9 @@ export async function openPipelinedConnection(
   }
 
   socket.on('data', (chunk: Buffer) => {
-    heard = performance.now();
     if (hasEnded) return;
+    received += chunk.length;
+    if (received >= USEFUL_BYTES) progressed();
     try {
       answers.add(chunk);
     } catch (error) {
@@ -107,7 +117,7 @@ export async function openPipelinedConnection(
       return answers.awaited;
     },
     ask(requests) {
-      if (answers.awaited === 0) heard = performance.now();
+      if (answers.awaited === 0) progressed();
       let text = '';
       for (const { path, most } of requests) {
         answers.expect(most);

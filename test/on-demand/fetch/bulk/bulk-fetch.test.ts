@@ -127,6 +127,17 @@ describe('all of an image comes from', () => {
     expect(server.together()).toBeGreaterThan(20);
   });
 
+  test('a server that falls silent in the middle of its first connections', async () => {
+    const silent = new Set<number>();
+    await using server = await serve(({ number, connection }) => {
+      if (connection < 2 && number === 1) silent.add(connection);
+      else if (!silent.has(connection)) return undefined;
+      return number === 1 ? 'HTTP/1.1 200 OK\r\nX: ' : '';
+    });
+    const { said } = await download([`${server.url}/default.castr`]);
+    expect({ said, silent: silent.size }).toEqual({ said: [], silent: 2 });
+  });
+
   test('a server that hangs up on who asks for more than one file at once', async () => {
     await using server = await serve(({ behind, end }) => {
       if (behind > 0) end();
