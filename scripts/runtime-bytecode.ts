@@ -55,6 +55,8 @@ const NO_BOOT_LOADS: readonly string[] = [
   'node:perf_hooks',
   'internal:trace_events',
   'node:url',
+  'node:util',
+  'internal:util/inspect',
   'node:zlib',
 ];
 

@@ -85,6 +85,7 @@ describe('at the start', () => {
       ['commands/run-command-line.ts', 'commands/commands.ts', 'record/recorder.ts'],
       ['transfer/transfer.ts', 'source/open-source.ts', 'source/file.ts', 'source/http.ts'],
       ['transfer/pipeline/worker.ts'],
+      ['on-demand/fuse/fuse-file.ts', 'on-demand/fuse/fuse-worker.ts'],
     ]) {
       const { packages } = importsOf(modules, { lazy: false });
       expect(packages.filter((name) => avoidable.test(name))).toEqual([]);

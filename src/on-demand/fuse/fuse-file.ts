@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import { constants } from 'node:os';
-import { promisify } from 'node:util';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { openEvent, raiseEvent } from '../../kernel/event-descriptor.ts';
 import { FuseAnswers, fuseMount, openFuseDevice } from '../../kernel/fuse-device.ts';
@@ -28,8 +27,15 @@ export interface FuseFileOptions {
   readonly path: string;
 }
 
-const openFile = promisify(fs.open);
-const closeFile = promisify(fs.close);
+// Not by promisify(): node:util takes as long to load as node:fs.
+const openFile = (path: string, flags: number) =>
+  new Promise<number>((resolve, reject) => {
+    fs.open(path, flags, (error, fd) => (error === null ? resolve(fd) : reject(error)));
+  });
+const closeFile = (fd: number) =>
+  new Promise<void>((resolve, reject) => {
+    fs.close(fd, (error) => (error ? reject(error) : resolve()));
+  });
 
 /**
  * Makes a file of a cache. Reads of what is there are answered by a worker thread, however busy this one is; for the others
