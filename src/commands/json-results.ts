@@ -212,4 +212,15 @@ export interface ServingJson {
     readonly url: string;
     readonly images: readonly { readonly urls: readonly string[]; readonly pulled: string | null }[];
   }[];
+  /** null without --nvme */
+  readonly nvme: {
+    readonly mode: 'ro' | 'rw';
+    readonly images: readonly {
+      readonly path: string;
+      readonly nqn: string;
+      readonly urls: readonly string[];
+      readonly parameter: string;
+    }[];
+    readonly left: readonly { readonly path: string; readonly why: string }[];
+  } | null;
 }

@@ -2,6 +2,9 @@ import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
+import type { KernelTarget } from '../serve/nvme/kernel-target.ts';
+import type { NvmeExports } from '../serve/nvme/nvme-exports.ts';
+import type { ExportMode } from '../serve/nvme/raw-images.ts';
 import type { SecretFiles, Site } from '../serve/site.ts';
 import type { RunningServer } from '../serve/web-server.ts';
 import type { Command, CommandLine } from './command.ts';
@@ -14,6 +17,8 @@ const DEFAULT_PORT = '8081';
 const USUAL_HEIGHT = 24;
 
 const PORT_MAX = 65_535;
+
+const EXPORT_MODES = ['ro', 'rw'] as const;
 
 export const serve: Command = {
   name: 'serve',
@@ -33,6 +38,12 @@ the start the URLs are printed, the line that tells the firmware of the UKI, and
 are not served, nor private keys, nor what symbolic links lead to outside of DIRECTORY. Everybody who reaches this machine can
 read the rest.
 
+With --nvme the raw images of DIRECTORY, and of the directories in it, are exported over NVMe/TCP as well, at port 4420: a machine that
+has one as its root downloads nothing, and reads what it needs. The kernel does that, with its modules nvmet and nvmet-tcp. Each image
+is a subsystem whose name ends in its path; one that is compressed is not exported. Read-only, the kernel refuses each write. With
+--nvme=rw what a machine writes stays in the image, and an image has one machine at a time. An image that is replaced stays what
+it was as long as a machine is connected. At the end all is taken back: machines that still have it wait until it is served again.
+
 SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sent then is cut.`,
   options: [
     {
@@ -51,11 +62,20 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
       help: 'sign SHA256SUMS with the OpenPGP secret key in FILE, as gpg --export-secret-keys writes it',
     },
     { name: 'passphrase', value: 'FILE', help: 'the passphrase of that key is the first line of FILE' },
+    {
+      name: 'nvme',
+      value: 'MODE',
+      valueIsOptional: true,
+      completes: EXPORT_MODES,
+      help: 'export the raw images over NVMe/TCP as well: ro (default), or rw, writable, each to one machine at a time; needs root',
+    },
   ],
   async run(line, { reporter, signal }) {
     const directory = servedDirectory(line.operand);
     const place = { address: await givenAddress(line), port: givenPort(line) };
     const secret = secretFiles(line);
+    const mode = givenMode(line);
+    using target = mode && (await openKernelTarget(reporter));
     const { createSite } = await import('../serve/site.ts');
     using site = await createSite(directory, secret, {
       progress: reporter.progressOutput,
@@ -66,7 +86,8 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
     });
     const { startServer } = await import('../serve/web-server.ts');
     await using server = await startServer(site, place);
-    await tellServing(site, server, reporter);
+    await using exports = target && (await startExports(target, site, mode, server.address));
+    await tellServing(site, server, exports, reporter);
     lookAtFiles(site);
     if (!signal.aborted) {
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
@@ -86,11 +107,37 @@ function secretFiles(line: CommandLine): SecretFiles {
   );
 }
 
+/** @throws RdpullError not-root, nvme-target-missing, target-busy */
+async function openKernelTarget(reporter: Reporter): Promise<KernelTarget> {
+  const { KernelTarget } = await import('../serve/nvme/kernel-target.ts');
+  return await KernelTarget.open((text) => reporter.warn(text));
+}
+
+/** @throws RdpullError nvme-target-failed, target-busy, loop-missing, loop-failed */
+async function startExports(
+  target: KernelTarget,
+  site: Site,
+  mode: ExportMode,
+  address: string,
+): Promise<NvmeExports> {
+  const { NvmeExports } = await import('../serve/nvme/nvme-exports.ts');
+  const exports = await NvmeExports.start(target, site.directory, mode, address, site);
+  site.news.exporting(() => exports.exports);
+  return exports;
+}
+
 /** Says where what is served is found, and what it will do. */
-async function tellServing(site: Site, { address, port }: RunningServer, reporter: Reporter): Promise<void> {
+async function tellServing(
+  site: Site,
+  { address, port }: RunningServer,
+  exports: NvmeExports | undefined,
+  reporter: Reporter,
+): Promise<void> {
   const { announce, announcementLines } = await import('../serve/announcement.ts');
+  const { exportLines, exportsJson } = await import('../serve/nvme/nvme-announcement.ts');
   const { directory, lists } = site;
-  const announcement = announce(directory, address, port);
+  const exported = exports?.exports.map(({ path }) => path);
+  const announcement = announce(directory, address, port, exported);
   const served = { directory: directory.directory, address, port };
   const serving: ServingJson = {
     event: 'serving',
@@ -100,8 +147,10 @@ async function tellServing(site: Site, { address, port }: RunningServer, reporte
       url,
       images: images.map(({ urls, pulled }) => ({ urls, pulled: pulled ?? null })),
     })),
+    nvme: exports === undefined ? null : exportsJson(exports, address),
   };
-  reporter.result(announcementLines(announcement, served, lists.signer), serving);
+  const lines = announcementLines(announcement, served, lists.signer);
+  reporter.result([...lines, ...(exports === undefined ? [] : exportLines(exports, address))], serving);
   for (const file of directory.secrets()) {
     reporter.warn(
       `${printable(file)} is not served, but should not lie here: another web server would give the secret away`,
@@ -136,6 +185,19 @@ function servedDirectory(operand: string): string {
     'bad-argument',
     `${printable(directory)} is no directory`,
     'name the directory in which the UKI and the image lie',
+  );
+}
+
+/** @throws RdpullError bad-option */
+function givenMode(line: CommandLine): ExportMode | undefined {
+  const value = line.value('nvme');
+  if (value === undefined) return undefined;
+  const mode = EXPORT_MODES.find((each) => each === (value === '' ? 'ro' : value));
+  if (mode !== undefined) return mode;
+  throw new RdpullError(
+    'bad-option',
+    `--nvme=${printable(value)} is not valid`,
+    'write --nvme=ro, which is --nvme alone, or --nvme=rw for one machine that writes to its image',
   );
 }
 

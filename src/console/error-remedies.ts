@@ -402,6 +402,16 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     cause: 'The kernel has refused a FUSE file system, or what answers its reads has failed.',
     remedy: 'Look at the kernel log (dmesg), or pull without on-demand.',
   },
+  'nvme-target-missing': {
+    cause:
+      'The kernel cannot export images over NVMe: its modules nvmet or nvmet-tcp, or configfs, are missing.',
+    remedy:
+      'Run modprobe -a nvmet nvmet-tcp loop; a container has the modules of its host; or serve without --nvme.',
+  },
+  'nvme-target-failed': {
+    cause: "The kernel's NVMe target has refused a subsystem, a namespace or a port.",
+    remedy: 'Look at the kernel log (dmesg), and at what is in /sys/kernel/config/nvmet.',
+  },
   'image-unrecognised': {
     cause:
       'The image is empty, packed, damaged, or holds no partition table, file system or root partition that rdpull knows.',

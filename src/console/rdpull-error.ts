@@ -122,6 +122,8 @@ export const ERROR_CODES = {
   'nvme-not-attached': 'device',
   'fuse-missing': 'device',
   'fuse-failed': 'device',
+  'nvme-target-missing': 'device',
+  'nvme-target-failed': 'device',
   'image-unrecognised': 'device',
   'mount-failed': 'device',
   'overlay-unusable': 'device',

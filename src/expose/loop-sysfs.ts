@@ -59,6 +59,11 @@ export function isLoopAutoclear(number: number): boolean {
   return readAttribute(`${directory(number)}/loop/autoclear`) === '1';
 }
 
+/** Whether the device cannot be opened for writing: a free one may be what it was when something was bound to it. */
+export function isLoopReadOnly(number: number): boolean {
+  return readAttribute(`${directory(number)}/ro`) === '1';
+}
+
 /** MAJOR:MINOR of the whole device. */
 export function loopDeviceNumber(number: number): string | undefined {
   return readAttribute(`${directory(number)}/dev`);

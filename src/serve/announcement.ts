@@ -46,8 +46,17 @@ export interface Announcement {
 /** An image by its name; what is beside it, such as checksums, is none. */
 const IMAGE = /\.(?:(?:raw|tar)(?:\.(?:xz|zst|gz|bz2))?|caibx)$/i;
 
-/** Looks at what is served, and at where machines find it. */
-export function announce(directory: ServedDirectory, address: string, port: number): Announcement {
+/**
+ * Looks at what is served, and at where machines find it.
+ *
+ * @param exported images that are exported over NVMe as well: machines ask for them without a UKI
+ */
+export function announce(
+  directory: ServedDirectory,
+  address: string,
+  port: number,
+  exported: readonly string[] = [],
+): Announcement {
   const urls = reachableHosts(address).map((host) => `http://${host}:${port}/`);
   const [base = ''] = urls;
   const entries = (directory.list([]) ?? []).filter(({ kind }) => kind === 'file');
@@ -69,7 +78,7 @@ export function announce(directory: ServedDirectory, address: string, port: numb
       return { url, size: entry.state.size, expressions, images: shown };
     });
   for (const { name } of entries) {
-    if (ukis.length === 0 || !IMAGE.test(name) || derived.has(name)) continue;
+    if (ukis.length === 0 || !IMAGE.test(name) || derived.has(name) || exported.includes(name)) continue;
     warnings.push(`${printable(name)} is an image that no UKI here asks for`);
   }
   return { urls, ukis, warnings };

@@ -3,6 +3,7 @@ import type { ListSigner } from './list-signer.ts';
 import type { Machine } from './machine.ts';
 import type { MachineTable } from './machine-table.ts';
 import { machineView } from './machine-view.ts';
+import type { NvmeExport } from './nvme/nvme-announcement.ts';
 import type { ServedDirectory } from './served-directory.ts';
 import { type Served, siteKey, siteView } from './site-view.ts';
 
@@ -40,6 +41,7 @@ export class EventStream implements Disposable {
   #timers: NodeJS.Timeout[] = [];
   #site: { key: string; text: string } | undefined;
   #served: Served = { address: '127.0.0.1', port: 0 };
+  #exported: () => readonly NvmeExport[] = () => [];
 
   constructor(told: Told) {
     this.#told = told;
@@ -58,6 +60,11 @@ export class EventStream implements Disposable {
   /** Where the server listens. */
   servedAt(served: Served): void {
     this.#served = served;
+  }
+
+  /** What is exported over NVMe, at any time. */
+  exporting(exported: () => readonly NvmeExport[]): void {
+    this.#exported = exported;
   }
 
   /**
@@ -111,9 +118,10 @@ export class EventStream implements Disposable {
   #siteText(): string {
     const { directory, signer, warn } = this.#told;
     try {
-      const key = siteKey(directory);
+      const exported = this.#exported();
+      const key = siteKey(directory, exported);
       if (this.#site?.key !== key) {
-        this.#site = { key, text: event('site', siteView(directory, this.#served, signer)) };
+        this.#site = { key, text: event('site', siteView(directory, this.#served, signer, exported)) };
       }
     } catch (error) {
       // The directory is gone, or on its way to be another one.

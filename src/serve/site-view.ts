@@ -4,11 +4,19 @@ import { size } from '../console/quantity.ts';
 import { announce, signerText, type UkiFact, ukiFacts, ukiName } from './announcement.ts';
 import { stateKey } from './file-state.ts';
 import type { ListSigner } from './list-signer.ts';
+import { announcedExports, type ExportFact, exportFacts, type NvmeExport } from './nvme/nvme-announcement.ts';
 import { urlPath } from './request-path.ts';
 import type { ServedDirectory } from './served-directory.ts';
 
 /** Files that the page lists; of the others there is the number. */
 const FILES_MAX = 200;
+
+/** What is worth knowing of a file. */
+interface FileFacts {
+  readonly name: string;
+  readonly size: string;
+  readonly facts: readonly (UkiFact | ExportFact)[];
+}
 
 /** What lies in the directory, for the page. */
 export interface SiteView {
@@ -16,11 +24,8 @@ export interface SiteView {
   readonly urls: readonly string[];
   /** Who signs the checksums. */
   readonly signed: string;
-  readonly ukis: readonly {
-    readonly name: string;
-    readonly size: string;
-    readonly facts: readonly UkiFact[];
-  }[];
+  /** And what is exported. */
+  readonly ukis: readonly FileFacts[];
   readonly files: readonly {
     readonly name: string;
     readonly href: string;
@@ -38,11 +43,16 @@ export interface Served {
   readonly port: number;
 }
 
-/** What is served now. Reads the UKIs in the directory. */
+/**
+ * What is served now. Reads the UKIs in the directory.
+ *
+ * @param exported over NVMe
+ */
 export function siteView(
   directory: ServedDirectory,
   served: Served,
   signer: ListSigner | undefined,
+  exported: readonly NvmeExport[],
 ): SiteView {
   const { urls, ukis } = announce(directory, served.address, served.port);
   const entries = directory.list([]) ?? [];
@@ -50,7 +60,14 @@ export function siteView(
     directory: printable(fs.realpathSync(directory.directory)),
     urls,
     signed: signerText(signer),
-    ukis: ukis.map((uki) => ({ name: ukiName(uki), size: size(uki.size), facts: ukiFacts(uki, served) })),
+    ukis: [
+      ...ukis.map((uki) => ({ name: ukiName(uki), size: size(uki.size), facts: ukiFacts(uki, served) })),
+      ...announcedExports(exported, served.address).map((each) => ({
+        name: `${each.path} over NVMe`,
+        size: size(each.size),
+        facts: exportFacts(each),
+      })),
+    ],
     files: entries.slice(0, FILES_MAX).map(({ name, kind, state }) => {
       const isFile = kind === 'file';
       return {
@@ -64,8 +81,11 @@ export function siteView(
   };
 }
 
-/** A text that is the same as long as nothing has changed in the directory. */
-export function siteKey(directory: ServedDirectory): string {
+/** A text that is the same as long as nothing has changed in the directory, and in what is exported. */
+export function siteKey(directory: ServedDirectory, exported: readonly NvmeExport[]): string {
   const entries = directory.list([]) ?? [];
-  return entries.map(({ name, state }) => `${name}/${stateKey(state)}`).join('\n');
+  return [
+    ...entries.map(({ name, state }) => `${name}/${stateKey(state)}`),
+    ...exported.map(({ nqn, size: length }) => `${nqn}/${length}`),
+  ].join('\n');
 }

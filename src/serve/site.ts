@@ -35,6 +35,7 @@ export interface Site extends Disposable {
   readonly reports: ReportIntake;
   /** Of the open pages. */
   readonly news: EventStream;
+  info(text: string): void;
   warn(text: string): void;
 }
 
@@ -52,13 +53,14 @@ export async function createSite(
   const lists = new ChecksumLists(directory, digests, signer);
   const machines = new MachineTable();
   const rows = createLiveRows(() => liveRows(machines, log), output.progress, output.height);
-  const above = { ...output, info: (text: string) => rows.above(() => output.info(text)) };
+  const info = (text: string) => rows.above(() => output.info(text));
+  const above = { ...output, info };
   const log = createRequestLog(above, machines);
   const told = createMachineLog(machines, above);
   const warn = (text: string) => rows.above(() => output.warn(text));
   const news = new EventStream({ directory, machines, signer, warn });
   return {
-    ...{ directory, digests, lists, log, machines, reports: new ReportIntake(machines), news, warn },
+    ...{ directory, digests, lists, log, machines, reports: new ReportIntake(machines), news, info, warn },
     [Symbol.dispose]() {
       news[Symbol.dispose]();
       told[Symbol.dispose]();

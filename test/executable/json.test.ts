@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import path from 'node:path';
 import { REPORT_NUMBERS, REPORT_TEXTS } from '../../src/report/report-line.ts';
+import { exportsJson } from '../../src/serve/nvme/nvme-announcement.ts';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { CachingMachine } from '../fixtures/caching-machine.ts';
 import { RDPULL, type RunOptions, rdpull } from '../fixtures/executable.ts';
@@ -416,7 +417,13 @@ describe('what is printed is what rdpull-json(7) says', () => {
     }
     const { stdout } = await server.stop();
     const [first = '', ...requests] = stdout.trimEnd().split('\n');
-    expectDocumented('SERVE: THE FIRST LINE', JSON.parse(first));
+    const serving = JSON.parse(first);
+    expectDocumented('SERVE: THE FIRST LINE', serving);
+    // The kernel of this machine may export nothing.
+    const image = { path: 'image.raw', nqn: 'nqn.2026-11.internal.rdpull:0.image.raw', size: 1 };
+    const left = [{ path: 'b.raw.xz', why: 'it is compressed, and b.raw is not here' }];
+    const nvme = exportsJson({ mode: 'ro', exports: [image], left }, '::1');
+    expectDocumented('SERVE: THE FIRST LINE', { ...serving, nvme });
     expect(requests).toHaveLength(3);
     for (const line of requests) expectDocumented('SERVE: A REQUEST', JSON.parse(line));
   });

@@ -129,6 +129,10 @@ describe.each(ARCHITECTURES)('on %s', (architecture) => {
       architecture === 'arm64' ? [0o40000n, 0o100000n, 0o200000n] : [0o200000n, 0o400000n, 0o40000n];
     expect(inHeaders(names, architecture)).toEqual(expected);
   });
+
+  test('the number of a system call that is not the same everywhere', () => {
+    expect(inHeaders(['SYS_finit_module'], architecture)).toEqual([architecture === 'arm64' ? 273n : 313n]);
+  });
 });
 
 test('what the runtime calls the flags of open(2), the errors and the kinds of files is what the headers of this machine say', () => {
