@@ -5,15 +5,20 @@ import { tool } from './tool.ts';
 
 const MIB = 1024 * 1024;
 
-export type FileSystem = 'ext4' | 'erofs' | 'squashfs';
+/** mkfs.ext4 makes blocks of 1024 bytes below 512 MiB, which a disk with sectors of 4096 cannot have. */
+export type FileSystem = 'ext4' | 'ext4-4096' | 'erofs' | 'squashfs';
 export type Packing = 'xz' | 'zst' | 'gz' | 'none';
 
 /** The label of an ext4 root, and of the partition that any root is in. */
 export const LABEL = 'lab-root';
 
+// As much again as is in it, and its own tables.
+const makeExt4 = (options: string) =>
+  `size=$(du -sm "$1" | cut -f1); truncate -s "$((size * 5 / 4 + 12))M" "$2"; mkfs.ext4 -q ${options}-L ${LABEL} \${3:+-U $3 -E hash_seed=$3} -d "$1" "$2"`;
+
 const MAKE: Record<FileSystem, string> = {
-  // As much again as is in it, and its own tables.
-  ext4: `size=$(du -sm "$1" | cut -f1); truncate -s "$((size * 5 / 4 + 12))M" "$2"; mkfs.ext4 -q -L ${LABEL} \${3:+-U $3 -E hash_seed=$3} -d "$1" "$2"`,
+  ext4: makeExt4(''),
+  'ext4-4096': makeExt4('-b 4096 '),
   erofs: 'mkfs.erofs --quiet "$2" "$1"',
   squashfs: 'mksquashfs "$1" "$2" -quiet -no-progress',
 };

@@ -12,6 +12,8 @@ import { scenarios as ipxe } from './scenarios/ipxe.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as nvme } from './scenarios/nvme.ts';
+import { scenarios as nvmePeers } from './scenarios/nvme-peers.ts';
+import { scenarios as nvmeServe } from './scenarios/nvme-serve.ts';
 import { scenarios as oci } from './scenarios/oci.ts';
 import { scenarios as onDemand } from './scenarios/on-demand.ts';
 import { scenarios as onDemandComparison } from './scenarios/on-demand-comparison.ts';
@@ -44,6 +46,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ...oci,
   ...overlay,
   ...nvme,
+  ...nvmePeers,
+  ...nvmeServe,
   ...ipxe,
   ...cache,
   ...memory,

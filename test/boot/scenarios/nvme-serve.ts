@@ -1,0 +1,161 @@
+import fs from 'node:fs';
+import type { Guest } from '../guest.ts';
+import { makeDisk } from '../image.ts';
+import { CONSOLE, expectConsole, type Lab } from '../lab.ts';
+import { NvmeTarget } from '../nvme-target.ts';
+import { MARK, makeRootTree } from '../root-tree.ts';
+import type { Scenario } from '../scenario.ts';
+import { smallMachine } from '../small-machine.ts';
+import { tool } from '../tool.ts';
+
+/** A host that has no rdpull: what it does is in one line of its console each. */
+const HOST = `
+connect() {
+  host=$3-0000-4000-8000-000000000000
+  echo "transport=tcp,traddr=10.0.2.2,trsvcid=$1,nqn=$2,hostnqn=nqn.2014-08.org.nvmexpress:uuid:$host,hostid=$host,reconnect_delay=2,keep_alive_tmo=5" >/dev/nvme-fabrics
+  echo "${MARK} $3 connects: $?"
+}
+disconnect() { for controller in /sys/class/nvme/nvme*; do echo 1 >$controller/delete_controller; done; echo "${MARK} disconnected"; }
+`;
+
+/** Somebody else's subsystem by somebody else's port, which rdpull would want. */
+const FOREIGN_PORT = `port=$nvmet/ports/7; mkdir $port; echo tcp >$port/addr_trtype; echo ipv4 >$port/addr_adrfam; echo 0.0.0.0 >$port/addr_traddr; echo 4420 >$port/addr_trsvcid; for each in $nvmet/subsystems/*; do ln -s $each $port/subsystems/; done; echo "port is $(echo open)"`;
+
+class Host {
+  private constructor(readonly guest: Guest) {}
+
+  static async start(lab: Lab): Promise<Host> {
+    const boot = await smallMachine(lab, { name: 'host', modules: ['nvme-tcp'], script: HOST });
+    const guest = lab.start({ boot: [...boot, '-append', CONSOLE], memory: 512 });
+    await guest.waitFor(new RegExp(`${MARK} ready`));
+    return new Host(guest);
+  }
+
+  /** Types a line, and waits for what the console says of it. */
+  async ask(line: string, answer: RegExp): Promise<RegExpExecArray> {
+    const mark = `asked-${this.#asked++}`;
+    this.guest.type(`echo "${MARK} ${mark}"; ${line}; echo "${MARK} end of ${mark}"`);
+    const text = await this.guest.waitFor(
+      new RegExp(`${MARK} ${mark}\\n([^]*)${MARK} end of ${mark}\\n`),
+      /Kernel panic/,
+    );
+    const found = answer.exec(text[1] ?? '');
+    if (found === null) throw new Error(`the host answered "${line}" with ${text[1]}, and not ${answer}`);
+    return found;
+  }
+  #asked = 0;
+}
+
+const HOST_A = 'aaaaaaaa';
+const HOST_B = 'bbbbbbbb';
+
+async function digestOf(file: string): Promise<string> {
+  return (await tool(['sha256sum', file])).slice(0, 64);
+}
+
+/** The directory of the target has one image, in which there is the root of the lab. */
+async function imageDirectory(lab: Lab): Promise<{ directory: string; digest: string }> {
+  const tree = await makeRootTree(lab.file('tree'));
+  const directory = lab.file('images');
+  fs.mkdirSync(`${directory}/other`, { recursive: true });
+  await makeDisk(tree, 'ext4', `${directory}/image.raw`);
+  fs.copyFileSync(`${directory}/image.raw`, `${directory}/other/image.raw`);
+  fs.writeFileSync(`${directory}/packed.raw.xz`, 'x');
+  return { directory, digest: await digestOf(`${directory}/image.raw`) };
+}
+
+/** rdpull serve --nvme, and a host without rdpull. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'nvme-serve',
+    title: 'rdpull serve --nvme: read-only, killed and begun again under a host, and all taken back',
+    async run(lab) {
+      const { directory, digest } = await imageDirectory(lab);
+      const target = await NvmeTarget.start(lab, { kind: 'rdpull', directory });
+      expectConsole(target.guest, /not packed\.raw\.xz: it is compressed, and packed\.raw is not here/);
+      const nqn = target.nqn('image.raw');
+      const host = await Host.start(lab);
+      await host.ask(`connect ${target.port} ${nqn} ${HOST_A}`, /connects: 0/);
+      await host.ask('sleep 1; sha256sum /dev/nvme0n1', new RegExp(digest));
+      const uuid = (await host.ask('cat /sys/block/nvme0n1/uuid', /[0-9a-f-]{36}/))[0];
+      // Neither a write nor a discard gets through, whatever the host does.
+      await host.ask(
+        'dd if=/dev/zero of=/dev/nvme0n1 bs=4096 count=4 conv=fsync 2>&1',
+        /dd: .*(?:not permitted|Permission denied|Read-only file system)/,
+      );
+      await host.ask('cat /sys/block/nvme0n1/ro', /^1$/m);
+      await host.ask('blkdiscard /dev/nvme0n1 2>&1; echo "status $?"', /status [^0]/);
+      await target.ask('sha256sum /srv/image.raw', new RegExp(digest));
+      await host.ask(`connect ${target.port} ${nqn}x ${HOST_B}`, /connects: [^0]/);
+
+      // What a killed one has left goes on, and goes when the next begins: the host keeps its disk.
+      await target.ask('stop KILL', /ended with 137/);
+      await target.ask('state', /state: nqn.*image\.raw .*loop devices: \/srv\/image\.raw/);
+      await host.ask('echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/nvme0n1', new RegExp(digest));
+      await target.ask('start', /listens/);
+      await host.ask('echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/nvme0n1', new RegExp(digest));
+      await host.ask('cat /sys/block/nvme0n1/uuid', new RegExp(uuid));
+
+      // A new image waits for the machine that has the old one.
+      await target.ask(
+        'cp /srv/image.raw /srv/new; echo >>/srv/new; mv /srv/new /srv/image.raw',
+        /another file now/,
+      );
+      await host.ask('echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/nvme0n1', new RegExp(digest));
+      await host.ask('disconnect', /disconnected/);
+      await target.guest.waitFor(/image\.raw \(.*\) is exported/);
+
+      await target.ask('stop TERM', /ended with 0/);
+      await target.ask('state', /state: ports: loop devices: \./);
+    },
+  },
+  {
+    name: 'nvme-serve-rw',
+    title:
+      'rdpull serve --nvme=rw: what a host writes is in the image, and a second host is refused meanwhile',
+    async run(lab) {
+      const { directory } = await imageDirectory(lab);
+      const target = await NvmeTarget.start(lab, { kind: 'rdpull', directory, serve: ['--nvme=rw'] });
+      const nqn = target.nqn('image.raw');
+      const host = await Host.start(lab);
+      await host.ask(`connect ${target.port} ${nqn} ${HOST_A}`, /connects: 0/);
+      await host.ask(`connect ${target.port} ${nqn} ${HOST_B}`, /connects: [^0]/);
+      await host.ask(
+        'sleep 1; mount /dev/nvme0n1p1 /srv && echo kept >/srv/etc/kept && umount /srv; echo "status $?"',
+        /status 0/,
+      );
+      await host.ask('disconnect; sleep 2', /disconnected/);
+      await host.ask(`connect ${target.port} ${nqn} ${HOST_B}`, /connects: 0/);
+      await target.ask('stop TERM', /ended with 0/);
+      await target.ask('state', /state: ports: loop devices: \./);
+      await target.ask(
+        'losetup -o 1048576 /dev/loop7 /srv/image.raw; mkdir /run/i; mount -o ro /dev/loop7 /run/i; cat /run/i/etc/kept',
+        /^kept$/m,
+      );
+    },
+  },
+  {
+    name: 'nvme-serve-foreign',
+    title:
+      'rdpull serve --nvme beside systemd-storagetm: refused where a port is taken, and nothing of the other is touched',
+    async run(lab) {
+      const { directory } = await imageDirectory(lab);
+      const target = await NvmeTarget.start(lab, { kind: 'storagetm', directory, hasRdpull: true });
+      const state = async () => /state: .*\./.exec(await target.ask('state', /state: .*\./))?.[0];
+      await target.ask(FOREIGN_PORT, /port is open/);
+      const before = await state();
+      const refusal = await target.ask('rdpull serve --port=0 --nvme /srv; echo "status $?"', /status \d+/);
+      for (const each of [/the kernel cannot listen on port 4420/, /status 14/]) {
+        if (!each.test(refusal)) throw new Error(`rdpull said ${refusal}, and not ${each}`);
+      }
+      if ((await state()) !== before) throw new Error(`what was there is not: ${before}`);
+
+      await target.ask('rm $port/subsystems/*; rmdir $port; echo "port is $(echo closed)"', /port is closed/);
+      const alone = await state();
+      await target.ask('rdpull serve --port=0 --nvme /srv & other=$!', /over NVMe\/TCP at port 4420/);
+      await target.ask('state', /internal\.rdpull:\w+\.image\.raw/);
+      await target.ask('kill $other; wait $other; echo "status $?"', /status 0/);
+      if ((await state()) !== alone) throw new Error(`what was there is not: ${alone}`);
+    },
+  },
+];
