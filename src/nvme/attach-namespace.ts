@@ -1,4 +1,4 @@
-import { type RdpullError as Failure, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { encodeLinkName } from '../request/device-link-name.ts';
 import { formatNvmeUrl, type NvmeUrl } from '../request/nvme-url.ts';
 import { chooseSubsystem, listed } from './choose-subsystem.ts';
@@ -117,7 +117,7 @@ async function firstOf<T>(
   portals: readonly Portal[],
   action: (portal: Portal) => Promise<T>,
 ): Promise<{ readonly portal: Portal; readonly result: T }> {
-  const failures: Failure[] = [];
+  const failures: RdpullError[] = [];
   for (const portal of portals) {
     try {
       return { portal, result: await action(portal) };

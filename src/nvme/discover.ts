@@ -1,6 +1,5 @@
-import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { adminCommand } from '../kernel/nvme-fabrics.ts';
+import { type OpenController, openController } from './admin-query.ts';
 import { connectSubsystem, DISCOVERY_NQN, type Host } from './connect.ts';
 import { deleteController } from './controllers.ts';
 import {
@@ -41,15 +40,11 @@ export async function discoverSubsystems(
 }
 
 function readLog(instance: number, portal: Portal): readonly DiscoveredSubsystem[] {
-  const fd = fs.openSync(`/dev/nvme${instance}`, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
-  try {
-    for (let reads = 0; reads < READS; reads++) {
-      const head = readHead(fd, portal);
-      const entries = readEntries(fd, head, portal);
-      if (readHead(fd, portal).generation === head.generation) return parseLogEntries(entries);
-    }
-  } finally {
-    fs.closeSync(fd);
+  using controller = openController(instance, shownPortal(portal));
+  for (let reads = 0; reads < READS; reads++) {
+    const head = readHead(controller);
+    const entries = readEntries(controller, head);
+    if (readHead(controller).generation === head.generation) return parseLogEntries(entries);
   }
   throw new RdpullError(
     'nvme-failed',
@@ -58,30 +53,24 @@ function readLog(instance: number, portal: Portal): readonly DiscoveredSubsystem
   );
 }
 
-function readHead(fd: number, portal: Portal): LogHead {
-  return parseLogHead(readPart(fd, 0, LOG_HEAD, portal));
+function readHead(controller: OpenController): LogHead {
+  return parseLogHead(readPart(controller, 0, LOG_HEAD));
 }
 
-function readEntries(fd: number, { entries }: LogHead, portal: Portal): Uint8Array {
+function readEntries(controller: OpenController, { entries }: LogHead): Uint8Array {
   const whole = new Uint8Array(entries * LOG_ENTRY);
   for (let at = 0; at < whole.length; at += PART) {
-    whole.set(readPart(fd, LOG_HEAD + at, Math.min(PART, whole.length - at), portal), at);
+    whole.set(readPart(controller, LOG_HEAD + at, Math.min(PART, whole.length - at)), at);
   }
   return whole;
 }
 
-function readPart(fd: number, offset: number, length: number, portal: Portal): Uint8Array {
+function readPart(controller: OpenController, offset: number, length: number): Uint8Array {
   const dwords = length / 4 - 1;
-  const answer = adminCommand(fd, {
-    opcode: GET_LOG_PAGE,
-    // NUMDL and the identifier, NUMDU, and the offset.
-    dwords: [(((dwords & 0xffff) << 16) | DISCOVERY_LOG) >>> 0, dwords >>> 16, offset, 0],
-    length,
-  });
-  if (typeof answer !== 'number') return answer;
-  throw new RdpullError(
-    'nvme-failed',
-    `${shownPortal(portal)}: the server does not say what it has (status 0x${answer.toString(16)})`,
-    'name the subsystem in the URL: nvme+tcp://HOST:PORT/SUBSYSTEM-NQN',
+  // NUMDL and the identifier, NUMDU, and the offset.
+  const first = (((dwords & 0xffff) << 16) | DISCOVERY_LOG) >>> 0;
+  return controller.ask(
+    { opcode: GET_LOG_PAGE, dwords: [first, dwords >>> 16, offset, 0], length },
+    'what it has',
   );
 }

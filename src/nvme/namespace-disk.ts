@@ -6,9 +6,9 @@ import { type ImageLayout, identifyImage } from '../expose/image-layout.ts';
 import type { Partition } from '../expose/partition-table.ts';
 import { isClaimed, setBlockDeviceReadOnly } from '../kernel/block-device.ts';
 import { addBlockPartition } from '../kernel/block-partition.ts';
-import { adminCommand } from '../kernel/nvme-fabrics.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { formatNamespace, type NvmeNamespace } from '../request/nvme-url.ts';
+import { openController } from './admin-query.ts';
 import { isReadOnly, type NamespaceDisk, namespacesOf, partitionsOf, sectorSizeOf } from './controllers.ts';
 
 /** NVM Express Base Specification, "Identify", and the list of active namespaces: 1024 numbers. */
@@ -46,7 +46,7 @@ export async function findDisk(
   url: string,
   signal: AbortSignal,
 ): Promise<NamespaceDisk> {
-  const active = activeNamespaces(instance);
+  const active = activeNamespaces(instance, url);
   const unknown = (what: string, hint: string) =>
     new RdpullError('nvme-namespace-unknown', `${url}: ${what}`, hint);
   if (active.length === 0)
@@ -95,23 +95,20 @@ export async function findDisk(
 }
 
 /** The numbers of the namespaces that a controller leads to. */
-function activeNamespaces(instance: number): readonly number[] {
-  const fd = fs.openSync(`/dev/nvme${instance}`, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
-  try {
-    const answer = adminCommand(fd, { opcode: IDENTIFY, dwords: [ACTIVE_NAMESPACES], length: LIST_SIZE });
-    if (typeof answer === 'number')
-      throw new Error(`the list of namespaces is refused: status 0x${answer.toString(16)}`);
-    const view = new DataView(answer.buffer);
-    const numbers: number[] = [];
-    for (let at = 0; at < answer.length; at += 4) {
-      const nsid = view.getUint32(at, true);
-      if (nsid === 0) break;
-      numbers.push(nsid);
-    }
-    return numbers;
-  } finally {
-    fs.closeSync(fd);
+function activeNamespaces(instance: number, url: string): readonly number[] {
+  using controller = openController(instance, url);
+  const answer = controller.ask(
+    { opcode: IDENTIFY, dwords: [ACTIVE_NAMESPACES], length: LIST_SIZE },
+    'which namespaces it has',
+  );
+  const view = new DataView(answer.buffer);
+  const numbers: number[] = [];
+  for (let at = 0; at < answer.length; at += 4) {
+    const nsid = view.getUint32(at, true);
+    if (nsid === 0) break;
+    numbers.push(nsid);
   }
+  return numbers;
 }
 
 /**
