@@ -34,9 +34,11 @@ rdpull_links=$(ls /dev/disk/by-loop-ref); echo "${MARK} links in the real root" 
 echo "${MARK} up"
 sleep 10
 echo 3 >/proc/sys/vm/drop_caches
-begun=$(date +%s)
+# Even date would have to be read from the server.
+read -r begun rest </proc/uptime
 echo "${MARK} proof again $(sha256sum /${PROOF})"
-date >/etc/kept && sync && echo "${MARK} written after $(($(date +%s) - begun)) s"
+date >/etc/kept && sync && read -r now rest </proc/uptime
+echo "${MARK} written after $((\${now%.*} - \${begun%.*})) s"
 echo "${MARK} failed units: $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }' | tr '\\n' ' ')"
 `;
 
