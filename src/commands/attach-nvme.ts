@@ -183,7 +183,7 @@ async function exposed(
   recorder: Recorder,
 ): Promise<string> {
   const root = rootLink === undefined ? undefined : await linkRoot(rootLink, found);
-  recorder.transferred({ url: found.url, received: 0, decoded: 0, sha256: '', promised: undefined });
+  recorder.transferred({ url: found.url, received: 0, decoded: 0, sha256: undefined, promised: undefined });
   recorder.ended('done', { device: found.device, ...(root !== undefined && { root }) });
   reporter.detail(`${shownUrl(found.url)} is ready at ${found.device}`, {
     event: 'image-exposed',

@@ -129,6 +129,13 @@ export function partitionsOf(disk: string): DiskPartition[] {
     .toSorted((a, b) => a.number - b.number);
 }
 
+/** MAJOR:MINOR of a disk and of its partitions. */
+export function deviceNumbers(disk: string): readonly string[] {
+  return [disk, ...partitionsOf(disk).map(({ name }) => `${disk}/${name}`)].flatMap(
+    (node) => read(`/sys/block/${node}/dev`) ?? [],
+  );
+}
+
 /** Has udev look (again) at a disk and its partitions: Documentation/ABI/testing/sysfs-uevent. */
 export function announceDisk(disk: string): void {
   for (const name of [disk, ...partitionsOf(disk).map((partition) => `${disk}/${partition.name}`)]) {

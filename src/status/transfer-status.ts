@@ -4,7 +4,7 @@ import { findLoopMount } from '../expose/loop-mounts.ts';
 import { findLoopNumbers } from '../expose/loop-search.ts';
 import { loopDevicePath } from '../expose/loop-sysfs.ts';
 import { mountsOf, readMounts } from '../kernel/mount-points.ts';
-import { controllersOf } from '../nvme/controllers.ts';
+import { controllersOf, deviceNumbers } from '../nvme/controllers.ts';
 import { isAlive } from '../record/process-identity.ts';
 import { type ReadRecord, readRecords } from '../record/record-file.ts';
 import type { RecordedState, TransferRecord } from '../record/transfer-record.ts';
@@ -110,8 +110,10 @@ function presenceOf(target: string, record: TransferRecord | undefined): Presenc
 function presenceOnServer(device: string | undefined): Presence {
   const nothing = { exists: false, devices: [], mounts: [] };
   if (device === undefined) return nothing;
-  if (controllersOf(path.basename(device)).length === 0) return { ...nothing, gone: device };
-  const mount = readMounts().find(({ source }) => source === device || source.startsWith(`${device}p`));
+  const disk = path.basename(device);
+  if (controllersOf(disk).length === 0) return { ...nothing, gone: device };
+  const numbers = deviceNumbers(disk);
+  const mount = readMounts().find((each) => numbers.includes(each.device));
   return {
     exists: true,
     devices: [{ device, ...(mount !== undefined && { mountPoint: mount.mountPoint }) }],
