@@ -32,7 +32,10 @@ export const scenarios: readonly Scenario[] = [
       const sealed = await seal(lab, site);
       await installOnDisk(lab, site, sealed);
 
-      await expectBooted(lab, await bootDisk(lab, 'own'), site.tree);
+      await using own = await bootDisk(lab, 'own');
+      await expectBooted(lab, own, site.tree);
+      // The disk is another machine's next.
+      await own.switchedOff();
       if (site.server.requests.length === 0) throw new Error('the server was not asked');
 
       site.server.requests.length = 0;
