@@ -15,6 +15,15 @@ const DECODER_OF_RUNTIME = `function base64DecodeToExistingUint8Array(memory, of
   memory.subarray(offset).setFromBase64(base64);
 }
 `;
+/** llhttp_execute(), a state machine in one function: where it begins. */
+const EXECUTE =
+  / function \$\d+\(\$0_1, \$1_1, \$2_1\) \{\n(?: {2}(?:\$\d_1 = \$\d_1 \| 0|var [^;]+);\n){4}(?= {2}\$4_1 = \$1_1 \+ \$2_1 \| 0;)/;
+/**
+ * Statements that never run, which make it larger than what the runtime's second compiler takes (JavaScriptCore's
+ * maximumOptimizationCandidateBytecodeCost). After some sixty answers that would take 30 MiB of memory and a tenth of a second, which is
+ * seconds on an emulated processor, for a head that is read in microseconds: the first compiler's code does. 2000 are too few, 4000 enough.
+ */
+const BALLAST = `  if (($0_1 | 0) == -1) {\n${'   $4_1 = $4_1 ^ $5_1;\n'.repeat(6000)}  }\n`;
 
 /**
  * A CommonJS module that makes an instance out of its imports, as `new WebAssembly.Instance()` does of the module.
@@ -45,8 +54,11 @@ async function translated(bytes: Uint8Array): Promise<string> {
   module.optimize();
   const text = module.emitAsmjs();
   const instance = text.indexOf(INSTANCE);
-  if (!text.startsWith(IMPORT) || instance < 0 || !DECODER.test(text))
+  if (!text.startsWith(IMPORT) || instance < 0 || !DECODER.test(text) || !EXECUTE.test(text))
     throw new Error('binaryen writes JavaScript in another way');
-  const made = text.slice(IMPORT.length, instance).replace(DECODER, DECODER_OF_RUNTIME);
+  const made = text
+    .slice(IMPORT.length, instance)
+    .replace(DECODER, DECODER_OF_RUNTIME)
+    .replace(EXECUTE, (begin) => begin + BALLAST);
   return `${made}\nmodule.exports = (imports) => ({ exports: asmFunc(imports) });\n`;
 }

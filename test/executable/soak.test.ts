@@ -33,7 +33,7 @@ beforeAll(async () => {
     `${served}/image.raw`,
   ]);
   run(['xz', '-0', `${served}/image.raw`]);
-  run(['sh', '-c', `truncate -s 1G ${served}/large.raw; zstd -q --rm ${served}/large.raw`]);
+  run(['sh', '-c', `truncate -s 4G ${served}/large.raw; zstd -q --rm ${served}/large.raw`]);
   server = await startNginx(served);
 });
 afterAll(async () => {

@@ -40,6 +40,7 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
   let wake: (() => void) | undefined;
   let hasHead = false;
   let hasBegun = false;
+  let isInChunks = false;
   const gathering = createGathering(() => {
     if (outcome === undefined && queue.bytes < AHEAD) controller?.resume();
   });
@@ -104,13 +105,16 @@ export function createAnswer(silence: number, signal: AbortSignal): Answer {
         hasHead = true;
         watch.inBody();
         const raw = Array.isArray(rawHeaders) ? rawHeaders.map((each) => Buffer.from(each)) : [];
-        head.resolve({ status, reason: reason.trim(), values: fieldValues(raw) });
+        const values = fieldValues(raw);
+        isInChunks = values('transfer-encoding').length > 0;
+        head.resolve({ status, reason: reason.trim(), values });
       },
       onResponseData(given, chunk) {
         // llhttp goes on with nothing, where it had been stopped.
         if (chunk.length === 0) return;
         queue.add(chunk);
-        if (gathering.begins(chunk.length)) given.pause();
+        // What the server has cut into chunks is handed on chunk by chunk, and a wait after each of them would gather nothing.
+        if (!isInChunks && gathering.begins(chunk.length)) given.pause();
         if (wake !== undefined) wake();
         else if (queue.bytes >= AHEAD) given.pause();
       },
