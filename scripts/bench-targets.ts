@@ -19,7 +19,7 @@ export const ONE_CORE_TARGET = 0.85;
 export const EMULATED_TARGET = 1;
 
 /** Of GNU tar's, unpacking the same tarball from a local file. */
-export const TAR_TARGET = 1.2;
+export const TAR_TARGET = 1.15;
 
 /** Of an empty Bun executable's, for a pull of 1 KiB. */
 export const START_TARGET = 2;
