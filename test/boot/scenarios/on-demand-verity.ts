@@ -50,7 +50,8 @@ export const scenarios: readonly Scenario[] = [
       'the same with one bit flipped on the server: reading it fails, and in the end the digest of the whole',
     async run(lab) {
       const { guest, note } = await boot(lab, (image) => flipBit(image, SENTENCE));
-      await guest.waitFor(new RegExp(`${MARK} reads: .*`));
+      // The whole line: what it ends with is looked at.
+      await guest.waitFor(new RegExp(`${MARK} reads: .*\\n`));
       note('the flipped bit is read');
       lab.report(guest);
       expectConsole(guest, /device-mapper: verity: .*data block \d+ is corrupted/);
