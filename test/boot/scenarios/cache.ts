@@ -41,10 +41,10 @@ echo "${MARK} mounted $(grep /run/rdpull/cache /proc/self/mountinfo)"
 echo "${MARK} journal $(journalctl --boot --output=cat | grep 'of the cache is good' | tail -n 1)"
 `;
 
-/** Waits until the process that fetches the image has ended, and so has kept it: it is not counted yet. Where it is, waits for the blessing. */
+/** Waits until the image is kept: it is not counted yet. Where it is, waits for the blessing. */
 const IS_KEPT = `
 i=0
-while systemctl --quiet is-active 'rdpull@*' && [ $i -lt 240 ]; do sleep 1; i=$((i + 1)); done
+while ! ls /run/rdpull/cache/${V} | grep -q '[.]raw$' && [ $i -lt 240 ]; do sleep 1; i=$((i + 1)); done
 if ls /run/rdpull/cache/${V} | grep -q '+3-0'; then
   echo "${MARK} cached $(ls /run/rdpull/cache/${V} | tr '\\n' ' ')"
 else ${COMES_UP} fi
