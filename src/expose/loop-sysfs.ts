@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { sysfsEntries } from '../kernel/sysfs.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
 /** What /sys/block says of loop devices (Documentation/ABI/stable/sysfs-block in the kernel's tree). */
@@ -76,7 +77,7 @@ export function loopSectorSize(number: number): number {
 
 /** The partitions that the kernel has at the moment, whoever made them. */
 export function loopPartitions(number: number): KernelPartition[] {
-  return list(directory(number))
+  return sysfsEntries(directory(number))
     .filter((name) => name.startsWith(`loop${number}p`))
     .flatMap((name) => {
       const partition = `${directory(number)}/${name}`;
@@ -108,7 +109,7 @@ export function loopDiskHolders(number: number): string[] {
 }
 
 function holdersOf(node: string): string[] {
-  return list(`${node}/holders`).map((holder) => {
+  return sysfsEntries(`${node}/holders`).map((holder) => {
     const name = readAttribute(`/sys/block/${holder}/dm/name`);
     return name === undefined ? holder : `${holder} (${name})`;
   });
@@ -121,15 +122,6 @@ export function announceLoopPartition(number: number, partition: number): void {
 
 function directory(number: number): string {
   return `/sys/block/loop${number}`;
-}
-
-function list(path: string): string[] {
-  try {
-    return fs.readdirSync(path);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENODEV')) return [];
-    throw error;
-  }
 }
 
 /** Devices come and go while one reads: an attribute that is not there any more is no error. */

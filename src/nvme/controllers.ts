@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { sysfsEntries } from '../kernel/sysfs.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
 /** What sysfs says of NVMe controllers and their namespaces (drivers/nvme/host/sysfs.c). */
@@ -40,7 +41,7 @@ export interface DiskPartition {
 
 /** All controllers over TCP, the one that was connected first first. */
 export function tcpControllers(): Controller[] {
-  return list(CONTROLLERS)
+  return sysfsEntries(CONTROLLERS)
     .flatMap((name) => {
       const instance = /^nvme(\d+)$/.exec(name)?.[1];
       return instance === undefined ? [] : (tcpController(Number(instance)) ?? []);
@@ -66,7 +67,7 @@ export function tcpController(instance: number): Controller | undefined {
 
 /** The namespaces that a controller leads to, by their numbers. Of several controllers of a subsystem, each leads to the same disks. */
 export function namespacesOf(instance: number): NamespaceDisk[] {
-  return list(controllerDirectory(instance))
+  return sysfsEntries(controllerDirectory(instance))
     .flatMap((entry) => {
       // With multipath, what lies below the controller is a path (nvme0c1n1), and the disk is that of the subsystem (nvme0n1).
       const [, subsystem, namespace] = /^nvme(\d+)(?:c\d+)?n(\d+)$/.exec(entry) ?? [];
@@ -114,7 +115,7 @@ export function sectorSizeOf(disk: string): number {
 
 /** The partitions that the kernel has at the moment, whoever made them. */
 export function partitionsOf(disk: string): DiskPartition[] {
-  return list(`/sys/block/${disk}`)
+  return sysfsEntries(`/sys/block/${disk}`)
     .flatMap((name) => {
       const partition = `/sys/block/${disk}/${name}`;
       const number = name.startsWith(`${disk}p`) ? read(`${partition}/partition`) : undefined;
@@ -158,15 +159,6 @@ export function deleteController(instance: number): void {
 
 function controllerDirectory(instance: number): string {
   return `${CONTROLLERS}/nvme${instance}`;
-}
-
-function list(path: string): string[] {
-  try {
-    return fs.readdirSync(path);
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT', 'ENODEV')) return [];
-    throw error;
-  }
 }
 
 /** What comes and goes while one reads is no error. */

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Suite } from '../fixtures/suite-tree.ts';
+import { packInitrd } from './cpio.ts';
 import { CHECKOUT, cached, contentHash, SCRATCH } from './scratch.ts';
-import { tool } from './tool.ts';
 import { inToolbox, kernel } from './toolbox.ts';
 
 /** Whose import mechanism is in an initrd: rdpull's by its dracut module, or systemd's own. */
@@ -75,18 +75,7 @@ export async function withFiles(
     // Archives start at multiples of four bytes.
     const { size } = fs.statSync(target);
     fs.truncateSync(target, Math.ceil(size / 4) * 4);
-    await tool([
-      'bsdtar',
-      '--create',
-      '--format=newc',
-      '--uid=0',
-      '--gid=0',
-      '--file',
-      extra,
-      '-C',
-      tree,
-      '.',
-    ]);
+    await packInitrd(tree, extra);
     fs.appendFileSync(target, fs.readFileSync(extra));
   } finally {
     fs.rmSync(tree, { recursive: true });

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { packInitrd } from './cpio.ts';
 import type { Lab } from './lab.ts';
 import { MARK } from './root-tree.ts';
-import { tool } from './tool.ts';
 import { inToolbox, kernel } from './toolbox.ts';
 
 /** A machine without systemd, which is up after seconds: its initrd has a kernel's modules, a few programs, and does what its console says. */
@@ -70,18 +70,7 @@ export async function smallMachine(lab: Lab, machine: SmallMachine): Promise<str
   fs.writeFileSync(path.join(tree, 'etc/os-release'), 'ID=rdpull-lab\n');
   fs.writeFileSync(path.join(tree, 'init'), init(modules, machine.script), { mode: 0o755 });
   const initrd = `${tree}.cpio`;
-  await tool([
-    'bsdtar',
-    '--create',
-    '--format=newc',
-    '--uid=0',
-    '--gid=0',
-    '--file',
-    initrd,
-    '-C',
-    tree,
-    '.',
-  ]);
+  await packInitrd(tree, initrd);
   fs.rmSync(tree, { recursive: true });
   return ['-kernel', file, '-initrd', initrd];
 }
