@@ -1,4 +1,4 @@
-import type { ChunkDigest } from './chunk-index.ts';
+import type { ChunkDigest } from './chunk-digest.ts';
 
 /**
  * Where the bytes of an image lie in the file that a server has of it. What this is for, and how it is used: README.md.

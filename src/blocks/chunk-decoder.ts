@@ -2,7 +2,7 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import { compressionOf } from '../decode/compression-magic.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
 import type { Encoding } from './block-map.ts';
-import type { ChunkDigest } from './chunk-index.ts';
+import type { ChunkDigest } from './chunk-digest.ts';
 
 /** What `casync make --compression=` and desync pack chunks with. */
 type Packing = 'zstd' | 'xz' | 'gzip';

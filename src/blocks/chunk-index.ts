@@ -2,6 +2,7 @@ import { size as shownSize } from '../console/quantity.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { MAX_BLOCK_BYTES } from './block-map.ts';
 import { MAX_BLOCKS } from './block-table.ts';
+import type { ChunkDigest } from './chunk-digest.ts';
 
 /** casync's src/caformat.h: `CA_FORMAT_INDEX`, `CA_FORMAT_TABLE`, `CA_FORMAT_TABLE_TAIL_MARKER`. */
 const INDEX_TYPE = 0x96824d9c7b129ff9n;
@@ -28,9 +29,6 @@ const ARCHIVE_FLAGS = 0xffff_ffffn;
 
 /** Bytes of an index at most, and of what has to be in memory of it: {@link MAX_BLOCKS} chunks. */
 export const MAX_INDEX_BYTES = ITEMS_START + MAX_BLOCKS * ITEM.size + TAIL.size;
-
-/** What a chunk is called by: the digest of its bytes. */
-export type ChunkDigest = 'sha512-256' | 'sha256';
 
 /** A piece of an image. */
 export interface Chunk {

@@ -1,4 +1,3 @@
-import type { Turn } from '../boot-entry/change-entries.ts';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl } from '../console/shown-url.ts';
@@ -6,11 +5,12 @@ import { nearest } from '../request/nearest.ts';
 import { placeholdersIn } from '../request/placeholder.ts';
 import { isHttpUrl } from '../request/url.ts';
 import { splitLogin } from '../source/login.ts';
+import type { MenuAction } from './boot-menu.ts';
 import type { Command, CommandLine } from './command.ts';
 import { requireRoot } from './exposure.ts';
 
 const ACTIONS = ['add', 'list', 'remove'] as const;
-type Action = (typeof ACTIONS)[number];
+type Action = MenuAction['action'];
 
 const DEFAULT_TITLE = 'rdpull';
 
@@ -49,21 +49,6 @@ those that boot over HTTP are removed.`,
     await changeBootMenu(wanted, reporter);
   },
 };
-
-/** What `add` was asked for. */
-export interface Addition {
-  readonly action: 'add';
-  readonly url: string;
-  readonly title: string;
-  readonly turn: Turn;
-  /** Of the network device; `any` lets the firmware choose. */
-  readonly interface: string | undefined;
-}
-
-export type MenuAction =
-  | Addition
-  | { readonly action: 'list' }
-  | { readonly action: 'remove'; readonly what: string };
 
 function parseAction(line: CommandLine): MenuAction {
   const action = checkedAction(line.operand);

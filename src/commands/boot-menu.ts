@@ -6,7 +6,7 @@ import {
   readBootEntries,
 } from '../boot-entry/boot-entries.ts';
 import { routeThrough, routeTo } from '../boot-entry/boot-route.ts';
-import { addBootEntry, removeBootEntry } from '../boot-entry/change-entries.ts';
+import { addBootEntry, removeBootEntry, type Turn } from '../boot-entry/change-entries.ts';
 import { httpBootPath, shortFormPath } from '../boot-entry/http-boot-path.ts';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
@@ -15,8 +15,23 @@ import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { EFIVARFS } from '../origin/efi-variable.ts';
 import { mountEfivarfs } from '../origin/efivarfs.ts';
 import { LOAD_OPTION_ACTIVE } from '../origin/load-option.ts';
-import type { Addition, MenuAction } from './boot-entry.ts';
 import type { BootEntriesJson, BootEntryJson } from './json-results.ts';
+
+/** What `add` was asked for. */
+interface Addition {
+  readonly action: 'add';
+  readonly url: string;
+  readonly title: string;
+  readonly turn: Turn;
+  /** Of the network device; `any` lets the firmware choose. */
+  readonly interface: string | undefined;
+}
+
+/** What `rdpull boot-entry` was asked for. */
+export type MenuAction =
+  | Addition
+  | { readonly action: 'list' }
+  | { readonly action: 'remove'; readonly what: string };
 
 /**
  * Shows or changes the boot menu of the firmware.

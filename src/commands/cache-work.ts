@@ -9,10 +9,11 @@ import { type DiskCache, openDiskCache } from '../disk-cache/disk-cache.ts';
 import { type ImageFamily, VersionDirectory } from '../disk-cache/version-directory.ts';
 import { runningImages } from '../record/running-images.ts';
 import { openFileSource } from '../source/file.ts';
-import type { CacheAction } from './cache.ts';
 import { cacheSize } from './cache-arguments.ts';
 import type { CommandContext, CommandLine } from './command.ts';
 import type { CachedImageJson, CacheListJson, CachePrunedJson, CacheVerifiedJson } from './json-results.ts';
+
+export type CacheAction = 'list' | 'verify' | 'prune' | 'pin' | 'unpin';
 
 /** What `rdpull cache` was asked for. */
 export interface CacheWork {

@@ -2,10 +2,10 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { nearest } from '../request/nearest.ts';
 import { CACHE_OPTIONS } from './cache-arguments.ts';
+import type { CacheAction } from './cache-work.ts';
 import type { Command, CommandLine } from './command.ts';
 
-const ACTIONS = ['list', 'verify', 'prune', 'pin', 'unpin'] as const;
-export type CacheAction = (typeof ACTIONS)[number];
+const ACTIONS = ['list', 'verify', 'prune', 'pin', 'unpin'] as const satisfies readonly CacheAction[];
 
 /** Where the cache of this boot is. */
 const BOOT_CACHE = '/run/rdpull/cache';

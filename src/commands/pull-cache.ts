@@ -13,7 +13,7 @@ import { type ImageFamily, VersionDirectory } from '../disk-cache/version-direct
 import { UNNAMED } from '../generator/planned-pull.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { ChunkedKeeper } from '../on-demand/chunked-download.ts';
-import type { ImageKeeper } from '../on-demand/kept-image.ts';
+import type { ImageKeeper } from '../on-demand/image-keeper.ts';
 import { runningImages } from '../record/running-images.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
 import { imageDirectory, isTree } from '../request/image-class.ts';
@@ -24,7 +24,6 @@ import { lastComponent } from '../request/url.ts';
 import type { Location } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import type { CachePlan } from './cache-arguments.ts';
-import type { Pull } from './pull-image.ts';
 import type { PullPlan } from './pull-plan.ts';
 import { readBootOrigin } from './pull-url.ts';
 
@@ -158,6 +157,14 @@ export function patienceWith(cache: PullCache | undefined, { patience, isPatienc
   return Math.min(patience, PATIENCE_WITH_GOOD_IMAGE);
 }
 
+/** What is known of a pull that a cached image may stand in for. */
+interface ReplaceablePull {
+  readonly plan: PullPlan;
+  readonly access: { readonly signal: AbortSignal };
+  readonly display: { readonly reporter: Reporter };
+  readonly cache: PullCache | undefined;
+}
+
 /**
  * Does what fetches the image of a server; when that fails, what takes one that is in the cache, one after the other, until one holds.
  *
@@ -172,7 +179,7 @@ export async function orFromCache<T>(
     },
     access: { signal },
     display: { reporter },
-  }: Pull,
+  }: ReplaceablePull,
   fetch: () => Promise<T>,
   cached: (image: CachedLocation) => Promise<T>,
 ): Promise<T> {

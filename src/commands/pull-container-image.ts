@@ -8,7 +8,7 @@ import type { VerifyMode } from '../request/verify-mode.ts';
 import type { Location } from '../source/source.ts';
 import { runImageTransfer } from '../transfer/layers/image-transfer.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
-import type { Pull } from './pull-image.ts';
+import type { Pull } from './pull-under-way.ts';
 import { type FindOptions, withIdentity } from './pull-url.ts';
 
 /** A container image that was asked for, where it was found out which one that is. */

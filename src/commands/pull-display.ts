@@ -10,7 +10,7 @@ import type { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import type { ServiceNotifier } from '../console/service-notifier.ts';
 import { shownUrl } from '../console/shown-url.ts';
-import type { OnDemandObserver } from '../on-demand/on-demand-pull.ts';
+import type { OnDemandObserver } from '../on-demand/on-demand-observer.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { Reports } from '../report/reports.ts';

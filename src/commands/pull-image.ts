@@ -13,29 +13,21 @@ import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
 import { Pools } from '../source/pools.ts';
 import { silenceWithin } from '../source/silence.ts';
-import type { HeardAnswer, Location, SourceOptions } from '../source/source.ts';
+import type { HeardAnswer, Location } from '../source/source.ts';
 import type { TransferResult } from '../transfer/transfer.ts';
 import { advanceClock } from './clock.ts';
 import type { CommandContext, CommandLine } from './command.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
 import { type Exposed, exposeImage, requireExposable, requireFreeFor, requireRoot } from './exposure.ts';
 import type { KeptJson, SkippedJson } from './json-results.ts';
-import type { CachedLocation, PullCache } from './pull-cache.ts';
+import type { CachedLocation } from './pull-cache.ts';
 import type { ContainerImage } from './pull-container-image.ts';
 import type { Display } from './pull-display.ts';
 import { finishedEvent, pulledJson, pulledSummary } from './pull-outcome.ts';
 import { type PullPlan, plannedTarget, planPull, targetOf } from './pull-plan.ts';
+import type { Pull } from './pull-under-way.ts';
 import { type FindOptions, findLocations, findStores } from './pull-url.ts';
 import { serverAccess } from './server-access.ts';
-
-/** A pull on its way: what was asked for, how servers are asked, and who hears of it. */
-export interface Pull {
-  readonly plan: PullPlan;
-  readonly access: Omit<SourceOptions, 'login'> & Pick<Required<SourceOptions>, 'proxy'>;
-  readonly display: Display;
-  readonly recorder: Recorder;
-  readonly cache: PullCache | undefined;
-}
 
 /**
  * Does what a command line of `rdpull pull` asks for.

@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import { duration, size } from '../console/quantity.ts';
 import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
 import type { FetchFigures } from '../on-demand/fetch/fetch-figures.ts';
-import type { OnDemandPull, OnDemandResult } from '../on-demand/on-demand-pull.ts';
+import type { OnDemandResult } from '../on-demand/on-demand-pull.ts';
+import type { OnDemandRequest } from '../on-demand/on-demand-request.ts';
 import type { WholeDownload } from '../on-demand/plan-on-demand.ts';
 import { unitOfThisProcess } from '../record/own-unit.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
@@ -18,9 +19,9 @@ import { vouched } from './vouched.ts';
 export async function onDemandPull(
   { request, existing, trust, limits, exposure }: PullPlan,
   onDemand: OnDemand,
-  places: Pick<OnDemandPull, 'locations' | 'stores' | 'seeds' | 'keeper'>,
+  places: Pick<OnDemandRequest, 'locations' | 'stores' | 'seeds' | 'keeper'>,
   target: string,
-): Promise<OnDemandPull> {
+): Promise<OnDemandRequest> {
   const { sideFilesOf } = await import('../expose/side-files.ts');
   const { verify, overcommit } = request;
   return {

@@ -12,9 +12,9 @@ import type { Promised } from '../transfer/promise.ts';
 import { exposedJson, exposedLines, exposedPlaces, tellExposed } from './exposed.ts';
 import { type Exposed, linkedRoot } from './exposure.ts';
 import type { RamDiskJson } from './json-results.ts';
-import type { Pull } from './pull-image.ts';
 import { verifiedBy } from './pull-outcome.ts';
 import { plannedTarget, targetOf } from './pull-plan.ts';
+import type { Pull } from './pull-under-way.ts';
 import { type FindOptions, findServedAs } from './pull-url.ts';
 import { vouched } from './vouched.ts';
 

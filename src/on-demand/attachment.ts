@@ -4,7 +4,7 @@ import { attachOnDemand, type OnDemandDevice } from './device/on-demand-device.t
 import { dirtyJournals, type ReadImage } from './dirty-journal.ts';
 import type { BlockFetcher } from './fetch/block-fetcher.ts';
 import type { FuseFile } from './fuse/fuse-file.ts';
-import type { OnDemandObserver } from './on-demand-pull.ts';
+import type { OnDemandObserver } from './on-demand-observer.ts';
 import type { ShownImage } from './shown-image.ts';
 import { addSysrootOption } from './sysroot-options.ts';
 

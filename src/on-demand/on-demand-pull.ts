@@ -5,23 +5,23 @@ import { RdpullError } from '../console/rdpull-error.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 import { keepNetwork } from '../initramfs/kept-network.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
-import type { OnDemand } from '../request/on-demand.ts';
 import { Pools } from '../source/pools.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
 import { describeFile } from '../transfer/copies.ts';
 import { aboutUrl } from '../transfer/failed-stream.ts';
-import { type Limits, requireDownload, requireSize } from '../transfer/limits.ts';
-import { type Demand, findPromise, type Promised, type Verification } from '../transfer/promise.ts';
+import { requireDownload, requireSize } from '../transfer/limits.ts';
+import { type Demand, findPromise, type Promised } from '../transfer/promise.ts';
 import { TargetRoom } from '../transfer/room/target-room.ts';
 import { Staging } from '../transfer/staging.ts';
 import { Attachment, makeMountable, mayEnd } from './attachment.ts';
-import type { ChunkedImagePlaces } from './chunked-image.ts';
 import { complete, filled, handOver } from './completion.ts';
 import type { ReadImage } from './dirty-journal.ts';
 import { openBlockFetcher } from './fetch/block-fetcher.ts';
 import type { FetchFigures } from './fetch/fetch-figures.ts';
 import { openFuseFile } from './fuse/fuse-file.ts';
-import { type ImageKeeper, keepImage } from './kept-image.ts';
+import { keepImage } from './kept-image.ts';
+import type { OnDemandObserver } from './on-demand-observer.ts';
+import type { OnDemandRequest } from './on-demand-request.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
 import { startPulse } from './pulse.ts';
 import { ReadersPatience } from './readers-patience.ts';
@@ -30,55 +30,9 @@ import type { ShownImage } from './shown-image.ts';
 import { openCache, openStaged } from './staged-image.ts';
 import { keepUnit, surviveSwitchRoot } from './switch-root.ts';
 
-/** An image that is to be read before it is there, and what to make of it. */
-export interface OnDemandPull extends Verification, ChunkedImagePlaces {
-  /** Where it lies, or its index: at least one place. All of them are to have the same file. */
-  readonly locations: readonly Location[];
-  /** The final name of the image, which it has when all of it is there. */
-  readonly target: string;
-  readonly onDemand: OnDemand;
-  /** Where to leave a link to the device with the root file system. */
-  readonly rootLink: string | undefined;
-  readonly force: boolean;
-  readonly overcommit: boolean;
-  readonly limits: Limits;
-  /** The suffixes of the files that belong beside the complete image at `path`. */
-  readonly sideFiles: (path: string) => readonly string[];
-  /** The kernel command line, which may say that dm-verity is insisted on. */
-  readonly commandLine: string;
-  readonly inInitrd: boolean;
-  /** The unit that has started this process. */
-  readonly unit: string | undefined;
-  /** Who has images of another time, and keeps this one. */
-  readonly keeper?: ImageKeeper | undefined;
-}
-
 /** The file is here already: whoever keeps it has it. */
 export interface HeldImage {
   readonly kind: 'held';
-}
-
-/** Who watches. Bytes throughout. */
-export interface OnDemandObserver {
-  /** The image is found; `size` as served, where that is known, `imageSize` after decompression. */
-  started(source: {
-    readonly url: string;
-    readonly size: number | undefined;
-    readonly imageSize: number;
-  }): void;
-  /** It can be used from now on. */
-  attached(device: AttachedLoopDevice, root: string | undefined): void;
-  /** Called four times a second. */
-  progress(figures: FetchFigures, isMounted: boolean): void;
-  /** It is all there, and published, and waits for being mounted: a text. */
-  waiting(text: string): void;
-  /** Somebody wants the process to end, which it must not: why. */
-  goesOn(text: string): void;
-  /** No more of it will come; what is there can be read on. */
-  broken(error: RdpullError): void;
-  warn(text: string): void;
-  /** Takes a line for each step of the verification. */
-  explain(text: string): void;
 }
 
 export interface OnDemandResult {
@@ -109,7 +63,7 @@ export type Guard = (mayEnd: (signal: string) => boolean) => Disposable;
  * @throws RdpullError; the reason of the signal. No device remains then that nobody has mounted, and no unfinished image
  */
 export async function pullOnDemand(
-  pull: OnDemandPull,
+  pull: OnDemandRequest,
   options: SourceOptions,
   observer: OnDemandObserver,
   guard: Guard,
@@ -149,7 +103,7 @@ export async function pullOnDemand(
 
 /** An index is small, and is fetched: its chunks are read where they lie. */
 async function isHeld(
-  { keeper, locations }: OnDemandPull,
+  { keeper, locations }: OnDemandRequest,
   { promised }: Demand,
   options: SourceOptions,
 ): Promise<boolean> {
@@ -166,7 +120,7 @@ function hostsOf(locations: readonly Location[]): string[] {
 async function makeRoom(
   room: TargetRoom,
   { map, size, room: needed }: ServedImage,
-  { limits, overcommit }: OnDemandPull,
+  { limits, overcommit }: OnDemandRequest,
 ): Promise<void> {
   requireDownload(size ?? 0, limits);
   requireSize(map.size, size, limits);

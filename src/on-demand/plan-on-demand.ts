@@ -8,12 +8,12 @@ import { blockVoucher } from './block-voucher.ts';
 import { openChunkedImage } from './chunked-image.ts';
 import { openPinnedSource, type PinOptions } from './fetch/pinned-source.ts';
 import { imageInFile } from './image-in-file.ts';
-import type { OnDemandPull } from './on-demand-pull.ts';
+import type { OnDemandRequest } from './on-demand-request.ts';
 import type { ServedImage } from './served-image.ts';
 
 /** What has to be known to decide it. */
 export type PlanQuestion = Pick<
-  OnDemandPull,
+  OnDemandRequest,
   'locations' | 'stores' | 'seeds' | 'verify' | 'commandLine' | 'rootLink' | 'inInitrd' | 'limits'
 >;
 

@@ -2,7 +2,8 @@ import type { FoundDemand } from '../transfer/promise.ts';
 import type { TargetRoom } from '../transfer/room/target-room.ts';
 import type { Staging } from '../transfer/staging.ts';
 import type { ImageCache } from './cache/image-cache.ts';
-import type { OnDemandObserver, OnDemandPull } from './on-demand-pull.ts';
+import type { OnDemandObserver } from './on-demand-observer.ts';
+import type { OnDemandRequest } from './on-demand-request.ts';
 import type { Pulse } from './pulse.ts';
 import type { ReadersPatience } from './readers-patience.ts';
 import type { ServedImage } from './served-image.ts';
@@ -10,7 +11,7 @@ import type { SwitchRootSurvivor } from './switch-root.ts';
 
 /** All that is at work while an image is read on demand. */
 export interface ShownImage {
-  readonly pull: OnDemandPull;
+  readonly pull: OnDemandRequest;
   readonly demand: FoundDemand;
   readonly image: ServedImage;
   readonly staging: Staging;

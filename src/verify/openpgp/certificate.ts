@@ -1,7 +1,7 @@
 import type { PublicKeyPacket, PublicSubkeyPacket } from 'openpgp';
 import { quoted } from '../../console/printable.ts';
 import { type Packet, TAG } from './packets.ts';
-import { SIGNATURE_TYPE } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 
 /** Signature packets as they stand, each once: none of them is read or believed before it is needed. */
 export type Signatures = Map<string, Uint8Array>;

@@ -2,7 +2,8 @@ import { printable, quoted } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { bytesOfArmor, readArmor } from './armor.ts';
 import { splitPackets, TAG } from './packets.ts';
-import { type ReadSignature, readSignature, SIGNATURE_TYPE } from './signature-packet.ts';
+import { type ReadSignature, readSignature } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 
 /** The longest signature file that is read, in bytes: room for the certificate that gpg --include-key-block adds. */
 const SIGNATURE_MAX = 256 * 1024;

@@ -6,7 +6,8 @@ import { isSystemError } from '../../kernel/system-error.ts';
 import { keyringMissing } from '../trust-file.ts';
 import { addRevocation, type Certificate, type Certificates, mergeInto } from './certificate.ts';
 import { readKeyFile } from './key-file.ts';
-import { readSignature, SIGNATURE_TYPE } from './signature-packet.ts';
+import { readSignature } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 import { voaPatterns, voaVerifiers } from './voa-hierarchy.ts';
 
 /** The largest keyring file that is read, in bytes. */

@@ -1,7 +1,8 @@
 import type { Certificate, KeyPacket, Signatures } from './certificate.ts';
 import { keysOf } from './certificate.ts';
 import { type Checks, isCertification, over, readAll } from './self-signatures.ts';
-import { isIssuer, type ReadSignature, revokersIn, SIGNATURE_TYPE } from './signature-packet.ts';
+import { isIssuer, type ReadSignature, revokersIn } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 
 /** That a key was revoked. */
 export interface Revocation {

@@ -1,7 +1,8 @@
 import type { PublicKeyPacket } from 'openpgp';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import type { Certificate, KeyPacket, Signatures, Subkey, UserId } from './certificate.ts';
-import { isIssuer, type ReadSignature, readSignature, SIGNATURE_TYPE } from './signature-packet.ts';
+import { isIssuer, type ReadSignature, readSignature } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 
 /** How many signatures of one key are checked: each one costs a public-key operation, and anybody can append some. */
 const CHECKS_MAX = 1000;

@@ -17,7 +17,8 @@ import {
   over,
   readAll,
 } from './self-signatures.ts';
-import { type ReadSignature, readOf, SIGNATURE_TYPE } from './signature-packet.ts';
+import { type ReadSignature, readOf } from './signature-packet.ts';
+import { SIGNATURE_TYPE } from './signature-type.ts';
 
 /** Under what circumstances a signature is judged. */
 export interface Judging {

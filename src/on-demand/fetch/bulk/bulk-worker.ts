@@ -1,5 +1,5 @@
 import { openBlockDecoder } from '../../../blocks/block-decoder.ts';
-import type { ChunkDigest } from '../../../blocks/chunk-index.ts';
+import type { ChunkDigest } from '../../../blocks/chunk-digest.ts';
 import { silenceLibraries } from '../../../console/library-output.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import { type BulkLane, openBulkLane } from './bulk-lane.ts';

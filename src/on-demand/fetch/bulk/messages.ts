@@ -1,4 +1,4 @@
-import type { ChunkDigest } from '../../../blocks/chunk-index.ts';
+import type { ChunkDigest } from '../../../blocks/chunk-digest.ts';
 import type { StorePlace } from '../../../chunks/chunk-stores.ts';
 
 /** A chunk that is to be fetched into its place. */

@@ -20,7 +20,8 @@ import { COST } from '../tar/kept-memory.ts';
 import { MemberPath } from '../tar/member-path.ts';
 import { MISSING_PARENT_MODE } from '../tar/open-directories.ts';
 import { XATTR_NAME_POSIX_ACL_DEFAULT } from '../tar/posix-acl.ts';
-import type { TreeBelow, TreeParts } from '../tar/tree-below.ts';
+import type { TreeBelow } from '../tar/tree-below.ts';
+import type { TreeParts } from '../tar/tree-parts.ts';
 import { PathSet } from './path-set.ts';
 import { toHiddenPath, whiteoutOf } from './whiteout.ts';
 

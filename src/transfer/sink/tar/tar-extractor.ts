@@ -40,7 +40,8 @@ import { printableName } from './printable-name.ts';
 import { escapes, malformed } from './tar-error.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { Acl, MemberAttributes, TarMember, TarMemberHandler } from './tar-member.ts';
-import type { TreeBelow, TreeParts } from './tree-below.ts';
+import type { TreeBelow } from './tree-below.ts';
+import type { TreeParts } from './tree-parts.ts';
 import { unpackError } from './unpack-error.ts';
 
 export interface TarExtractorOptions {

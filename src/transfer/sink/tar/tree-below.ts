@@ -1,8 +1,4 @@
-import type { KeptMemory } from './kept-memory.ts';
 import type { MemberPath } from './member-path.ts';
-import type { OpenDirectories } from './open-directories.ts';
-import type { PostponedAttributes } from './postponed-attributes.ts';
-import type { TarLimits } from './tar-limits.ts';
 
 /**
  * What an archive is unpacked over, as a layer of a container image is over the layers below it: told of what the
@@ -34,14 +30,4 @@ export interface TreeBelow {
   removes(directory: number, path: MemberPath): boolean;
   /** All members are there, and have their attributes. */
   finish(): void;
-}
-
-/** The parts of an extractor, for a {@link TreeBelow} to work with. */
-export interface TreeParts {
-  /** The target directory's descriptor. */
-  readonly root: number;
-  readonly directories: OpenDirectories;
-  readonly postponed: PostponedAttributes;
-  readonly limits: TarLimits;
-  readonly kept: KeptMemory;
 }
