@@ -9,6 +9,7 @@ export const NATIVE: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
 
 /** What is built for an architecture, by paths from the checkout. */
 export interface Build {
+  readonly architecture: Architecture;
   /** For this machine it is `dist`, for another one a directory in it. */
   readonly directory: string;
   readonly executable: string;
@@ -27,6 +28,7 @@ export function buildFor(architecture: string = NATIVE): Build {
   }
   const directory = known === NATIVE ? 'dist' : `dist/${known}`;
   return {
+    architecture: known,
     directory,
     executable: `${directory}/rdpull`,
     libraries: `${directory}/libraries`,

@@ -6,6 +6,7 @@ import type { BunPlugin } from 'bun';
 import { buildFor } from './architecture.ts';
 import { ENTRY_POINTS } from './entry-points.ts';
 import { finishExecutable } from './finish-executable.ts';
+import { makeLanes } from './sha512-lanes.ts';
 import { requireAllLeftOut, undiciRequestsOnly } from './undici-requests-only.ts';
 
 const BUILD = buildFor(process.argv[2]);
@@ -98,6 +99,7 @@ const librariesOfArchitecture: BunPlugin = {
   },
 };
 
+makeLanes(BUILD.architecture, BUILD.libraries);
 await Bun.build({
   entrypoints: [...ENTRY_POINTS],
   target: 'bun',

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { linkedLibraries } from './bun-libraries.ts';
 import { licenceOfAllFiles } from './debian-copyright.ts';
 import { ENTRY_POINTS } from './entry-points.ts';
+import { LANES } from './sha512-lanes.ts';
 import { spdxExpression } from './spdx-licence.ts';
 
 /** Something that others have made, and that is in the executable. */
@@ -54,6 +55,7 @@ export async function components(places: ComponentPlaces): Promise<Component[]> 
   for (const file of await bundledFiles()) {
     const [, directory] = /^(node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file) ?? [];
     if (directory !== undefined) packages.set(directory, [...(packages.get(directory) ?? []), file]);
+    else if (path.basename(file) === LANES) continue;
     else if (/\.so$/.test(file)) libraries.push(path.basename(file));
     else if (!/^(?:src\/|units\/|package\.json$)/.test(file)) throw new Error(`${file}: whose is it?`);
   }

@@ -15,6 +15,12 @@ export interface BlockDecoder extends Disposable {
    *   or the lengths; chunk-damaged when a chunk is another one; stream-unsupported, decoder-memory
    */
   decode(stored: Uint8Array, encoding: Encoding, output: Uint8Array): void;
+  /**
+   * Unpacks a chunk as casync packs it by default, and leaves it to the caller to check its digest, of many at once.
+   *
+   * @returns whether all of `output` is made; else {@link decode} knows what there is
+   */
+  unpackOnly(stored: Uint8Array, output: Uint8Array): boolean;
 }
 
 /** A decoder for every encoding; their libraries are loaded when the first block wants them. */
@@ -49,6 +55,9 @@ export function openBlockDecoder(): BlockDecoder {
           });
           break;
       }
+    },
+    unpackOnly(stored, output) {
+      return zstd.get().whole?.(stored, output) === true;
     },
     [Symbol.dispose]() {
       zstd.opened()?.close();

@@ -3,6 +3,7 @@ import { compressionOf } from '../decode/compression-magic.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
 import type { Encoding } from './block-map.ts';
 import type { ChunkDigest } from './chunk-digest.ts';
+import { digestOfChunk } from './chunk-hashing.ts';
 
 /** What `casync make --compression=` and desync pack chunks with. */
 type Packing = 'zstd' | 'xz' | 'gzip';
@@ -39,12 +40,9 @@ export function requireChunk(bytes: Uint8Array, { algorithm, digest }: ChunkEnco
   if (actual !== digest) throw chunkDamaged(digest, `its ${algorithm} is ${actual}`);
 }
 
-function digestOfChunk(bytes: Uint8Array, algorithm: ChunkDigest): string {
-  return new Bun.CryptoHasher(algorithm).update(bytes).digest('hex');
-}
-
 /** All of `stored` has to become all of `output`. @returns what is wrong */
 function unpacked(codec: MemberCodec, stored: Uint8Array, output: Uint8Array): string | undefined {
+  if (codec.whole?.(stored, output) === true) return undefined;
   codec.begin();
   let taken = 0;
   let filled = 0;

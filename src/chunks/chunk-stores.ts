@@ -69,6 +69,7 @@ export interface ChunkStores extends Disposable {
 interface Store {
   readonly url: string;
   readonly location: Location;
+  readonly urlOf: ReturnType<typeof chunkUrls>;
   /** How its files end, as soon as one was there. */
   suffix: typeof PACKED | typeof PLAIN | undefined;
 }
@@ -88,7 +89,14 @@ export function openChunkStores(
   const pools = options.pools ?? ownPools;
   const { patience, ...usual } = options;
   const access = { ...usual, signal, isPromised: true, ...(pools !== undefined && { pools }) };
-  const stores = locations.map((location): Store => ({ url: location.url, location, suffix: undefined }));
+  const stores = locations.map(
+    (location): Store => ({
+      url: location.url,
+      location,
+      urlOf: chunkUrls(location.url),
+      suffix: undefined,
+    }),
+  );
   const told = patience === undefined ? undefined : toldOnce(patience);
   const collector = createCollector();
   /** The store that is asked first. */
@@ -109,7 +117,7 @@ export function openChunkStores(
     memory: Uint8Array,
     held: () => Promise<void> | undefined,
   ): Promise<StoredChunk> {
-    const url = chunkUrl(store.url, digest, suffix);
+    const url = store.urlOf(digest, suffix);
     const most = Math.min(memory.length, mostStored(length));
     requests++;
     const source = await openSourceOnce(url, { ...access, ...store.location });
@@ -205,14 +213,15 @@ function placeOf(location: Location, { ca, proxy }: SourceOptions): StorePlace {
 }
 
 /**
- * Where a store has a chunk: the file goes before what may follow the path of the store.
+ * Where a store has chunks: the file goes before what may follow the path of the store.
  *
- * @param suffix of its files: {@link PACKED} or {@link PLAIN}
+ * @returns what makes a URL of the digest of a chunk and of how the files of the store end: {@link PACKED} or {@link PLAIN}
  */
-export function chunkUrl(store: string, digest: string, suffix: string): string {
+export function chunkUrls(store: string): (digest: string, suffix: string) => string {
   const end = store.search(/[?#]/);
   const path = (end < 0 ? store : store.slice(0, end)).replace(/\/+$/, '');
-  return `${path}/${digest.slice(0, 4)}/${digest}${suffix}${end < 0 ? '' : store.slice(end)}`;
+  const behind = end < 0 ? '' : store.slice(end);
+  return (digest, suffix) => `${path}/${digest.slice(0, 4)}/${digest}${suffix}${behind}`;
 }
 
 /** How often many that wait for the same server say so, in ms. */

@@ -34,6 +34,12 @@ export interface MemberCodec {
   begin(): void;
   /** Decodes some input. `last`: no more input follows. */
   step(input: Uint8Array, output: Uint8Array, last: boolean): Step;
+  /**
+   * Decodes one member that is all there, by itself, and without a copy in between, where the library can.
+   *
+   * @returns whether all of `input` was one, and all of `output` came out of it; else {@link step} tells what is wrong
+   */
+  whole?(input: Uint8Array, output: Uint8Array): boolean;
   close(): void;
 }
 

@@ -25,6 +25,8 @@ export function openZstdCodec(): MemberCodec {
     ZSTD_DCtx_setParameter: { args: ['ptr', 'i32', 'i32'], returns: 'u64' },
     ZSTD_DCtx_reset: { args: ['ptr', 'i32'], returns: 'u64' },
     ZSTD_decompressStream: { args: ['ptr', 'ptr', 'ptr'], returns: 'u64' },
+    ZSTD_findFrameCompressedSize: { args: ['ptr', 'u64'], returns: 'u64' },
+    ZSTD_decompressDCtx: { args: ['ptr', 'ptr', 'u64', 'ptr', 'u64'], returns: 'u64' },
     ZSTD_isError: { args: ['u64'], returns: 'u32' },
     ZSTD_getErrorCode: { args: ['u64'], returns: 'i32' },
     ZSTD_getErrorName: { args: ['u64'], returns: 'ptr' },
@@ -66,6 +68,14 @@ export function openZstdCodec(): MemberCodec {
     // Of a frame that did not hold, or was not read to its end, nothing is left.
     begin: () => check(library.ZSTD_DCtx_reset(context, ZSTD_reset_session_only)),
     step,
+    whole(input, output) {
+      if (input.length === 0 || output.length === 0) return false;
+      const from = ptr(input);
+      // What is an error is a size that no memory has.
+      if (library.ZSTD_findFrameCompressedSize(from, input.length) !== BigInt(input.length)) return false;
+      const made = library.ZSTD_decompressDCtx(context, ptr(output), output.length, from, input.length);
+      return made === BigInt(output.length);
+    },
     close: () => void library.ZSTD_freeDCtx(context),
   };
 }

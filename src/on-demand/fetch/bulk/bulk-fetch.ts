@@ -6,9 +6,9 @@ import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chu
 
 /** Threads that fetch, at most: each has connections of its own, and is busy with what they bring. */
 const WORKERS = Math.min(2, os.availableParallelism());
-/** What a thread has before it: more than it asks for at once, so that it need not wait for the main thread. */
-const GIVEN_BYTES = 8 * 1024 * 1024;
-const GIVEN_CHUNKS = 256;
+/** What a thread has before it: more than it asks for and keeps in memory at once, so that it need not wait for the main thread. */
+const GIVEN_BYTES = 16 * 1024 * 1024;
+const GIVEN_CHUNKS = 512;
 /** What it is given at once. */
 const BATCH_BYTES = 2 * 1024 * 1024;
 const BATCH_CHUNKS = 64;
@@ -138,7 +138,8 @@ async function runThread(
   const aborted = () => send({ kind: 'close' });
   signal.addEventListener('abort', aborted);
   try {
-    send({ kind: 'start', place, algorithm: table.algorithm, fd });
+    const average = Math.ceil(table.size / table.count);
+    send({ kind: 'start', place, algorithm: table.algorithm, average, fd });
     if (signal.aborted) aborted();
     // At first one batch, so that each thread has something to do.
     else give(1);

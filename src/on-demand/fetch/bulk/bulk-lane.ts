@@ -1,5 +1,5 @@
 import { mostStored } from '../../../blocks/chunk-map.ts';
-import { chunkUrl, PACKED, PLAIN, type StorePlace } from '../../../chunks/chunk-stores.ts';
+import { chunkUrls, PACKED, PLAIN, type StorePlace } from '../../../chunks/chunk-stores.ts';
 import { isSystemError } from '../../../kernel/system-error.ts';
 import type { PipelinedAnswer } from '../../../source/http/pipelined-answers.ts';
 import { openPipelinedConnection, type PipelinedConnection } from '../../../source/pipelined-connection.ts';
@@ -23,11 +23,12 @@ const BAD_MAX = 16;
 /** Who has chunks fetched. */
 export interface BulkTaker {
   /**
-   * @param stored what the store has of a chunk, which is not to be believed; undefined: nothing
-   * @returns whether it is that chunk
+   * Says sooner or later whether it is that chunk: {@link BulkLane.judged}.
+   *
+   * @param stored what the store has of a chunk, which is not to be believed, and good until this returns; undefined: nothing
    * @throws Error when there is no going on
    */
-  take(chunk: BulkChunk, stored: Uint8Array | undefined): boolean;
+  take(chunk: BulkChunk, stored: Uint8Array | undefined): void;
   /** Something has come, or will not. */
   advanced(): void;
   /** All that was given has come or will not, and so will what is given from now on. Once. */
@@ -39,7 +40,11 @@ export interface BulkLane {
   give(chunks: readonly BulkChunk[]): void;
   /** No more will be given. */
   finish(): void;
+  /** Whether one more of the chunks that came was good, in their order. Until the first one is, no other is asked for. */
+  judged(isGood: boolean): void;
   close(): void;
+  /** Nothing is asked for. */
+  readonly isIdle: boolean;
   readonly requests: number;
   /** Bytes that came. */
   readonly fetched: number;
@@ -61,7 +66,7 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
   const { url, ...reach } = place;
   const origin = new URL(url);
   /** As a URL has it: what is behind it is hexadecimal. */
-  const base = origin.pathname + origin.search;
+  const urlOf = chunkUrls(origin.pathname + origin.search);
   const ending = new AbortController();
   const options = { ...reach, signal: ending.signal };
   const waiting: BulkChunk[] = [];
@@ -84,10 +89,14 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
     ended();
   }
 
+  function isIdle(): boolean {
+    return lines.every(({ asked }) => asked.length === 0);
+  }
+
   function pump(): void {
     if (hasEnded) return;
     for (const line of lines) ask(line);
-    if (isFinished && waiting.length === 0 && lines.every(({ asked }) => asked.length === 0)) end();
+    if (isFinished && waiting.length === 0 && isIdle()) end();
   }
 
   /** Asks for as much as a connection is to be busy with. */
@@ -109,7 +118,7 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
     requests += chunks.length;
     connection.ask(
       chunks.map(({ digest, length }) => ({
-        path: chunkUrl(base, digest, suffix),
+        path: urlOf(digest, suffix),
         most: mostStored(length),
       })),
     );
@@ -128,11 +137,15 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
       waiting.unshift(chunk);
       return;
     }
-    const isGood = take(chunk, SENT.has(status) ? body : undefined);
+    take(chunk, SENT.has(status) ? body : undefined);
+  }
+
+  function judged(isGood: boolean): void {
+    if (hasEnded) return;
     if (isGood && !isSuffixKnown) widen();
     if (!isGood && !isSuffixKnown) suffix = PACKED;
     bad = isGood ? 0 : bad + 1;
-    if (bad === BAD_MAX) throw new Error('the store has other chunks');
+    if (bad === BAD_MAX) end();
   }
 
   /** The connection is gone. What was asked for over it is asked for again over another one, if that one was any good. */
@@ -190,7 +203,11 @@ export function openBulkLane(place: StorePlace, { take, advanced, ended }: BulkT
       isFinished = true;
       pump();
     },
+    judged,
     close: end,
+    get isIdle() {
+      return isIdle();
+    },
     get requests() {
       return requests;
     },

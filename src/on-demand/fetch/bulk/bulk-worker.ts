@@ -1,20 +1,15 @@
 import { openBlockDecoder } from '../../../blocks/block-decoder.ts';
-import type { ChunkDigest } from '../../../blocks/chunk-digest.ts';
 import { silenceLibraries } from '../../../console/library-output.ts';
-import { RdpullError } from '../../../console/rdpull-error.ts';
 import { type BulkLane, openBulkLane } from './bulk-lane.ts';
-import { createGatheringFile } from './gathering-file.ts';
-import type { BulkChunk, BulkOptions, FromBulkWorker, ToBulkWorker } from './messages.ts';
+import { openChunkBatch } from './chunk-batch.ts';
+import type { BulkOptions, FromBulkWorker, ToBulkWorker } from './messages.ts';
 
 /** The worker thread that fetches many chunks: from the socket to the file, so that nothing of them goes from thread to thread. */
 declare const self: Worker;
 
 silenceLibraries();
 
-/** What has arrived is told when there is so much of it, in chunks and in bytes: to wake the main thread up for each would cost more than a small one. */
-const TELL_CHUNKS = 32;
-const TELL_BYTES = 1024 * 1024;
-/** And, where little comes, every so many ms. */
+/** What has arrived is told every so many ms where little comes: else with each batch, because to wake the main thread up for each chunk would cost more than a small one. */
 const TELL_TIME = 250;
 
 const decoder = openBlockDecoder();
@@ -35,79 +30,62 @@ self.onmessage = ({ data }: MessageEvent<ToBulkWorker>) => {
   }
 };
 
-function start({ place, algorithm, fd }: BulkOptions): BulkLane {
-  const file = createGatheringFile(fd);
+function start({ place, ...options }: BulkOptions): BulkLane {
   let untold = nothing();
   let toldAt = performance.now();
+  let isAnyGood = false;
   const told = { requests: 0, fetched: 0 };
-
-  function take({ start: at, length, digest }: BulkChunk, stored: Uint8Array | undefined): boolean {
-    const isGood = stored !== undefined && isChunk(stored, { algorithm, digest }, file.place(at, length));
-    if (isGood) file.taken(length);
+  const batch = openChunkBatch(options, decoder, ({ start: at }, isGood) => {
     untold[isGood ? 'arrived' : 'left'].push(at);
-    if (isGood) untold.bytes += length;
-    return isGood;
-  }
+    if (isGood) isAnyGood = true;
+    opened.judged(isGood);
+  });
 
-  /** Where nothing can be written, nothing has arrived: who comes next finds out why. */
-  function isWritten(): boolean {
-    try {
-      file.write();
-      return true;
-    } catch {
-      untold.left.push(...untold.arrived.splice(0));
-      return false;
-    }
-  }
-
-  /** @returns whether there is any use in going on */
-  function tell(): boolean {
-    const isUseful = isWritten();
-    const { requests = 0, fetched = 0 } = lane ?? {};
+  function tell(): void {
+    const { requests, fetched } = opened;
     const { arrived, left } = untold;
     const since = { requests: requests - told.requests, fetched: fetched - told.fetched };
     Object.assign(told, { requests, fetched });
     send({ kind: 'progress', arrived, left, ...since });
     untold = nothing();
     toldAt = performance.now();
-    return isUseful;
   }
 
-  return openBulkLane(place, {
-    take,
+  /** @returns whether there is any use in going on */
+  function isSettled(): boolean {
+    try {
+      batch.settle();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  const opened = openBulkLane(place, {
+    take(chunk, stored) {
+      batch.add(chunk, stored);
+      // What the store is like, its first good chunk tells.
+      if (!isAnyGood) batch.settle();
+    },
     advanced() {
-      const { arrived, left, bytes } = untold;
-      const count = arrived.length + left.length;
-      const isMuch = count >= TELL_CHUNKS || bytes >= TELL_BYTES;
-      if (!isMuch && (count === 0 || performance.now() - toldAt < TELL_TIME)) return;
-      if (!tell()) lane?.close();
+      // Who has nothing more to wait for would wait for more to be given, and that for what waits here.
+      const isDue = opened.isIdle || performance.now() - toldAt >= TELL_TIME;
+      if (isDue && !batch.isEmpty && !isSettled()) opened.close();
+      else if (untold.arrived.length + untold.left.length > 0) tell();
     },
     ended() {
+      isSettled();
       tell();
       decoder[Symbol.dispose]();
       send({ kind: 'ended' });
     },
   });
-}
-
-/** Has a chunk made of what a store has of it. @returns whether it is that chunk */
-function isChunk(
-  stored: Uint8Array,
-  { algorithm, digest }: { readonly algorithm: ChunkDigest; readonly digest: string },
-  chunk: Uint8Array,
-): boolean {
-  try {
-    decoder.decode(stored, { kind: 'chunk', algorithm, digest }, chunk);
-    return true;
-  } catch (error) {
-    if (error instanceof RdpullError && error.code === 'chunk-damaged') return false;
-    throw error;
-  }
+  return opened;
 }
 
 /** What there is to be told when nothing has come. */
-function nothing(): { readonly arrived: number[]; readonly left: number[]; bytes: number } {
-  return { arrived: [], left: [], bytes: 0 };
+function nothing(): { readonly arrived: number[]; readonly left: number[] } {
+  return { arrived: [], left: [] };
 }
 
 function send(message: FromBulkWorker): void {

@@ -1,56 +1,62 @@
 import { startWriteback } from '../../../kernel/writeback.ts';
 import { writeData } from '../placing/write-data.ts';
 
-/** What is gathered before it is written, in bytes: a write for each small chunk would cost more than the chunk. It stays in the processor's cache. */
-const GATHERED = 256 * 1024;
 /** How many new bytes there are when they are sent on to the disk, so that the end has less to wait for. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
 
-/** A file that is written chunk by chunk, mostly in its order. */
-export interface GatheringFile {
-  /**
-   * Memory for the bytes from `start` on, until this is called again. They count when {@link taken} says so.
-   *
-   * @throws Error of write(2)
-   */
-  place(start: number, length: number): Uint8Array;
-  taken(length: number): void;
-  /**
-   * Writes all that was taken.
-   *
-   * @throws Error of write(2): then none of what was taken since the last time is to be counted upon
-   */
-  write(): void;
+/** Bytes of a file. */
+export interface GatheredPart {
+  readonly start: number;
+  readonly bytes: Uint8Array;
 }
 
-export function createGatheringFile(fd: number): GatheringFile {
-  let memory = Buffer.alloc(GATHERED);
-  /** The bytes of the file that are in the memory. */
-  let from = 0;
+/** A file that is written many chunks at a time: a write for each small one would cost more than the chunk. */
+export interface GatheringFile {
+  /** Memory for so many bytes, until the next {@link write}. @returns undefined when there is none left */
+  place(length: number): Uint8Array | undefined;
+  /**
+   * Writes parts that lie in that memory, in the order in which they were placed, and gives all of it back.
+   *
+   * @throws Error of write(2): then none of them is to be counted upon
+   */
+  write(parts: readonly GatheredPart[]): void;
+}
+
+/** @param room bytes of memory; a longer chunk takes as many as it needs, alone */
+export function createGatheringFile(fd: number, room: number): GatheringFile {
+  let memory = Buffer.alloc(room);
   let filled = 0;
   let unflushed = 0;
 
-  function write(): void {
-    writeData(fd, memory.subarray(0, filled), from);
-    unflushed += filled;
-    filled = 0;
+  function writeRun(start: number, from: number, to: number): void {
+    writeData(fd, memory.subarray(from, to), start);
+    unflushed += to - from;
     if (unflushed < FLUSH_BYTES) return;
     unflushed = 0;
     startWriteback(fd);
   }
 
   return {
-    place(start, length) {
-      if (start !== from + filled || (filled > 0 && filled + length > GATHERED)) {
-        write();
-        from = start;
-      }
+    place(length) {
+      if (filled > 0 && filled + length > memory.length) return undefined;
       if (memory.length < length) memory = Buffer.alloc(length);
-      return memory.subarray(filled, filled + length);
-    },
-    taken(length) {
       filled += length;
+      return memory.subarray(filled - length, filled);
     },
-    write,
+    write(parts) {
+      filled = 0;
+      /** What is beside each other in the memory and in the file alike. */
+      let run: { start: number; from: number; to: number } | undefined;
+      for (const { start, bytes } of parts) {
+        const from = bytes.byteOffset - memory.byteOffset;
+        if (run !== undefined && run.to === from && run.start + (run.to - run.from) === start) {
+          run.to += bytes.length;
+          continue;
+        }
+        if (run !== undefined) writeRun(run.start, run.from, run.to);
+        run = { start, from, to: from + bytes.length };
+      }
+      if (run !== undefined) writeRun(run.start, run.from, run.to);
+    },
   };
 }

@@ -14,6 +14,8 @@ export interface BulkChunk {
 export interface BulkOptions {
   readonly place: StorePlace;
   readonly algorithm: ChunkDigest;
+  /** The average length of a chunk. */
+  readonly average: number;
   /** The file of the image. */
   readonly fd: number;
 }
