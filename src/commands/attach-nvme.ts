@@ -1,4 +1,4 @@
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import type { FoundNamespace, NamespaceRequest } from '../nvme/attach-namespace.ts';
 import { Recorder } from '../record/recorder.ts';
@@ -151,19 +151,28 @@ async function attachPatiently(
   { reporter }: Display,
   signal: AbortSignal,
 ): Promise<FoundNamespace> {
-  const [{ attachNamespace }, { loadFabrics }, { patiently }] = await Promise.all([
+  const [{ attachNamespace }, { patiently }] = await Promise.all([
     import('../nvme/attach-namespace.ts'),
-    import('../nvme/kernel-module.ts'),
     import('../source/patience.ts'),
   ]);
-  if (inInitrd()) await prepareRealRoot(reporter.warn);
-  loadFabrics();
   const { warn, detail } = reporter;
+  if (inInitrd()) await prepareRealRoot(warn);
+  await provideTransport(warn);
   const url = formatNvmeUrl(request.url);
   return patiently(url, () => attachNamespace(request, { warn, detail, signal }), {
     patience: within,
     signal,
   });
+}
+
+/** In an initrd systemd has loaded it already, because the unit may not. Without it, the first attempt to connect is an error. */
+async function provideTransport(warn: (text: string) => void): Promise<void> {
+  const { loadKernelModule } = await import('../kernel/kernel-module.ts');
+  try {
+    loadKernelModule('nvme-tcp');
+  } catch (error) {
+    warn(`the module nvme-tcp was not loaded: ${reasonOf(error)}`);
+  }
 }
 
 /** What the disk hangs on has to go on when the initrd is left: the network until the machine is off, and the links of udev. */
