@@ -76,6 +76,7 @@ function lacking(initrd: string): string[] {
     'vfat',
     'efivarfs',
     'virtio_net',
+    'nvme-tcp',
     'nls_iso8859-1',
   ];
   return wanted.filter((name) => !names.includes(name));

@@ -64,6 +64,29 @@ test('its script puts all that a boot needs into the initrd, and what frees the 
   }
 });
 
+/** Which modules of the kernel of the toolbox mkosi itself takes for its patterns, as the initrd of the kernel gets them. */
+const SELECT = `
+import json, pathlib
+from mkosi.kmod import filter_kernel_modules
+patterns = json.loads(pathlib.Path("/shared/patterns").read_text())
+[release] = [each.name for each in pathlib.Path("/usr/lib/modules").iterdir()]
+chosen = filter_kernel_modules(pathlib.Path("/"), release, include=patterns, exclude=[])
+pathlib.Path("/shared/modules").write_text(json.dumps(chosen))
+`;
+
+test('the initrd has the modules of what rdpull attaches, and of networks', () => {
+  const [initrd, main] = images;
+  const { KernelModules: usual } = initrd ?? {};
+  const { KernelInitrdModules: patterns } = main ?? {};
+  if (!Array.isArray(usual) || !Array.isArray(patterns)) throw new Error('mkosi names no kernel modules');
+  const all = patterns.flatMap((each) => (each === 'default' ? usual : [each]));
+  directory.write('patterns', JSON.stringify(all));
+  directory.write('select.py', SELECT);
+  inSuiteTree('forky', directory.path, 'python3 /shared/select.py');
+  const chosen = JSON.parse(fs.readFileSync(directory.file('modules'), 'utf8'));
+  expect(chosen).toEqual(expect.arrayContaining(['loop', 'overlay', 'erofs', 'nvme-tcp', 'virtio-net']));
+});
+
 test('rdpull accepts the kernel command line', () => {
   const { KernelCommandLine: words } = images[1] ?? {};
   if (!Array.isArray(words)) throw new Error('mkosi names no kernel command line');
