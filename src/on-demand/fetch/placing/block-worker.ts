@@ -23,11 +23,10 @@ silenceLibraries();
 
 /**
  * What a block may be long that is decoded beside the cache and written to it, in bytes. One that is longer is decoded in the cache
- * itself, which takes its room, zeros or not, until they are given back.
+ * itself, which takes its room, zeros or not, until they are given back. A chunk never is: nothing of one that is another one is in the
+ * file then, and all that was mapped of the image would count as memory of this process.
  */
 const BESIDE_BYTES = 2 * 1024 * 1024;
-/** The same for a chunk: nothing of one that is another one is in the file then, and what is mapped would count as memory. */
-const CHUNK_BESIDE_BYTES = 8 * 1024 * 1024;
 
 /** How many new bytes there are when they are sent on to the disk, so that the end has less to wait for. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
@@ -99,8 +98,8 @@ function put(to: Place, { from, encoding, start, length }: PlacedBlock): void {
     to.written += length;
     return;
   }
-  const beside = encoding.kind === 'chunk' ? CHUNK_BESIDE_BYTES : BESIDE_BYTES;
-  const isInPlace = length > beside && written(to, () => reserveRoom(to.fd, start, length));
+  const isLong = length > BESIDE_BYTES && encoding.kind !== 'chunk';
+  const isInPlace = isLong && written(to, () => reserveRoom(to.fd, start, length));
   if (isInPlace) {
     to.mapping ??= SharedMapping.open(to.fd, to.size, 'write');
     const output = to.mapping.view(start, length);
