@@ -10,8 +10,8 @@ import { settingDefect, unitText } from './unit-text.ts';
 import type { UnitTreeEntry } from './unit-tree.ts';
 
 /**
- * How long the device is waited for, in seconds, once udev looks for devices: the boot goes on without it. Meanwhile the network comes
- * up.
+ * How long the device is waited for, in seconds, once udev looks for devices and the network is up: before that, nobody would go on without
+ * it, and a machine on which a disk takes long to be found is one on which the network does, too.
  */
 const DEVICE_PATIENCE = 30;
 
@@ -110,7 +110,7 @@ export function cacheEntries(
       },
       boundedWait({
         ...{ device, name: '40-rdpull-cache', consequence: 'The boot does not wait longer for the cache.' },
-        ...{ seconds: DEVICE_PATIENCE, after: 'systemd-udev-trigger.service' },
+        ...{ seconds: DEVICE_PATIENCE, after: 'systemd-udev-trigger.service network-online.target' },
       }),
     ];
   } catch (error) {
