@@ -72,14 +72,19 @@ export function byTrust(images: readonly CachedImage[]): readonly CachedImage[] 
   ];
 }
 
+/** How many images at most are read from beginning to end for what they may have in common with another one. */
+const READ_MOST = 3;
+
 /**
- * Those of the images of one name that one in chunks probably has something in common with: all that came in chunks themselves, and the newest of all
- * where it did not, which has to be read from beginning to end to find out. An older one would have little that those before it have not.
+ * Those of the images of one name that one in chunks probably has something in common with: all that came in chunks themselves, and those newer than
+ * them that did not, which have to be read from beginning to end to find out. Those that are older are not read again for each new image.
  *
  * @param images the newest first
  */
 export function seedsAmong(images: readonly CachedImage[]): readonly CachedImage[] {
-  return images.filter(({ about }, age) => about.index !== undefined || age === 0);
+  const known = images.findIndex(({ about }) => about.index !== undefined);
+  const unknown = images.slice(0, known < 0 ? images.length : known);
+  return [...unknown.slice(0, READ_MOST), ...images.filter(({ about }) => about.index !== undefined)];
 }
 
 /** How a message calls an image. */

@@ -109,6 +109,22 @@ describe('an image in chunks', () => {
     expect(other.stderr).toMatch(/ received, \d+ KiB found in .*image_20260102T000000/);
   });
 
+  test('is fetched but for what several images have that came whole', async () => {
+    const halves = [randomBytes(6_000_000), randomBytes(6_000_000)];
+    for (const [at, half] of halves.entries()) {
+      const date = new Date(Date.UTC(2026, 0, 1 + at));
+      fs.utimesSync(served.write('image.raw', half), date, date);
+      writeChecksums(served);
+      expect(await boot(`${server.url}/image.raw`)).toMatchObject({ status: 0 });
+    }
+    image = Buffer.concat(halves);
+    publish(3);
+    const joined = await boot();
+    expect({ status: joined.status, image: joined.image }).toEqual({ status: 0, image: digestOf(image) });
+    expect(joined.chunks).toBeLessThan(8);
+    expect(joined.stderr.match(/has no index/g)).toHaveLength(2);
+  });
+
   test('boots without a server, all of it checked by the index, and that by the checksum file', async () => {
     publish(1);
     await boot();

@@ -156,6 +156,39 @@ describe('an image of this machine without an index is cut into chunks itself:',
     expect(reused?.[0]?.bytes).toBeGreaterThan(2_500_000);
   });
 
+  test('one after the other, as long as each has much of what is missing, and much is', async () => {
+    using directory = new TemporaryDirectory();
+    const [newest, older] = [randomBytes(6_000_000), randomBytes(6_000_000)];
+    const wanted = Buffer.concat([older, newest]);
+    makeChunks(site.path, 'both', directory.write('both.raw', wanted));
+    const packed = run(['xz', '-0', '-c'], { input: older });
+    const files = {
+      newest: directory.write('newest', Buffer.concat([newest, older.subarray(0, 100_000)])),
+      older: directory.write('older', packed),
+      oldest: directory.write('oldest', newest),
+      strange: directory.write('strange', randomBytes(1_000_000)),
+    };
+    const readOf = (said: readonly string[]) => said.map((each) => each.split(' ')[0]);
+    const both = await download(
+      directory.file('new.raw'),
+      [files.newest, files.older, files.oldest].map(unknown),
+      'both',
+      wanted,
+    );
+    expect(readOf(both.said)).toEqual([files.newest, files.older]);
+    expect(both.fetched).toBeLessThan(8);
+    // What both have is counted once.
+    const found = both.reused?.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0;
+    expect(found + both.received).toBeLessThan(wanted.length + 100_000);
+    const strange = await download(
+      directory.file('strange.raw'),
+      [files.strange, files.older].map(unknown),
+      'both',
+      wanted,
+    );
+    expect(readOf(strange.said)).toEqual([files.strange]);
+  });
+
   test('not where another one has nearly all', async () => {
     using directory = new TemporaryDirectory();
     const seeds = [

@@ -5,7 +5,7 @@ import type { ChunkStores } from '../../chunks/chunk-stores.ts';
 import type { ImageCache } from '../cache/image-cache.ts';
 import { PAGE_BYTES } from '../cache/present-pages.ts';
 import { fetchInBulk } from './bulk/bulk-fetch.ts';
-import { isMuchMissing } from './bulk/missing-chunks.ts';
+import { FEW_BYTES, isMuchMissing } from './bulk/missing-chunks.ts';
 import { createComingBlocks } from './coming-blocks.ts';
 import { createCourtesy } from './courtesy.ts';
 import { createCoveredPages } from './covered-pages.ts';
@@ -31,7 +31,7 @@ export interface ChunkFetchOptions {
   readonly isAlone: boolean;
   /** Files of this machine that may have some of them, best first. */
   readonly seeds: readonly ChunkSeed[];
-  /** The paths of images of this machine that may have some of them, too, where it is worth reading all of them to find out. */
+  /** The paths of images of this machine that may have some of them, too, where it is worth reading all of them to find out; likeliest first. */
   readonly unknown: readonly string[];
   /** Takes a line about a chunk that did not hold, and what is done about it. */
   readonly notify: (text: string) => void;
@@ -150,11 +150,16 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
     const missing = { table: chunks, seeds: others, has: covered.has, arrived: covered.cover };
     for (const path of unknown) {
       if (!isMuchMissing(missing)) break;
+      let brought = 0;
       const found = (start: number, length: number) => {
+        if (covered.has(start, length)) return;
         covered.cover(start, length);
         delivery.reuse(path, length);
+        brought += length;
       };
       await scanSeed({ table: chunks, path, fd, found, notify, signal });
+      // The next one is older, and would bring less.
+      if (brought < FEW_BYTES) break;
     }
     await fetchInBulk({ ...missing, stores, fd, signal });
   }

@@ -6,7 +6,7 @@ import type { BulkChunk } from './messages.ts';
 /** A longer chunk is left to others: eight connections may each have one in memory. */
 const LONGEST = 4 * 1024 * 1024;
 /** Less is not worth a thread, in bytes of the image. */
-const FEW_BYTES = 4 * 1024 * 1024;
+export const FEW_BYTES = 4 * 1024 * 1024;
 
 export interface MissingOptions {
   readonly table: ChunkTable;
