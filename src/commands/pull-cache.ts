@@ -108,7 +108,7 @@ function pullCache(
     complete: (image) => copies.keepChunked(image, false),
     has: async (promised, describe) => (await copies.find(promised, describe)) !== undefined,
     completeFile: (path, fetched) => copies.keepFile(path, fetched),
-    passOver: (path, why) => info(`${printable(path)} is not kept in the cache: ${why}`),
+    beginParts: (size) => copies.beginParts(size),
   };
   const opened: PullCache = {
     ...{ copies, keeper, onDemand, why: undefined, isShown: false },

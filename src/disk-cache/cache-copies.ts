@@ -5,6 +5,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { KeptImage } from '../on-demand/chunked-download.ts';
+import type { PartsInProgress } from '../on-demand/image-keeper.ts';
 import type { Copies, Copy, CopyInProgress, Described, Fetched } from '../transfer/copies.ts';
 import type { Promised } from '../transfer/promise.ts';
 import { type AboutImage, formatAbout } from './about-image.ts';
@@ -14,6 +15,7 @@ import { ABOUT_FILE, type CachedImage, imageTitle, isGood, isWornOut, seedsAmong
 import type { Tries } from './cached-name.ts';
 import type { DiskCache } from './disk-cache.ts';
 import { KeptCopy } from './kept-copy.ts';
+import { KeptParts } from './kept-parts.ts';
 import type { VersionDirectory } from './version-directory.ts';
 
 /** Bytes that stay free: for the names, and what is written beside an image. */
@@ -156,6 +158,26 @@ export class CacheCopies implements Copies {
       else this.#describeFetched(same, fetched);
     } catch (error) {
       this.#notKept(error);
+    }
+  }
+
+  /** A file that is packed, and read while it comes: it is kept as it comes, and counted as of {@link keepFile}. */
+  beginParts(size: number): PartsInProgress | undefined {
+    if (this.#only !== undefined || !this.#cache.isWritable) return undefined;
+    try {
+      if (!this.#hasRoom(size)) return undefined;
+      const copy = new KeptCopy(this.#directory);
+      return new KeptParts(copy, {
+        complete: async (fetched) => {
+          const same = this.#directory.images().find(({ about }) => about.sha256 === fetched.sha256);
+          if (same === undefined) this.#used = await copy.complete(fetched, this.#untried());
+          else this.#describeFetched(same, fetched);
+        },
+        notKept: (error) => this.#notKept(error),
+      });
+    } catch (error) {
+      this.#notKept(error);
+      return undefined;
     }
   }
 

@@ -65,6 +65,17 @@ export class KeptCopy implements Disposable {
   }
 
   /**
+   * A part that lies anywhere: written when it is the disk's turn, and whoever brings it goes on meanwhile.
+   *
+   * @param part has to stay as it is until it is written
+   * @throws Error of node:fs
+   */
+  async put(offset: number, part: Uint8Array): Promise<void> {
+    this.#written = Math.max(this.#written, offset + part.length);
+    for (let at = 0; at < part.length; ) at += await writtenAt(this.#fd, part.subarray(at), offset + at);
+  }
+
+  /**
    * All of a file, but for what is zeros, which takes no room.
    *
    * @returns SHA-256 of it, in lower-case hexadecimal
@@ -155,6 +166,15 @@ function besideFetched(about: AboutImage, { vouchers, sideFiles, index }: Fetche
     ...(index === undefined ? [] : [[besideName(about.name), index.content] as const]),
     ...[...sideFiles].map(([suffix, copyOf]) => [besideName(`${stem}${suffix}`), { copyOf }] as const),
   ]);
+}
+
+/** @returns how many bytes were written */
+function writtenAt(fd: number, bytes: Uint8Array, offset: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.write(fd, bytes, 0, bytes.length, offset, (error, count) =>
+      error === null ? resolve(count) : reject(error),
+    );
+  });
 }
 
 /** The event loop goes on: systemd hears that the pull is alive. */

@@ -19,7 +19,7 @@ import type { ReadImage } from './dirty-journal.ts';
 import { openBlockFetcher } from './fetch/block-fetcher.ts';
 import type { FetchFigures } from './fetch/fetch-figures.ts';
 import { openFuseFile } from './fuse/fuse-file.ts';
-import { keepImage } from './kept-image.ts';
+import { keepImage, keepParts } from './kept-image.ts';
 import type { OnDemandObserver } from './on-demand-observer.ts';
 import type { OnDemandRequest } from './on-demand-request.ts';
 import { planOnDemand, type WholeDownload } from './plan-on-demand.ts';
@@ -87,11 +87,12 @@ export async function pullOnDemand(
     using image = openStaged(staging.path);
     using cache = openCache(image, map.size);
     observer.started({ url, size, imageSize: map.size });
+    using parts = keepParts(pull.keeper, served);
     const shown: ShownImage = {
-      ...{ pull, demand, image: served, staging, room, cache, survivor, pulse, patience, observer },
+      ...{ pull, demand, image: served, parts, staging, room, cache, survivor, pulse, patience, observer },
     };
     const result = await show(shown, access, guard);
-    await keepImage(shown, result.figures);
+    await keepImage(shown, result);
     return result;
   } catch (error) {
     options.signal.throwIfAborted();
@@ -129,17 +130,15 @@ async function makeRoom(
 
 /** From the first byte that can be read to the plain file. */
 async function show(shown: ShownImage, options: SourceOptions, guard: Guard): Promise<OnDemandResult> {
-  const { pull, demand, image, staging, cache, pulse, patience, observer } = shown;
+  const { pull, demand, image, parts, staging, cache, pulse, patience, observer } = shown;
   const { map, source, chunks, url } = image;
   const { signal } = options;
   // Bytes as served wait there that came before it was the digest's turn to see them.
-  using waiting =
-    demand.promised === undefined || image.sha256 !== undefined
-      ? undefined
-      : openStaged(path.join(path.dirname(staging.path), 'served'));
+  const isDigestWanted = parts !== undefined || (demand.promised !== undefined && image.sha256 === undefined);
+  using waiting = isDigestWanted ? openStaged(path.join(path.dirname(staging.path), 'served')) : undefined;
   const { fillRate } = pull.onDemand;
   await using fetcher = openBlockFetcher({
-    ...{ map, cache, source, chunks, signal, path: staging.path, digest: waiting },
+    ...{ map, cache, source, chunks, signal, path: staging.path, digest: waiting, parts },
     fillRate: Number.isFinite(fillRate) ? fillRate : undefined,
   });
   const read: ReadImage = async (offset, length) => {

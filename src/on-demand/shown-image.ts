@@ -2,6 +2,7 @@ import type { FoundDemand } from '../transfer/promise.ts';
 import type { TargetRoom } from '../transfer/room/target-room.ts';
 import type { Staging } from '../transfer/staging.ts';
 import type { ImageCache } from './cache/image-cache.ts';
+import type { PartsInProgress } from './image-keeper.ts';
 import type { OnDemandObserver } from './on-demand-observer.ts';
 import type { OnDemandRequest } from './on-demand-request.ts';
 import type { Pulse } from './pulse.ts';
@@ -14,6 +15,8 @@ export interface ShownImage {
   readonly pull: OnDemandRequest;
   readonly demand: FoundDemand;
   readonly image: ServedImage;
+  /** Who keeps the file as it comes. */
+  readonly parts: PartsInProgress | undefined;
   readonly staging: Staging;
   readonly room: TargetRoom;
   readonly cache: ImageCache;

@@ -91,13 +91,48 @@ test('another image on the server is read on demand, and kept beside the first',
   expect(machine.images()).toHaveLength(2);
 });
 
-test('of what was packed only the unpacked image is there: a line says that it is not kept', async () => {
-  const { status, stderr, wasShown } = await boot('--verify=no', `${server.url}/image.raw.xz`);
-  expect({ status, wasShown }).toEqual({ status: 0, wasShown: true });
-  expect(stderr).toMatch(
-    /image\.raw is not kept in the cache: what was served was packed, and only what came out of it is here$/m,
-  );
-  expect(machine.images()).toEqual([]);
+const SEEKABLE_ZSTD = path.join(import.meta.dir, '../../scripts/seekable-zstd');
+
+test.each([
+  ['xz', (raw: string) => ['xz', '-0', '-k', '-f', '--block-size=64KiB', raw], '.xz', '.raw.xz'],
+  ['zstd in frames', (raw: string) => [SEEKABLE_ZSTD, '--frame=64KiB', raw], '.zst', '.raw.zst'],
+  [
+    'qcow2',
+    (raw: string) => ['qemu-img', 'convert', '-O', 'qcow2', '-c', raw, `${raw}.qcow2`],
+    '.qcow2',
+    '.raw',
+  ],
+])(
+  'what is packed is kept as it comes, and the next boot fetches none of it: %s',
+  async (_, command, suffix, kept) => {
+    run(command(served.file('image.raw')));
+    const packed = fs.readFileSync(served.file(`image.raw${suffix}`));
+    const url = `${server.url}/image.raw${suffix}`;
+    const first = await boot('--verify=no', url);
+    expect(first).toMatchObject({ status: 0, wasShown: true, content: digestOf(image) });
+    expect(first.stderr).not.toContain('not kept');
+    const [name = ''] = machine.images();
+    expect(name).toEndWith(`+3-0${kept}`);
+    expect(digestOf(fs.readFileSync(path.join(machine.cache, name)))).toBe(digestOf(packed));
+
+    const second = await boot('--verify=no', url);
+    expect(second).toMatchObject({ status: 0, wasShown: false, content: digestOf(image) });
+    expect(second.last.cache).toMatchObject({ fetched: 0, triesLeft: 2 });
+    expect(server.asked).toEqual([]);
+  },
+);
+
+test('what is packed and breaks off is not kept', async () => {
+  const child = machine.start('--on-demand', '--verify=no', '--fill=64K', `${server.url}/image.raw.xz`);
+  const reader = child.stdout.getReader();
+  const { value = new Uint8Array() } = await reader.read();
+  expect(new TextDecoder().decode(value)).toContain('"event":"attached"');
+  expect(machine.files()).toEqual(['machines/image.raw.v/.#rdpull-image']);
+  // It is another one now.
+  server.version++;
+  await child.stderr.text();
+  await child.exited;
+  expect(machine.files()).toEqual([]);
 });
 
 test('the last try of an image is one, however often it is asked for', async () => {

@@ -37,6 +37,14 @@ export interface ChunkFetchOptions {
   readonly notify: (text: string) => void;
 }
 
+/** Takes the parts of a file as they come, in any order, each once. */
+export interface PartsTaker {
+  /** Its bytes are valid until this returns. */
+  add(offset: number, bytes: Uint8Array): void;
+  /** Settles when more can be taken: nobody who reads waits for it. */
+  ready(): Promise<void>;
+}
+
 export interface FetchOptions {
   /** Of what `source` has. */
   readonly map: BlockMap;
@@ -55,6 +63,8 @@ export interface FetchOptions {
    * undefined: no digest is wanted.
    */
   readonly digest: { readonly fd: number; readonly path: string } | undefined;
+  /** Takes the file as served, of which a digest is wanted. */
+  readonly parts?: PartsTaker | undefined;
   /** Ends everything: who waits is told its reason. */
   readonly signal: AbortSignal;
 }
@@ -168,7 +178,10 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
     if (isAlone && table !== undefined && source.kind === 'chunks') await fillAlone(table, source);
     if (covered.bytes === map.size && !needsAll) return undefined;
     const ahead = async (start: number) => (await request(start, start + 1, RANK.ahead))[0];
-    const turn = () => courtesy.turn(signal);
+    const turn = async () => {
+      await options.parts?.ready();
+      await courtesy.turn(signal);
+    };
     await fillImage({
       map,
       coming,
@@ -205,10 +218,10 @@ function servedBytes(source: BlockSource, map: BlockMap): number {
 }
 
 /** Of a raw image, the cache has the bytes as served. */
-function openDigest({ map, source, cache, path, digest }: FetchOptions): ServedDigest | undefined {
+function openDigest({ map, source, cache, path, digest, parts }: FetchOptions): ServedDigest | undefined {
   if (digest === undefined || source.kind !== 'file') return undefined;
   const store = map.format === 'raw' ? { fd: cache.fd, path, isCache: true } : { ...digest, isCache: false };
-  return createServedDigest(source.size, store);
+  return createServedDigest(source.size, store, parts?.add);
 }
 
 /** Fetches what is in no block: headers, indexes, tables. */

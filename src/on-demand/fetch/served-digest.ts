@@ -33,8 +33,15 @@ export interface ServedDigest {
   result(): Promise<string>;
 }
 
-/** @param size bytes of the file as served */
-export function createServedDigest(size: number, { fd, path, isCache }: DigestStore): ServedDigest {
+/**
+ * @param size bytes of the file as served
+ * @param taken is given each part once, in the order in which they come; its bytes are valid until it returns
+ */
+export function createServedDigest(
+  size: number,
+  { fd, path, isCache }: DigestStore,
+  taken: (offset: number, bytes: Uint8Array) => void = () => undefined,
+): ServedDigest {
   const hasher = new Bun.CryptoHasher('sha256');
   const buffer = new Uint8Array(AT_ONCE);
   /** What has come and is not hashed: in their order, none touching another. */
@@ -108,6 +115,7 @@ export function createServedDigest(size: number, { fd, path, isCache }: DigestSt
       try {
         for (const [from, to] of untaken(offset, offset + bytes.length)) {
           const part = bytes.subarray(from - offset, to - offset);
+          taken(from, part);
           if (from === hashed && draining === undefined) {
             hasher.update(part);
             hashed = to;
