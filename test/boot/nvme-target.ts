@@ -1,4 +1,5 @@
 import { freePort } from '../fixtures/daemon.ts';
+import type { Suite } from '../fixtures/suite-tree.ts';
 import type { Guest } from './guest.ts';
 import { CONSOLE, type Lab } from './lab.ts';
 import { MARK } from './root-tree.ts';
@@ -10,6 +11,8 @@ export type TargetKind = 'rdpull' | 'storagetm';
 
 export interface NvmeTargetOptions {
   readonly kind: TargetKind;
+  /** Whose kernel and programs; the newest by default. */
+  readonly suite?: Suite;
   /** Whose files are copied to the disk of the machine: it exports the raw images among them, and rdpull serves all of them. */
   readonly directory: string;
   /** More of the arguments of rdpull serve; by default `--nvme`. */
@@ -67,12 +70,13 @@ export class NvmeTarget {
 
   /** Switches it on, and waits until it exports. */
   static async start(lab: Lab, options: NvmeTargetOptions): Promise<NvmeTarget> {
-    const { kind, directory, serve = ['--nvme'], hasRdpull = false, number = 1 } = options;
+    const { kind, suite = 'forky', directory, serve = ['--nvme'], hasRdpull = false, number = 1 } = options;
     const name = `target-${number}`;
     const command =
       kind === 'rdpull' ? `rdpull serve --port=${HTTP} ${serve.join(' ')} /srv` : `/${STORAGETM} /srv/*.raw`;
     const boot = await smallMachine(lab, {
       name,
+      suite,
       modules: MODULES,
       programs: kind === 'storagetm' ? [STORAGETM] : [],
       hasRdpull: hasRdpull || kind === 'rdpull',

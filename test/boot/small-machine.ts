@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import type { Suite } from '../fixtures/suite-tree.ts';
 import { packInitrd } from './cpio.ts';
 import type { Lab } from './lab.ts';
 import { MARK } from './root-tree.ts';
@@ -9,9 +10,11 @@ import { inToolbox, kernel } from './toolbox.ts';
 export interface SmallMachine {
   /** Of the initrd: one of each name in a lab. */
   readonly name: string;
+  /** Whose kernel and programs; the newest by default. */
+  readonly suite?: Suite;
   /** What is loaded, besides the network. */
   readonly modules: readonly string[];
-  /** Programs of the newest tree besides busybox, without the first slash. */
+  /** Programs of the suite besides busybox, without the first slash. */
   readonly programs?: readonly string[];
   /** Whether it has rdpull. */
   readonly hasRdpull?: boolean;
@@ -19,7 +22,8 @@ export interface SmallMachine {
   readonly script: string;
 }
 
-const NETWORK = ['virtio_net'];
+/** The bus is a module in Linux 6.1. */
+const NETWORK = ['virtio_pci', 'virtio_net'];
 
 const DIRECTORIES = [
   ...['dev', 'proc', 'sys', 'run', 'srv', 'tmp', 'etc', 'root'],
@@ -56,15 +60,15 @@ done`;
 
 /** Makes the initrd, and returns QEMU's options for it, but for the command line. */
 export async function smallMachine(lab: Lab, machine: SmallMachine): Promise<string[]> {
-  const { name, programs = [], hasRdpull = false } = machine;
+  const { name, suite = 'forky', programs = [], hasRdpull = false } = machine;
   const modules = [...NETWORK, ...machine.modules];
   const tree = lab.file(name);
   for (const each of DIRECTORIES) fs.mkdirSync(path.join(tree, each), { recursive: true });
   for (const each of ['bin', 'lib', 'lib64', 'sbin']) fs.symlinkSync(`usr/${each}`, path.join(tree, each));
-  const { file, release } = await kernel('forky');
+  const { file, release } = await kernel(suite);
   const copy = `MODULES='${modules.join(' ')}'\n${COPY}`;
   const copied = ['usr/bin/busybox', ...programs, ...(hasRdpull ? [RDPULL] : [])];
-  await inToolbox('forky', lab.directory, copy, [name, release, ...copied]);
+  await inToolbox(suite, lab.directory, copy, [name, release, ...copied]);
   if (hasRdpull) fs.symlinkSync(`/${RDPULL}`, path.join(tree, 'usr/bin/rdpull'));
   fs.writeFileSync(path.join(tree, 'etc/machine-id'), `${'0123456789abcdef'.repeat(2)}\n`);
   fs.writeFileSync(path.join(tree, 'etc/os-release'), 'ID=rdpull-lab\n');

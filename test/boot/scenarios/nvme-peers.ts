@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { freePort } from '../../fixtures/daemon.ts';
+import { SUITES, type Suite } from '../../fixtures/suite-tree.ts';
 import { directBoot } from '../direct-boot.ts';
 import { httpBoot, publishUki } from '../http-boot.ts';
 import { type FileSystem, makeDisk } from '../image.ts';
@@ -46,6 +47,24 @@ async function bootTwice(lab: Lab, target: NvmeTarget, tree: RootTree): Promise<
   }
 }
 
+/** What rdpull serve exports on the kernel of a suite is a root that is written to. */
+function servesRoot(suite: Suite): Scenario {
+  const isNewest = suite === 'forky';
+  return {
+    name: `nvme-serve-boot-rw${isNewest ? '' : `-${suite}`}`,
+    title: `rdpull serve --nvme=rw${isNewest ? '' : ` on ${suite}'s kernel`} has the root: what the first boot has written is there in the second`,
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'), WRITES);
+      const directory = await targetDirectory(lab, tree, 'ext4');
+      const serve = ['--nvme=rw'];
+      const target = await NvmeTarget.start(lab, { kind: 'rdpull', suite, directory, serve });
+      const [release] = /^\d+\.\S+/m.exec(await target.ask('uname -r', /^\d+\.\S+/m)) ?? [];
+      lab.notes.push(`the target runs Linux ${release}`);
+      await bootTwice(lab, target, tree);
+    },
+  };
+}
+
 /** A root that stays on a real server, which is reached by a forwarded port. */
 export const scenarios: readonly Scenario[] = [
   {
@@ -58,19 +77,7 @@ export const scenarios: readonly Scenario[] = [
       await bootTwice(lab, await NvmeTarget.start(lab, { kind: 'storagetm', directory }), tree);
     },
   },
-  {
-    name: 'nvme-serve-boot-rw',
-    title: 'rdpull serve --nvme=rw has the root: what the first boot has written is there in the second',
-    async run(lab) {
-      const tree = await makeRootTree(lab.file('tree'), WRITES);
-      const directory = await targetDirectory(lab, tree, 'ext4');
-      await bootTwice(
-        lab,
-        await NvmeTarget.start(lab, { kind: 'rdpull', directory, serve: ['--nvme=rw'] }),
-        tree,
-      );
-    },
-  },
+  ...SUITES.map((suite) => servesRoot(suite)),
   {
     name: 'nvme-serve-boot-origin',
     title:
