@@ -1,6 +1,6 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { nqnDefect } from '../request/nvme-url.ts';
+import { DISCOVERY_NQN, nqnDefect } from '../request/nvme-url.ts';
 
 /**
  * The log page of a discovery controller: NVM Express Base Specification, "Discovery Log Page" (identifier 70h). It comes from the
@@ -22,7 +22,7 @@ const TEXT_SIZE = 256;
 
 const TCP = 3;
 const FAMILIES: Readonly<Record<number, RegExp>> = { 1: /^[0-9.]{7,15}$/, 2: /^(?=.*:)[0-9A-Fa-f:.]{2,45}$/ };
-/** A subsystem with namespaces; others lead to more discovery controllers. */
+/** A subsystem with namespaces. Others are referrals, to more discovery controllers, which could lead in a circle: nobody follows them. */
 const NVM_SUBSYSTEM = 2;
 
 export interface LogHead {
@@ -66,8 +66,8 @@ export function parseLogEntries(bytes: Uint8Array): DiscoveredSubsystem[] {
     const service = text(entry, ENTRY.service, SERVICE_SIZE);
     const port = /^\d{1,5}$/.test(service) ? Number(service) : 0;
     const isAddress = FAMILIES[entry[ENTRY.family] ?? 0]?.test(address) === true;
-    if (nqnDefect(nqn) === undefined && isAddress && port >= 1 && port <= 65_535)
-      found.push({ nqn, address, port });
+    const isName = nqnDefect(nqn) === undefined && nqn !== DISCOVERY_NQN;
+    if (isName && isAddress && port >= 1 && port <= 65_535) found.push({ nqn, address, port });
   }
   return found;
 }

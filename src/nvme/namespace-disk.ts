@@ -9,6 +9,7 @@ import { addBlockPartition } from '../kernel/block-partition.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { formatNamespace, type NvmeNamespace } from '../request/nvme-url.ts';
 import { openController } from './admin-query.ts';
+import { listed } from './choose-subsystem.ts';
 import { isReadOnly, type NamespaceDisk, namespacesOf, partitionsOf, sectorSizeOf } from './controllers.ts';
 
 /** NVM Express Base Specification, "Identify", and the list of active namespaces: 1024 numbers. */
@@ -47,6 +48,7 @@ export async function findDisk(
   signal: AbortSignal,
 ): Promise<NamespaceDisk> {
   const active = activeNamespaces(instance, url);
+  const numbers = listed(active.map(String));
   const unknown = (what: string, hint: string) =>
     new RdpullError('nvme-namespace-unknown', `${url}: ${what}`, hint);
   if (active.length === 0)
@@ -55,17 +57,11 @@ export async function findDisk(
       'look at the target: is the image there, and its namespace enabled?',
     );
   if (wanted === undefined && active.length > 1) {
-    throw unknown(
-      `the subsystem has several namespaces: ${active.join(', ')}`,
-      'name one at the end of the URL: /1',
-    );
+    throw unknown(`the subsystem has several namespaces: ${numbers}`, 'name one at the end of the URL: /1');
   }
   const nsid = wanted?.by === 'nsid' ? Number(wanted.id) : wanted === undefined ? active[0] : undefined;
   if (nsid !== undefined && !active.includes(nsid)) {
-    throw unknown(
-      `the subsystem has no namespace ${nsid}, only ${active.join(', ')}`,
-      'correct the end of the URL',
-    );
+    throw unknown(`the subsystem has no namespace ${nsid}, only ${numbers}`, 'correct the end of the URL');
   }
   const isWanted = (disk: NamespaceDisk) =>
     nsid === undefined
@@ -84,7 +80,7 @@ export async function findDisk(
   if (wanted !== undefined && disk !== undefined) {
     throw unknown(
       `the subsystem has no namespace ${formatNamespace(wanted)}`,
-      `write its number: ${active.join(', ')}`,
+      `write its number: ${numbers}`,
     );
   }
   throw new RdpullError(

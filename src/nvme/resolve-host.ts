@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { networkError } from '../source/network-error.ts';
+import { canonicalAddress } from './portal.ts';
 
 /**
  * The addresses of a server: the kernel takes no names.
@@ -9,11 +10,11 @@ import { networkError } from '../source/network-error.ts';
  */
 export async function resolveHost(host: string): Promise<readonly string[]> {
   const [address = ''] = host.split('%');
-  if (isIP(address) !== 0) return [host];
+  if (isIP(address) !== 0) return [canonicalAddress(host)];
   const { lookup } = await import('node:dns/promises');
   try {
     const found = await lookup(host, { all: true });
-    return found.map((each) => each.address);
+    return [...new Set(found.map((each) => canonicalAddress(each.address)))];
   } catch (error) {
     throw networkError(host, error);
   }

@@ -3,6 +3,9 @@ import { quotedUrl } from '../console/shown-url.ts';
 /** The scheme of the NVM Express Boot Specification, 1.0: the fabric that TCP carries. */
 export const NVME_SCHEME = 'nvme+tcp:';
 
+/** The well-known name of every discovery controller: who asks for that, asks the server what it has. */
+export const DISCOVERY_NQN = 'nqn.2014-08.org.nvmexpress.discovery';
+
 /** What a subsystem has of this kind: by its number, or by what names it for ever (the attributes of sysfs are called so). */
 export interface NvmeNamespace {
   readonly by: 'nsid' | 'uuid' | 'eui' | 'nguid';
@@ -65,7 +68,12 @@ export function parseNvmeUrl(text: string): NvmeUrl | NvmeUrlDefect {
       hint: 'leave it out where the subsystem has only one, or write its number: /1',
     };
   }
-  return { ...place, nqn, namespace };
+  if (nqn !== DISCOVERY_NQN) return { ...place, nqn, namespace };
+  if (namespace === undefined) return { ...place, nqn: undefined, namespace };
+  return {
+    what: 'names a namespace of the discovery controller, which has none',
+    hint: 'leave both out, and the server is asked what it has',
+  };
 }
 
 /** The URL as a text, with all that is known of it. */

@@ -71,6 +71,9 @@ describe('the log of a discovery controller', () => {
     { nqn: 'nqn.x,hostnqn=evil' },
     { nqn: 'nqn.x\x1b[2J' },
     { nqn: 'nqn.../../etc' },
+    // To the end of its field, without a NUL byte.
+    { nqn: `nqn.x:${'a'.repeat(250)}` },
+    { nqn: 'nqn.2014-08.org.nvmexpress.discovery' },
     { address: '10.0.0.1,nqn=x' },
     { address: 'example.com' },
     { service: '0' },

@@ -19,6 +19,8 @@ describe('the URL of a disk on an NVMe server', () => {
       `nvme+tcp://[2001:db8::1]:4420/${NQN}/1`,
       { host: '2001:db8::1', port: 4420, nqn: NQN, namespace: { by: 'nsid', id: '1' } },
     ],
+    // It is the name of every server that can be asked what it has.
+    ['nvme+tcp://h:8009/nqn.2014-08.org.nvmexpress.discovery', { host: 'h', port: 8009 }],
     ['nvme+tcp://[fe80::1%25eth0]', { host: 'fe80::1%eth0' }],
     ['nvme+tcp://[fe80::1%eth0]:1', { host: 'fe80::1%eth0', port: 1 }],
     [`nvme+tcp://h/${NQN}/007`, { host: 'h', nqn: NQN, namespace: { by: 'nsid', id: '7' } }],
@@ -55,6 +57,7 @@ describe('the URL of a disk on an NVMe server', () => {
     [`nvme+tcp://h/nqn.${'x'.repeat(220)}`, 'is longer than 223 bytes'],
     [`nvme+tcp://h/${NQN}/0`, 'names no namespace: "0" is no number from 1 on, UUID, EUI64 or NGUID'],
     [`nvme+tcp://h/${NQN}/4294967295`, 'names no namespace: "4294967295"'],
+    ['nvme+tcp://h/nqn.2014-08.org.nvmexpress.discovery/1', 'names a namespace of the discovery controller'],
     [`nvme+tcp://h/${NQN}/1/2`, 'has more than a subsystem and a namespace'],
     [`nvme+tcp://h/${NQN}?x`, 'names no subsystem'],
   ])('%s is refused', (text, what) => {
