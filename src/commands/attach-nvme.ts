@@ -129,7 +129,7 @@ async function serverOf(
 }
 
 async function requestFor(plan: AttachPlan, { host, names }: Server): Promise<NamespaceRequest> {
-  const [{ hostIdentity }, { dhchapSecret }] = await Promise.all([
+  const [{ hostIdentity }, { dhchapSecrets }] = await Promise.all([
     import('../nvme/host-identity.ts'),
     import('../nvme/secret.ts'),
   ]);
@@ -140,7 +140,7 @@ async function requestFor(plan: AttachPlan, { host, names }: Server): Promise<Na
     names,
     loopRef,
     readOnly,
-    host: { identity, secret: dhchapSecret(process.env) },
+    host: { identity, secrets: dhchapSecrets(process.env) },
   };
 }
 

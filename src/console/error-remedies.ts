@@ -114,9 +114,9 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
   },
   'nvme-denied': {
     cause:
-      'The NVMe server does not let this machine have the subsystem: by its host NQN, or its secret is wrong or missing.',
+      'The NVMe server does not let this machine have the subsystem: by its host NQN, or its secret is wrong or missing; or the server does not show itself with its own.',
     remedy:
-      'Allow the host NQN there, or write the allowed one into /etc/nvme/hostnqn; the secret is the credential rdpull.dhchap-secret.',
+      'Allow the host NQN there, or write the allowed one into /etc/nvme/hostnqn; the secrets are the credentials rdpull.dhchap-secret and rdpull.dhchap-ctrl-secret.',
   },
   'nvme-busy': {
     cause:

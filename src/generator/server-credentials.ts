@@ -3,8 +3,8 @@ import { ENCRYPTED_STORES } from '../request/encrypted-credential.ts';
 /** The credentials that open servers: `rdpull pull` reads them (src/source/server-login.ts). */
 export const HTTP_CREDENTIALS: readonly string[] = ['rdpull.bearer', 'rdpull.login'];
 
-/** The credential that opens NVMe servers: `rdpull attach` reads it. */
-export const NVME_CREDENTIALS: readonly string[] = ['rdpull.dhchap-secret'];
+/** The credentials for NVMe servers: `rdpull attach` reads them (src/nvme/secret.ts). */
+export const NVME_CREDENTIALS: readonly string[] = ['rdpull.dhchap-secret', 'rdpull.dhchap-ctrl-secret'];
 
 /** Where systemd looks for what LoadCredential= names (systemd.exec(5)). */
 const PLAIN = ['/run/credentials/@system', '/etc/credstore', '/run/credstore', '/usr/lib/credstore'] as const;

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { lockFile } from './file-lock.ts';
 import { addressOf, checked, libc, retryInterrupted } from './libc.ts';
 import { isSystemError } from './system-error.ts';
 
@@ -29,6 +30,25 @@ const COMMAND = {
 } as const;
 
 const { ioctl } = libc({ ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' } });
+
+/** How long the attempts of others may take, in ms: the kernel gives up a host that does not answer after two minutes. */
+const TURN_PATIENCE = 300_000;
+
+/**
+ * Waits until no other rdpull connects: the kernel does one after the other anyway, and what it says meanwhile is of one of them then.
+ *
+ * @throws Error of the kernel's: `ENOENT` without the module; the reason of the signal
+ */
+export async function fabricsTurn(signal: AbortSignal): Promise<AsyncDisposable> {
+  const device = await fs.promises.open(NVME_FABRICS, 'r+');
+  try {
+    await lockFile(device.fd, TURN_PATIENCE, signal);
+    return device;
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}
 
 /**
  * Connects a controller; the kernel waits for the server meanwhile, in a thread of its own.

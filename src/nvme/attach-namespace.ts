@@ -7,7 +7,7 @@ import { announceDisk, deleteController, namespacesOf } from './controllers.ts';
 import { claimDisks, forgetDisks, linkDisk, releaseDisks } from './device-links.ts';
 import { discoverSubsystems } from './discover.ts';
 import { type AttachedNamespace, findDisk, prepareDisk } from './namespace-disk.ts';
-import { discoveryPorts, NVME_PORT, type Portal } from './portal.ts';
+import { discoveryPorts, NVME_PORT, type Portal, portalOf } from './portal.ts';
 import { resolveHost } from './resolve-host.ts';
 
 /** What is to be attached. */
@@ -27,6 +27,13 @@ export interface FoundNamespace extends AttachedNamespace {
   readonly url: string;
   readonly nqn: string;
 }
+
+/** How many of the places that a server names are tried: each may take the kernel two minutes, and there may be hundreds. */
+const OTHERS_MAX = 4;
+
+/** What it means that the kernel connects only without them. */
+const WITHOUT_DIGESTS =
+  'the server, or this kernel, has no digests over heads and data: what is damaged on the way is found by the checksums of TCP alone';
 
 interface Attention {
   readonly warn: (text: string) => void;
@@ -53,15 +60,18 @@ export async function attachNamespace(
   claimDisks(nqn, attention.warn);
   let connected: Connected | undefined;
   try {
-    const { result, portal } = await firstOf(portals, (each) => connectSubsystem(nqn, each, host));
+    const { result, portal } = await firstOf(portals, (each) =>
+      connectSubsystem(nqn, each, host, attention.signal),
+    );
     connected = result;
     const found = formatNvmeUrl({ ...url, port: portal.port, nqn });
     if (connected.wasConnected) attention.warn(`${found} is connected already, and used as it is`);
+    if (!connected.hasDigests) attention.warn(`${found}: ${WITHOUT_DIGESTS}`);
     return await exposed(request, nqn, connected.instance, found, attention);
   } catch (error) {
     if (connected?.wasConnected === false) deleteController(connected.instance);
     if (connected?.wasConnected !== true) forgetDisks(nqn);
-    throw await withWhatThereIs(error, request, portals);
+    throw await withWhatThereIs(error, request, portals, attention.signal);
   } finally {
     releaseDisks(nqn);
     if (connected !== undefined) for (const { name } of namespacesOf(connected.instance)) announceDisk(name);
@@ -85,10 +95,10 @@ async function exposed(
 async function discovered(
   { url, names, host }: NamespaceRequest,
   addresses: readonly string[],
-  { detail }: Attention,
+  { detail, signal }: Attention,
 ): Promise<{ readonly nqn: string; readonly portals: readonly Portal[] }> {
   const asked = await firstOf(portalsOf(addresses, discoveryPorts(url)), (portal) =>
-    discoverSubsystems(portal, host),
+    discoverSubsystems(portal, host, signal),
   );
   const { portal, result } = asked;
   const nqns = result.map((each) => each.nqn);
@@ -97,8 +107,9 @@ async function discovered(
   );
   const nqn = chooseSubsystem(nqns, names, portal);
   // The way that was found leads there, through a forwarded port as well; what the log says is as the target sees itself.
-  const others = result.filter((each) => each.nqn === nqn).map(({ address, port }) => ({ address, port }));
-  return { nqn, portals: distinct([portal, { ...portal, port: url.port ?? NVME_PORT }, ...others]) };
+  const others = result.filter((each) => each.nqn === nqn).flatMap((each) => portalOf(portal, each) ?? []);
+  const own = [portal, { ...portal, port: url.port ?? NVME_PORT }];
+  return { nqn, portals: distinct([...own, ...distinct(others).slice(0, OTHERS_MAX)]) };
 }
 
 function portalsOf(addresses: readonly string[], ports: readonly number[]): readonly Portal[] {
@@ -144,10 +155,11 @@ async function withWhatThereIs(
   error: unknown,
   { host }: NamespaceRequest,
   portals: readonly Portal[],
+  signal: AbortSignal,
 ): Promise<unknown> {
   if (!(error instanceof RdpullError) || error.code !== 'nvme-subsystem-unknown') return error;
   try {
-    const { result } = await firstOf(portals, (portal) => discoverSubsystems(portal, host));
+    const { result } = await firstOf(portals, (portal) => discoverSubsystems(portal, host, signal));
     const nqns = [...new Set(result.map(({ nqn }) => nqn))];
     const what = nqns.length === 0 ? 'it has nothing for this machine' : `it has ${listed(nqns)}`;
     return new RdpullError(error.code, `${error.message}; ${what}`, error.hint, { cause: error });

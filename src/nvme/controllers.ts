@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { sysfsEntries } from '../kernel/sysfs.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { canonicalAddress } from './portal.ts';
 
 /** What sysfs says of NVMe controllers and their namespaces (drivers/nvme/host/sysfs.c). */
 const CONTROLLERS = '/sys/class/nvme';
@@ -59,7 +60,7 @@ export function tcpController(instance: number): Controller | undefined {
   return {
     instance,
     nqn,
-    address: option('traddr'),
+    address: canonicalAddress(option('traddr')),
     port: Number(option('trsvcid')),
     state: attribute('state') ?? '',
   };
@@ -144,6 +145,17 @@ export function announceDisk(disk: string): void {
       fs.writeFileSync(`/sys/block/${name}/uevent`, 'change');
     } catch (error) {
       if (!isSystemError(error, 'ENOENT', 'ENODEV')) throw error;
+    }
+  }
+}
+
+/** Lets root alone read the secrets that a controller was connected with: sysfs shows them to everybody. */
+export function hideSecrets(instance: number): void {
+  for (const name of ['dhchap_secret', 'dhchap_ctrl_secret']) {
+    try {
+      fs.chmodSync(`${controllerDirectory(instance)}/${name}`, 0o600);
+    } catch (error) {
+      if (!isSystemError(error, 'ENOENT')) throw error;
     }
   }
 }

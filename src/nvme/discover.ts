@@ -1,6 +1,7 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { DISCOVERY_NQN } from '../request/nvme-url.ts';
 import { type OpenController, openController } from './admin-query.ts';
-import { connectSubsystem, DISCOVERY_NQN, type Host } from './connect.ts';
+import { connectSubsystem, type Host } from './connect.ts';
 import { deleteController } from './controllers.ts';
 import {
   DISCOVERY_LOG,
@@ -30,8 +31,9 @@ const READS = 4;
 export async function discoverSubsystems(
   portal: Portal,
   host: Host,
+  signal: AbortSignal,
 ): Promise<readonly DiscoveredSubsystem[]> {
-  const { instance, wasConnected } = await connectSubsystem(DISCOVERY_NQN, portal, host);
+  const { instance, wasConnected } = await connectSubsystem(DISCOVERY_NQN, portal, host, signal);
   try {
     return readLog(instance, portal);
   } finally {

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { shellCommand, shellWord } from '../console/shell-command.ts';
 import { commandWithPlaceholders, placeholdersToFill } from '../console/shown-url.ts';
+import { HTTP_CREDENTIALS, NVME_CREDENTIALS } from '../generator/server-credentials.ts';
 
 /**
  * What there is at the place of the image after a failure: nothing, another image, another one that something uses and
@@ -23,7 +24,7 @@ const KEPT_CREDENTIALS = [
   '/run/credstore',
   '/usr/lib/credstore',
 ];
-const CREDENTIALS = ['rdpull.bearer', 'rdpull.login', 'rdpull.dhchap-secret'];
+const CREDENTIALS = [...HTTP_CREDENTIALS, ...NVME_CREDENTIALS];
 
 /**
  * The command line that does a pull again, for a shell (POSIX.1-2024, chapter 2.2) and a person who pastes it.
@@ -47,7 +48,7 @@ export function retryCommand(
     return shellCommand(['systemctl', 'restart', unit]);
   const notes = [
     ...(placeholders.length === 0 ? [] : [`with yours in place of ${placeholders.join(' and ')}`]),
-    ...(directory === undefined ? needed.map((name) => `with --${name.slice('rdpull.'.length)}=FILE`) : []),
+    ...(directory === undefined ? needed.map(withCredential) : []),
   ];
   const variable =
     needed.length > 0 && directory !== undefined ? `CREDENTIALS_DIRECTORY=${shellWord(directory)} ` : '';
@@ -71,6 +72,13 @@ function changed(args: readonly string[], left: LeftBehind): readonly string[] {
   // Behind the name of the command, in front of what could be a `--`.
   const at = words.indexOf('pull') + 1;
   return [...words.slice(0, at), ...added.filter((option) => !words.includes(option)), ...words.slice(at)];
+}
+
+/** Those of HTTP have an option, and those of NVMe only a place. */
+function withCredential(name: string): string {
+  return HTTP_CREDENTIALS.includes(name)
+    ? `with --${name.slice('rdpull.'.length)}=FILE`
+    : `with CREDENTIALS_DIRECTORY=DIRECTORY in front, in which ${name} is`;
 }
 
 /** The credentials that this process was given. */

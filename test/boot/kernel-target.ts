@@ -15,6 +15,16 @@ export interface Exported {
   readonly image: string;
   /** Whether nobody may have it. */
   readonly isDenied?: boolean;
+  /** Who may have it alone, and has to authenticate itself. */
+  readonly demands?: Demand;
+}
+
+/** A host, and the secrets of DH-HMAC-CHAP: nvme-gen-dhchap-key(1). */
+export interface Demand {
+  readonly hostNqn: string;
+  readonly secret: string;
+  /** What the target shows itself with; without one it does not. */
+  readonly controllerSecret?: string;
 }
 
 /** What leads a machine of the lab to a target. */
@@ -116,12 +126,22 @@ echo "${MARK} target"
 while read -r _; do echo "${MARK} sent $(awk '/eth0:/ { print $10 }' /proc/net/dev)"; done
 `;
 
-const exportScript = ({ nqn, isDenied = false }: Exported, index: number) => `
+const exportScript = ({ nqn, isDenied = false, demands }: Exported, index: number) => `
 mkdir -p subsystems/${nqn}/namespaces/1
-echo ${isDenied ? 0 : 1} >subsystems/${nqn}/attr_allow_any_host
+echo ${isDenied || demands !== undefined ? 0 : 1} >subsystems/${nqn}/attr_allow_any_host
 echo -n lab${index} >subsystems/${nqn}/attr_serial
 echo -n /dev/vd${'abcdefgh'.charAt(index)} >subsystems/${nqn}/namespaces/1/device_path
 echo -n 00000000-0000-4000-8000-00000000000${index} >subsystems/${nqn}/namespaces/1/device_uuid
 echo 1 >subsystems/${nqn}/namespaces/1/enable
+${demands === undefined ? '' : demandScript(nqn, demands)}
 ln -s /sys/kernel/config/nvmet/subsystems/${nqn} ports/1/subsystems/
+`;
+
+const demandScript = (nqn: string, { hostNqn, secret, controllerSecret }: Demand) => `
+mkdir hosts/${hostNqn}
+echo -n '${secret}' >hosts/${hostNqn}/dhchap_key
+${controllerSecret === undefined ? '' : `echo -n '${controllerSecret}' >hosts/${hostNqn}/dhchap_ctrl_key`}
+echo -n 'hmac(sha512)' >hosts/${hostNqn}/dhchap_hash
+echo -n ffdhe2048 >hosts/${hostNqn}/dhchap_dhgroup
+ln -s /sys/kernel/config/nvmet/hosts/${hostNqn} subsystems/${nqn}/allowed_hosts/
 `;

@@ -12,6 +12,7 @@ import { scenarios as ipxe } from './scenarios/ipxe.ts';
 import { scenarios as memory } from './scenarios/memory.ts';
 import { scenarios as mkosi } from './scenarios/mkosi.ts';
 import { scenarios as nvme } from './scenarios/nvme.ts';
+import { scenarios as nvmeAuth } from './scenarios/nvme-auth.ts';
 import { scenarios as nvmePeers } from './scenarios/nvme-peers.ts';
 import { scenarios as nvmeServe } from './scenarios/nvme-serve.ts';
 import { scenarios as oci } from './scenarios/oci.ts';
@@ -46,6 +47,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...oci,
   ...overlay,
   ...nvme,
+  ...nvmeAuth,
   ...nvmePeers,
   ...nvmeServe,
   ...ipxe,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { rdpull } from '../fixtures/executable.ts';
+import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const NQN = 'nqn.2023-10.io.systemd:storagetm.0123456789abcdef0123456789abcdef.image.raw';
 
@@ -20,6 +21,17 @@ describe('attach nvme+tcp:', () => {
       'rdpull: try: load the module with "modprobe nvme-tcp"; an initrd must hold it: ',
     );
     expect(fs.existsSync(`/run/rdpull/nvme/${NQN}`)).toBe(false);
+  });
+
+  test('a secret that nobody could use is refused before anything is connected, and not shown', async () => {
+    using credentials = new TemporaryDirectory();
+    credentials.write('rdpull.dhchap-secret', 'DHHC-1:00:bosZ+84LfVaRitl9h1S6sAlIMOiHTLLYYKjic+ljsFSupOFV:');
+    const { status, stdout, stderr } = await rdpull(['attach', '--json', `nvme+tcp://127.0.0.1/${NQN}`], {
+      env: { CREDENTIALS_DIRECTORY: credentials.path },
+    });
+    expect(status).toBe(2);
+    expect(stderr).toContain('the credential rdpull.dhchap-secret cannot be used: its checksum is not that');
+    expect(stdout + stderr).not.toMatch(/bosZ|pOFV/);
   });
 
   test('on a machine that was not booted over HTTP there is nothing to attach', async () => {

@@ -60,6 +60,15 @@ describe('the command that does it again', () => {
     expect(
       retryCommand(UNIT, 'nothing', { ...BY_HAND, environment: { CREDENTIALS_DIRECTORY: directory.path } }),
     ).toEndWith(' http://h/root.raw.xz  # with --login=FILE');
+    directory.write('rdpull.dhchap-ctrl-secret', 'DHHC-1:00:secret:');
+    expect(
+      retryCommand(['attach', 'nvme+tcp://h'], 'nothing', {
+        ...BY_HAND,
+        environment: { CREDENTIALS_DIRECTORY: directory.path },
+      }),
+    ).toBe(
+      'rdpull attach nvme+tcp://h  # with --login=FILE, and with CREDENTIALS_DIRECTORY=DIRECTORY in front, in which rdpull.dhchap-ctrl-secret is',
+    );
     const unit: Start = { unit: NAME, environment: { CREDENTIALS_DIRECTORY: directory.path } };
     expect(retryCommand(UNIT, 'nothing', unit)).toBe(`systemctl restart ${NAME}`);
   });

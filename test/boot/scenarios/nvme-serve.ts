@@ -1,50 +1,14 @@
 import fs from 'node:fs';
-import type { Guest } from '../guest.ts';
 import { makeDisk } from '../image.ts';
-import { CONSOLE, expectConsole, type Lab } from '../lab.ts';
+import { expectConsole, type Lab } from '../lab.ts';
+import { NvmeHost } from '../nvme-host.ts';
 import { NvmeTarget } from '../nvme-target.ts';
-import { MARK, makeRootTree } from '../root-tree.ts';
+import { makeRootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
-import { smallMachine } from '../small-machine.ts';
 import { tool } from '../tool.ts';
-
-/** A host that has no rdpull: what it does is in one line of its console each. */
-const HOST = `
-connect() {
-  host=$3-0000-4000-8000-000000000000
-  echo "transport=tcp,traddr=10.0.2.2,trsvcid=$1,nqn=$2,hostnqn=nqn.2014-08.org.nvmexpress:uuid:$host,hostid=$host,reconnect_delay=2,keep_alive_tmo=5" >/dev/nvme-fabrics
-  echo "${MARK} $3 connects: $?"
-}
-disconnect() { for controller in /sys/class/nvme/nvme*; do echo 1 >$controller/delete_controller; done; echo "${MARK} disconnected"; }
-`;
 
 /** Somebody else's subsystem by somebody else's port, which rdpull would want. */
 const FOREIGN_PORT = `port=$nvmet/ports/7; mkdir $port; echo tcp >$port/addr_trtype; echo ipv4 >$port/addr_adrfam; echo 0.0.0.0 >$port/addr_traddr; echo 4420 >$port/addr_trsvcid; for each in $nvmet/subsystems/*; do ln -s $each $port/subsystems/; done; echo "port is $(echo open)"`;
-
-class Host {
-  private constructor(readonly guest: Guest) {}
-
-  static async start(lab: Lab): Promise<Host> {
-    const boot = await smallMachine(lab, { name: 'host', modules: ['nvme-tcp'], script: HOST });
-    const guest = lab.start({ boot: [...boot, '-append', CONSOLE], memory: 512 });
-    await guest.waitFor(new RegExp(`${MARK} ready`));
-    return new Host(guest);
-  }
-
-  /** Types a line, and waits for what the console says of it. */
-  async ask(line: string, answer: RegExp): Promise<RegExpExecArray> {
-    const mark = `asked-${this.#asked++}`;
-    this.guest.type(`echo "${MARK} ${mark}"; ${line}; echo "${MARK} end of ${mark}"`);
-    const text = await this.guest.waitFor(
-      new RegExp(`${MARK} ${mark}\\n([^]*)${MARK} end of ${mark}\\n`),
-      /Kernel panic/,
-    );
-    const found = answer.exec(text[1] ?? '');
-    if (found === null) throw new Error(`the host answered "${line}" with ${text[1]}, and not ${answer}`);
-    return found;
-  }
-  #asked = 0;
-}
 
 const HOST_A = 'aaaaaaaa';
 const HOST_B = 'bbbbbbbb';
@@ -74,7 +38,7 @@ export const scenarios: readonly Scenario[] = [
       const target = await NvmeTarget.start(lab, { kind: 'rdpull', directory });
       expectConsole(target.guest, /not packed\.raw\.xz: it is compressed, and packed\.raw is not here/);
       const nqn = target.nqn('image.raw');
-      const host = await Host.start(lab);
+      const host = await NvmeHost.start(lab);
       await host.ask(`connect ${target.port} ${nqn} ${HOST_A}`, /connects: 0/);
       await host.ask('sleep 1; sha256sum /dev/nvme0n1', new RegExp(digest));
       const uuid = (await host.ask('cat /sys/block/nvme0n1/uuid', /[0-9a-f-]{36}/))[0];
@@ -117,7 +81,7 @@ export const scenarios: readonly Scenario[] = [
       const { directory } = await imageDirectory(lab);
       const target = await NvmeTarget.start(lab, { kind: 'rdpull', directory, serve: ['--nvme=rw'] });
       const nqn = target.nqn('image.raw');
-      const host = await Host.start(lab);
+      const host = await NvmeHost.start(lab);
       await host.ask(`connect ${target.port} ${nqn} ${HOST_A}`, /connects: 0/);
       await host.ask(`connect ${target.port} ${nqn} ${HOST_B}`, /connects: [^0]/);
       await host.ask(
