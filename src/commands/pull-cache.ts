@@ -10,7 +10,7 @@ import { byTrust, type CachedImage, imageTitle, isGood } from '../disk-cache/cac
 import { type DiskCache, openDiskCache } from '../disk-cache/disk-cache.ts';
 import { nameWithoutVersion } from '../disk-cache/image-version.ts';
 import { type ImageFamily, VersionDirectory } from '../disk-cache/version-directory.ts';
-import { UNNAMED } from '../generator/planned-pull.ts';
+import { CACHE_MOUNT, CACHE_MOUNT_UNIT, UNNAMED } from '../generator/planned-pull.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { ChunkedKeeper } from '../on-demand/chunked-download.ts';
 import type { ImageKeeper } from '../on-demand/image-keeper.ts';
@@ -64,7 +64,7 @@ export async function openPullCache(plan: PullPlan, reporter: Reporter): Promise
     return undefined;
   };
   const cache = openDiskCache(wanted.directory);
-  if ('defect' in cache) return unused(cache.defect);
+  if ('defect' in cache) return unused(`${cache.defect}${mountRemedy(wanted.directory)}`);
   const family = await familyOf(request, reporter.detail);
   if (family === undefined) return unused('is not used: the image has no name to be kept under');
   if (!cache.isWritable)
@@ -81,6 +81,11 @@ export async function openPullCache(plan: PullPlan, reporter: Reporter): Promise
   } catch (error) {
     return unused(`cannot be used: ${reasonWithoutPath(error)}`);
   }
+}
+
+/** Of the disk that systemd should have mounted, it knows more: that there is none, or what is on it in place of a file system. */
+function mountRemedy(directory: string): string {
+  return directory === CACHE_MOUNT ? ` (systemctl status ${CACHE_MOUNT_UNIT} says why)` : '';
 }
 
 function pullCache(

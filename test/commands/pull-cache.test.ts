@@ -279,6 +279,62 @@ ExecStart=:mv /run/rdpull/cache/machines/image.raw.v/image_20260101T120000+2-1.r
   });
 });
 
+describe('what the server wants is what is booted, whatever the dates say:', () => {
+  test('an older image that it has gone back to, fetched or kept', async () => {
+    const first = publish(1);
+    const packed = fs.readFileSync(served.file('image.raw.xz'));
+    publish(2);
+    await boot('--verify=checksum', url());
+    machine.comeUp();
+    const goBack = () => {
+      fs.rmSync(served.file('image.raw'));
+      const date = new Date(Date.UTC(2026, 0, 1, 12));
+      fs.utimesSync(served.write('image.raw.xz', packed), date, date);
+      writeChecksums(served);
+    };
+    goBack();
+    const back = await boot('--verify=checksum', url());
+    expect(back.image).toBe(first);
+    // It is new to this machine, and gives way as any other that never comes up.
+    expect(back.cache).toMatchObject({ triesLeft: 2 });
+    machine.comeUp();
+    publish(3);
+    await boot('--verify=checksum', url());
+    machine.comeUp();
+    goBack();
+    const again = await boot('--verify=checksum', url());
+    expect({ image: again.image, fetched: again.cache?.fetched }).toEqual({ image: first, fetched: 0 });
+  });
+
+  test('a new image, where the one before has a date that is still to come', async () => {
+    publish(1);
+    const date = new Date(Date.UTC(2099, 0, 1));
+    fs.utimesSync(served.file('image.raw.xz'), date, date);
+    await boot('--verify=checksum', url());
+    machine.comeUp();
+    const next = publish(2);
+    for (let boots = 0; boots < 2; boots++)
+      expect((await boot('--verify=checksum', '--tries=2', url())).image).toBe(next);
+    expect(machine.images()).toEqual([
+      `${V}/image_20260102T120000+0-2.raw.xz`,
+      `${V}/image_20990101T000000.raw.xz`,
+    ]);
+  });
+
+  test('an image of a name that a shell, systemd and a regular expression read otherwise', async () => {
+    const content = publish(1);
+    const name = '--local=my $image (50%%, *) +3-0';
+    expect((await boot('--verify=checksum', name, url())).image).toBe(content);
+    const [kept = ''] = machine.images();
+    expect(kept).toBe(
+      'machines/my $image (50%%, *) +3-0.raw.v/my $image (50%%, *) +3-0_20260101T120000+2-1.raw.xz',
+    );
+    const second = await boot('--verify=checksum', name, url());
+    expect(second.cache).toMatchObject({ fetched: 0, triesLeft: 1 });
+    expect(machine.blessingUnits()).toHaveLength(1);
+  });
+});
+
 describe('when the server cannot be reached', () => {
   test('the newest image that worked is used, and held against the signature beside it', async () => {
     publish(1);

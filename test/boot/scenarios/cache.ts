@@ -199,7 +199,12 @@ export const scenarios: readonly Scenario[] = [
     title: 'a cache that is missing, broken, full or read-only costs a line, and no boot',
     async run(lab) {
       await bootWithout(lab, [
-        ['missing', 'LABEL=nowhere', /the cache .* is not there; the image is pulled without it/, asItIs],
+        [
+          'missing',
+          'LABEL=nowhere',
+          /the cache .* is not there \(systemctl status run-rdpull-cache\.mount says why\); the image is pulled without it/,
+          asItIs,
+        ],
         [
           'broken',
           '/dev/vda',
