@@ -37,7 +37,9 @@ export function loopNumbers(): number[] {
 
 /** The path bound to the device as the kernel sees it; `undefined` when nothing is. */
 export function loopBackingFile(number: number): string | undefined {
-  return readAttribute(`${directory(number)}/loop/backing_file`);
+  const file = `${directory(number)}/loop/backing_file`;
+  // Most machines have eight that nothing is bound to: an error for each takes longer than to ask.
+  return fs.existsSync(file) ? readAttribute(file) : undefined;
 }
 
 /** What a device is bound to, told apart from a later binding of the same file. */

@@ -31,11 +31,13 @@ export interface TargetUse {
 export function useOfTarget(target: string): TargetUse | undefined {
   const stat = fs.statSync(target, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
-  const [mountPoint] = mountsBelow(target);
+  const mounts = readMounts();
+  const [mountPoint] = mountsBelow(target, mounts);
   if (mountPoint !== undefined) {
     return { what: `${printable(mountPoint)} is mounted`, remedy: unmountFirst(mountPoint) };
   }
-  return stat.isDirectory() ? useOfTree(target) : useOfImage(target);
+  const real = fs.realpathSync(target);
+  return stat.isDirectory() ? useOfTree(real, mounts) : useOfImage(real, mounts);
 }
 
 /** @throws RdpullError target-busy */
@@ -45,9 +47,7 @@ export function requireUnused(target: string): void {
   throw new RdpullError('target-busy', `${printable(target)} cannot be replaced: ${use.what}`, use.remedy);
 }
 
-function useOfTree(tree: string): TargetUse | undefined {
-  const real = fs.realpathSync(tree);
-  const mounts = readMounts();
+function useOfTree(real: string, mounts: readonly Mount[]): TargetUse | undefined {
   const place = mountedPlace(real, mounts);
   const mount = mounts.find((each) => isMountOf(each, place) || isLayer(each, real));
   if (mount !== undefined) {
@@ -88,17 +88,16 @@ function isLayer({ type, options }: Mount, tree: string): boolean {
     .some((layer) => isWithin(layer, tree));
 }
 
-function useOfImage(image: string): TargetUse | undefined {
-  const real = fs.realpathSync(image);
+function useOfImage(real: string, mounts: readonly Mount[]): TargetUse | undefined {
   // A file system of a file, without a loop device: erofs can do that since Linux 6.12.
-  const direct = readMounts().find(({ source }) => source === real);
+  const direct = mounts.find(({ source }) => source === real);
   if (direct !== undefined) {
     return {
       what: `it is mounted on ${printable(direct.mountPoint)}`,
       remedy: unmountFirst(direct.mountPoint),
     };
   }
-  const [number] = findLoopNumbers(image);
+  const [number] = findLoopNumbers(real);
   if (number === undefined) return undefined;
   const what = `it is attached to ${loopDevicePath(number)}`;
   const detach = ['rdpull', 'detach', loopDevicePath(number)];

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
-import { checked, libc } from './libc.ts';
-import { isSystemError } from './system-error.ts';
+import { errno, libc } from './libc.ts';
+import { SystemCallError } from './system-error.ts';
 
 /**
  * flock(2): a lock on an open file description, gone when its last descriptor is closed. udev, systemd and
@@ -9,6 +9,8 @@ import { isSystemError } from './system-error.ts';
 const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
+/** asm-generic/errno-base.h */
+const EAGAIN = 11;
 
 const { flock } = libc({ flock: { args: ['i32', 'i32'], returns: 'i32' } });
 
@@ -23,13 +25,11 @@ export function tryShareFile(fd: number): boolean {
 }
 
 function tryLock(fd: number, operation: number): boolean {
-  try {
-    checked('flock', flock(fd, operation | LOCK_NB));
-    return true;
-  } catch (error) {
-    if (isSystemError(error, 'EWOULDBLOCK', 'EAGAIN')) return false;
-    throw error;
-  }
+  if (flock(fd, operation | LOCK_NB) >= 0) return true;
+  // Not by an error: with each pull one lock is tried that it has itself.
+  const number = errno();
+  if (number === EAGAIN) return false;
+  throw new SystemCallError('flock', number);
 }
 
 /**

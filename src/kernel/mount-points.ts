@@ -60,7 +60,10 @@ export interface MountedPlace {
 }
 
 /** undefined for what lies on a mount that is not to be seen from here */
-export function mountedPlace(name: string, mounts = readMounts()): MountedPlace | undefined {
+export function mountedPlace(
+  name: string,
+  mounts: readonly Mount[] = readMounts(),
+): MountedPlace | undefined {
   const real = fs.realpathSync(name);
   const id = mountId(real);
   const mount = mounts.find((each) => each.id === id);
@@ -69,11 +72,9 @@ export function mountedPlace(name: string, mounts = readMounts()): MountedPlace 
 }
 
 /** Where something is mounted on an existing file or directory or below it, in this mount namespace. */
-export function mountsBelow(name: string): string[] {
+export function mountsBelow(name: string, mounts: readonly Mount[] = readMounts()): string[] {
   const real = fs.realpathSync(name);
-  return readMounts()
-    .map(({ mountPoint }) => mountPoint)
-    .filter((mountPoint) => isWithin(mountPoint, real));
+  return mounts.map(({ mountPoint }) => mountPoint).filter((mountPoint) => isWithin(mountPoint, real));
 }
 
 /**
@@ -159,5 +160,6 @@ function mountId(name: string): string | undefined {
 
 /** Space, tab, newline and backslash are written as `\040` and so on, everything else as it is. */
 function unescapeOctal(field: string): string {
+  if (!field.includes('\\')) return field;
   return field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }

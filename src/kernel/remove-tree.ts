@@ -20,6 +20,7 @@ const AT_REMOVEDIR = 0x200; // linux/fcntl.h
  * @throws SystemCallError, or Node's own
  */
 export function removeTree(path: string): void {
+  if (isRemovedEmpty(path)) return;
   const top = openTop(path);
   if (top === undefined) return;
   try {
@@ -115,6 +116,17 @@ let opened: ReturnType<typeof openCalls> | undefined;
 function calls(): ReturnType<typeof openCalls> {
   opened ??= openCalls();
   return opened;
+}
+
+/** Removes a directory in which there is nothing, as most are when what was made in them is published. */
+function isRemovedEmpty(path: string): boolean {
+  try {
+    fs.rmdirSync(path);
+    return true;
+  } catch {
+    // What is wrong will be said by who looks closer.
+    return false;
+  }
 }
 
 /** Opens the directory at `path`, or removes what else is there. */

@@ -15,12 +15,13 @@ const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_RECONFIGURE = 7;
 const AT_FDCWD = -100;
 
-const { syscall: fspick } = libc({
-  syscall: { args: ['i64', 'i32', 'ptr', 'u32'], returns: 'i64' },
+/** Opened by who changes limits: what kind of file system it is, every transfer asks. */
+const openCalls = () => ({
+  fspick: libc({ syscall: { args: ['i64', 'i32', 'ptr', 'u32'], returns: 'i64' } }).syscall,
+  fsconfig: libc({ syscall: { args: ['i64', 'i32', 'u32', 'ptr', 'ptr', 'i32'], returns: 'i64' } }).syscall,
 });
-const { syscall: fsconfig } = libc({
-  syscall: { args: ['i64', 'i32', 'u32', 'ptr', 'ptr', 'i32'], returns: 'i64' },
-});
+
+type Calls = ReturnType<typeof openCalls>;
 
 /** How much a tmpfs may hold: bytes, and files with directories (tmpfs(5)). */
 export interface TmpfsLimits {
@@ -37,17 +38,18 @@ export interface TmpfsLimits {
  * @throws SystemCallError `EPERM`, or `EINVAL` when it holds more than that already, or has no limit to change
  */
 export function limitTmpfs(mountPoint: string, { size, inodes }: TmpfsLimits): void {
-  const fd = checked('fspick', fspick(SYS_fspick, AT_FDCWD, cString(mountPoint), FSPICK_CLOEXEC));
+  const calls = openCalls();
+  const fd = checked('fspick', calls.fspick(SYS_fspick, AT_FDCWD, cString(mountPoint), FSPICK_CLOEXEC));
   try {
-    setOption(fd, 'size', size);
-    if (inodes !== undefined) setOption(fd, 'nr_inodes', inodes);
-    checked('fsconfig', fsconfig(SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0));
+    setOption(calls, fd, 'size', size);
+    if (inodes !== undefined) setOption(calls, fd, 'nr_inodes', inodes);
+    checked('fsconfig', calls.fsconfig(SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, null, null, 0));
   } finally {
     fs.closeSync(fd);
   }
 }
 
-function setOption(fd: number, name: string, value: number): void {
+function setOption({ fsconfig }: Calls, fd: number, name: string, value: number): void {
   const [key, text] = [cString(name), cString(String(value))];
   checked('fsconfig', fsconfig(SYS_fsconfig, fd, FSCONFIG_SET_STRING, key, text, 0));
 }

@@ -44,6 +44,8 @@ export class Recorder {
   /** Whether the target is ours, and the record with it. */
   #isOurs = false;
   #hasEnded = false;
+  /** Whether a record is to be written that no other has made superfluous yet. */
+  #isDue = false;
   #isOff = false;
   #writtenAt = Number.NEGATIVE_INFINITY;
 
@@ -61,8 +63,9 @@ export class Recorder {
     this.#target = target;
     this.#verify = verify;
     if (url !== undefined) this.#know({ url: shownUrl(url) });
+    this.#isDue = true;
     setImmediate(() => {
-      if (!this.#hasEnded) this.#write('running');
+      if (this.#isDue) this.#write('running');
     });
   }
 
@@ -160,6 +163,7 @@ export class Recorder {
 
   #write(state: RecordedState): void {
     const target = this.#target;
+    this.#isDue = false;
     if (target === undefined || this.#isOff) return;
     try {
       if (!this.#isOurs) {

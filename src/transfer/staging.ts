@@ -66,8 +66,8 @@ export class Staging implements Disposable {
       const staging = new Staging(claimed, made, target, options, await useCheck(replace));
       try {
         removeStaleStaging(path.dirname(target), tell);
-        // Whoever had the place before may just have published the same.
-        await requireFree(target, replace);
+        // Whoever had the place before may just have published the same. What is replaced is looked at once more at the end.
+        if (!replace) await requireFree(target, replace);
       } catch (error) {
         staging[Symbol.dispose]();
         throw error;
