@@ -1,7 +1,7 @@
 /** Prints the source of rdpull-errors(7) from the code: bun scripts/errors-page.ts >src/console/rdpull-errors.7.md. A test compares. */
 import { ERROR_REMEDIES } from '../src/console/error-remedies.ts';
 import { JOURNAL_EVENTS, JOURNAL_FIELDS } from '../src/console/journal-events.ts';
-import { ERROR_CODES, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
+import { codesOf, type ErrorCode, type ErrorFamily, EXIT_STATUS } from '../src/console/rdpull-error.ts';
 
 /** What each family has in common. */
 const FAMILIES: Readonly<Record<ErrorFamily, string>> = {
@@ -72,17 +72,13 @@ Some have others as well: **journalctl -o verbose** shows them, **journalctl -x*
 }
 
 const isFamily = (name: string): name is ErrorFamily => name in FAMILIES;
-const isCode = (name: string): name is ErrorCode => name in ERROR_CODES;
 
 function familySection(family: ErrorFamily): string {
-  const codes = Object.keys(ERROR_CODES)
-    .filter(isCode)
-    .filter((code) => ERROR_CODES[code] === family);
   return `# EXIT STATUS ${EXIT_STATUS[family]}: ${family.toUpperCase()}
 
 ${FAMILIES[family]}
 
-${codes.map(codeEntry).join('\n')}`;
+${codesOf(family).map(codeEntry).join('\n')}`;
 }
 
 function codeEntry(code: ErrorCode): string {

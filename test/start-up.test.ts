@@ -54,7 +54,7 @@ describe('at the start', () => {
 
   test('no command is loaded for the sake of the version alone', () => {
     const { packages } = importsOf(['commands/run-command-line.ts'], { lazy: false });
-    expect(packages).toEqual(['fastest-levenshtein', 'node:fs', 'node:os']);
+    expect(packages).toEqual(['fastest-levenshtein', 'node:fs']);
   });
 
   test('a pull from a file needs no sockets', () => {
@@ -93,6 +93,14 @@ describe('at the start', () => {
     }
   });
 
+  test('no pull, and not its thread, loads the names of errors and signals before something fails', () => {
+    const modules = ['commands/run-command-line.ts', 'commands/commands.ts', 'record/recorder.ts'];
+    const transfer = ['transfer/transfer.ts', 'source/open-source.ts', 'source/file.ts', 'source/http.ts'];
+    const { packages } = importsOf([...modules, ...transfer, 'transfer/pipeline/worker.ts'], { lazy: false });
+    expect(packages).not.toContain('node:os');
+    expect(packages).toContain('node:net');
+  });
+
   test('the thread that writes an image loads nothing of tarballs, and converts nothing', () => {
     const worker = ['transfer/pipeline/worker.ts'];
     const others = ['transfer/sink/directory-tree.ts', 'transfer/conversion/convert.ts'];
@@ -104,7 +112,7 @@ describe('at the start', () => {
 
   test('http needs sockets and two parts of undici, the real one, and not TLS', () => {
     const plain = importsOf(['source/http.ts'], { lazy: false });
-    expect(plain.packages.filter((name) => HEAVY.test(name))).toEqual(['node:dns/promises', 'node:net']);
+    expect(plain.packages.filter((name) => HEAVY.test(name))).toEqual(['node:net']);
     expect(plain.packages.filter((name) => name.includes('undici'))).toEqual([
       'undici-real/lib/core/symbols.js',
       'undici-real/lib/dispatcher/pool.js',

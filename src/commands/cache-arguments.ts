@@ -46,7 +46,7 @@ export function cachePlan(line: CommandLine): CachePlan | undefined {
   return {
     directory: path.resolve(directory),
     limit: cacheSize(line) ?? Number.POSITIVE_INFINITY,
-    tries: checked(line, 'tries', parseTries, TRIES_HINT) ?? TRIES_DEFAULT,
+    tries: checked(line, 'tries', parseTries, triesHint) ?? TRIES_DEFAULT,
   };
 }
 
@@ -56,21 +56,22 @@ export function cachePlan(line: CommandLine): CachePlan | undefined {
  * @throws RdpullError bad-option
  */
 export function cacheSize(line: CommandLine): number | undefined {
-  return checked(line, 'cache-size', parseCacheSize, SIZE_HINT);
+  return checked(line, 'cache-size', parseCacheSize, sizeHint);
 }
 
-const SIZE_HINT = `give a number of bytes from ${shortestSize(CACHE_SIZE_LEAST)} up, with or without a suffix (K, M, G, T)`;
-const TRIES_HINT = `give a number from 1 to ${TRIES_MOST}`;
+const sizeHint = () =>
+  `give a number of bytes from ${shortestSize(CACHE_SIZE_LEAST)} up, with or without a suffix (K, M, G, T)`;
+const triesHint = () => `give a number from 1 to ${TRIES_MOST}`;
 
 function checked(
   line: CommandLine,
   name: string,
   parse: (text: string) => number | undefined,
-  hint: string,
+  hint: () => string,
 ): number | undefined {
   const text = line.value(name);
   if (text === undefined) return undefined;
   const value = parse(text);
   if (value !== undefined) return value;
-  throw new RdpullError('bad-option', `--${name}=${printable(text)} is not valid`, hint);
+  throw new RdpullError('bad-option', `--${name}=${printable(text)} is not valid`, hint());
 }

@@ -7,16 +7,21 @@ import { DEFAULT_LIMITS, isLimitName, LIMITS, type LimitName, type Limits } from
 import { TAR_LIMITS } from '../transfer/sink/tar/tar-limits.ts';
 import type { CommandLine, OptionSpec } from './command.ts';
 
-const NAMES = Object.keys(LIMITS).filter(isLimitName);
+const names = () => Object.keys(LIMITS).filter(isLimitName);
 
 export const LIMIT_OPTION: OptionSpec = {
   name: 'limit',
   value: 'NAME=VALUE',
-  completes: NAMES.map((name) => `${name}=`),
+  get completes() {
+    return names().map((name) => `${name}=`);
+  },
   repeatable: true,
-  help: `refuse what is more than VALUE, which may end in K, M, G or T (1024 each). NAME and its default: ${NAMES.map(
-    (name) => `${name} (${LIMITS[name].what}): ${shortestSize(LIMITS[name].default)}`,
-  ).join('; ')}`,
+  get help() {
+    const each = names().map(
+      (name) => `${name} (${LIMITS[name].what}): ${shortestSize(LIMITS[name].default)}`,
+    );
+    return `refuse what is more than VALUE, which may end in K, M, G or T (1024 each). NAME and its default: ${each.join('; ')}`;
+  },
 };
 
 /**
@@ -40,8 +45,8 @@ export function limits(line: CommandLine): Limits {
  */
 export function requireLimitsFor(line: CommandLine, type: ImageType): void {
   if (isTree(type)) return;
-  const names = line.values('limit').map((text) => text.replace(/=.*$/s, ''));
-  const name = names.find((each) => Object.hasOwn(TAR_LIMITS, each));
+  const given = line.values('limit').map((text) => text.replace(/=.*$/s, ''));
+  const name = given.find((each) => Object.hasOwn(TAR_LIMITS, each));
   if (name === undefined) return;
   throw new RdpullError(
     'bad-option',
@@ -52,12 +57,12 @@ export function requireLimitsFor(line: CommandLine, type: ImageType): void {
 
 function limitName(word: string, value = 'VALUE'): LimitName {
   if (isLimitName(word)) return word;
-  const meant = nearest(word, NAMES);
+  const meant = nearest(word, names());
   throw new RdpullError(
     'bad-option',
     `there is no limit ${quoted(word)}`,
     meant === undefined
-      ? `valid are ${NAMES.join(', ')}`
+      ? `valid are ${names().join(', ')}`
       : `did you mean --limit=${meant}=${printable(value)}?`,
   );
 }

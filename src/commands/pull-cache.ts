@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { DEFAULT_STORE } from '../chunks/chunk-stores.ts';
 import { printable } from '../console/printable.ts';
-import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
 import { promisedDigest } from '../disk-cache/about-image.ts';
 import { removeBlessingUnit, writeBlessingUnit } from '../disk-cache/blessing-unit.ts';
@@ -225,7 +225,7 @@ export async function orFromCache<T>(
 function givesWay(error: unknown): boolean {
   if (error instanceof WornOutImage) return true;
   if (!(error instanceof RdpullError)) return false;
-  const family = ERROR_CODES[error.code];
+  const { family } = error;
   return (
     family === 'network' ||
     family === 'http' ||

@@ -1,5 +1,3 @@
-import { constants } from 'node:os';
-
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type Signal = (typeof SIGNALS)[number];
 
@@ -45,7 +43,8 @@ export class Interruption implements Disposable {
   dieOf(signal: Signal): number {
     this[Symbol.dispose]();
     process.kill(process.pid, signal);
-    return 128 + constants.signals[signal];
+    // Imported, it would be something that every start loads.
+    return 128 + process.getBuiltinModule('node:os').constants.signals[signal];
   }
 
   [Symbol.dispose](): void {

@@ -18,126 +18,149 @@ export const EXIT_STATUS = {
 
 export type ErrorFamily = keyof typeof EXIT_STATUS;
 
-/** Every error code, and the family that decides its exit status. */
-export const ERROR_CODES = {
-  // What was asked for makes no sense: nothing was started.
-  'bad-option': 'usage',
-  'bad-argument': 'usage',
-  'bad-expression': 'usage',
-  'bad-url': 'usage',
-  'bad-reference': 'usage',
-  'bad-image-name': 'usage',
-  'credential-unusable': 'usage',
+/**
+ * Every error code, by the family that decides its exit status. Lists, because each thread makes them at its start: an object with as
+ * many names would take it ten times as long.
+ */
+const ERROR_CODES = {
+  usage: [
+    // What was asked for makes no sense: nothing was started.
+    'bad-option',
+    'bad-argument',
+    'bad-expression',
+    'bad-url',
+    'bad-reference',
+    'bad-image-name',
+    'credential-unusable',
+  ],
+  network: [
+    // No usable answer came over the wire.
+    'host-unknown',
+    'connection-refused',
+    'host-unreachable',
+    'connection-timeout',
+    'connection-lost',
+    'transfer-stalled',
+    'tls-untrusted',
+    'tls-failed',
+    'ca-unusable',
+    'proxy-refused',
+    'dhcp-lease-missing',
+    'dhcp-url-missing',
+    'nvme-subsystem-unknown',
+    'nvme-subsystem-ambiguous',
+    'nvme-namespace-unknown',
+    'nvme-denied',
+    'nvme-busy',
+  ],
+  http: [
+    // The server answered, but not with the file.
+    'http-not-found',
+    'http-unauthorized',
+    'http-forbidden',
+    'http-server-error',
+    'http-status',
+    'http-redirect',
+    'http-web-page',
+    'http-protocol',
+    'http-length',
+    'http-range',
+    'http-changed',
+    'chunk-missing',
+    // The registry answered, but not with the container image.
+    'registry-name-unknown',
+    'registry-tag-unknown',
+    'registry-blob-unknown',
+    'registry-unauthorized',
+    'registry-rate-limit',
+    'registry-platform',
+  ],
+  decode: [
+    // The bytes arrived, but are not what their format says.
+    'stream-truncated',
+    'stream-corrupt',
+    'stream-trailing-data',
+    'stream-unsupported',
+    'decoder-memory',
+    'limit-exceeded',
+    'index-malformed',
+    'oci-malformed',
+    'oci-unsupported',
+    'tar-malformed',
+    'tar-escape',
+    // What check looked into.
+    'uki-malformed',
+  ],
+  verify: [
+    // The bytes are not the ones that were promised, or nobody trusted promised them.
+    'manifest-missing',
+    'manifest-malformed',
+    'manifest-not-listed',
+    'checksum-mismatch',
+    'chunk-damaged',
+    'tag-unverified',
+    'tag-moved',
+    'signature-missing',
+    'signature-malformed',
+    'signature-bad',
+    'signature-unknown-key',
+    'signature-key-revoked',
+    'signature-key-expired',
+    'signature-weak',
+    'keyring-missing',
+    'keyring-malformed',
+  ],
+  storage: [
+    // The files on this machine.
+    'file-not-found',
+    'file-unreadable',
+    'target-exists',
+    'target-busy',
+    'target-unwritable',
+    'disk-full',
+    'no-room',
+    'storage-failed',
+    'descriptors-exhausted',
+  ],
+  device: [
+    // The kernel's devices and mounts.
+    'not-root',
+    'loop-missing',
+    'loop-failed',
+    'loop-not-attached',
+    'nvme-missing',
+    'nvme-failed',
+    'nvme-not-attached',
+    'fuse-missing',
+    'fuse-failed',
+    'nvme-target-missing',
+    'nvme-target-failed',
+    'image-unrecognised',
+    'mount-failed',
+    'overlay-unusable',
+    'on-demand-impossible',
+    // What check looked into.
+    'boot-incomplete',
+  ],
+  internal: [
+    // A defect of rdpull itself.
+    'internal',
+  ],
+} as const satisfies Record<ErrorFamily, readonly string[]>;
 
-  // No usable answer came over the wire.
-  'host-unknown': 'network',
-  'connection-refused': 'network',
-  'host-unreachable': 'network',
-  'connection-timeout': 'network',
-  'connection-lost': 'network',
-  'transfer-stalled': 'network',
-  'tls-untrusted': 'network',
-  'tls-failed': 'network',
-  'ca-unusable': 'network',
-  'proxy-refused': 'network',
-  'dhcp-lease-missing': 'network',
-  'dhcp-url-missing': 'network',
-  'nvme-subsystem-unknown': 'network',
-  'nvme-subsystem-ambiguous': 'network',
-  'nvme-namespace-unknown': 'network',
-  'nvme-denied': 'network',
-  'nvme-busy': 'network',
+export type ErrorCode = (typeof ERROR_CODES)[ErrorFamily][number];
 
-  // The server answered, but not with the file.
-  'http-not-found': 'http',
-  'http-unauthorized': 'http',
-  'http-forbidden': 'http',
-  'http-server-error': 'http',
-  'http-status': 'http',
-  'http-redirect': 'http',
-  'http-web-page': 'http',
-  'http-protocol': 'http',
-  'http-length': 'http',
-  'http-range': 'http',
-  'http-changed': 'http',
-  'chunk-missing': 'http',
+const isFamily = (name: string): name is ErrorFamily => Object.hasOwn(ERROR_CODES, name);
 
-  // The registry answered, but not with the container image.
-  'registry-name-unknown': 'http',
-  'registry-tag-unknown': 'http',
-  'registry-blob-unknown': 'http',
-  'registry-unauthorized': 'http',
-  'registry-rate-limit': 'http',
-  'registry-platform': 'http',
+export const ERROR_FAMILIES: readonly ErrorFamily[] = Object.keys(ERROR_CODES).filter(isFamily);
 
-  // The bytes arrived, but are not what their format says.
-  'stream-truncated': 'decode',
-  'stream-corrupt': 'decode',
-  'stream-trailing-data': 'decode',
-  'stream-unsupported': 'decode',
-  'decoder-memory': 'decode',
-  'limit-exceeded': 'decode',
-  'index-malformed': 'decode',
-  'oci-malformed': 'decode',
-  'oci-unsupported': 'decode',
-  'tar-malformed': 'decode',
-  'tar-escape': 'decode',
+export function codesOf(family: ErrorFamily): readonly ErrorCode[] {
+  return ERROR_CODES[family];
+}
 
-  // The bytes are not the ones that were promised, or nobody trusted promised them.
-  'manifest-missing': 'verify',
-  'manifest-malformed': 'verify',
-  'manifest-not-listed': 'verify',
-  'checksum-mismatch': 'verify',
-  'chunk-damaged': 'verify',
-  'tag-unverified': 'verify',
-  'tag-moved': 'verify',
-  'signature-missing': 'verify',
-  'signature-malformed': 'verify',
-  'signature-bad': 'verify',
-  'signature-unknown-key': 'verify',
-  'signature-key-revoked': 'verify',
-  'signature-key-expired': 'verify',
-  'signature-weak': 'verify',
-  'keyring-missing': 'verify',
-  'keyring-malformed': 'verify',
-
-  // The files on this machine.
-  'file-not-found': 'storage',
-  'file-unreadable': 'storage',
-  'target-exists': 'storage',
-  'target-busy': 'storage',
-  'target-unwritable': 'storage',
-  'disk-full': 'storage',
-  'no-room': 'storage',
-  'storage-failed': 'storage',
-  'descriptors-exhausted': 'storage',
-
-  // The kernel's devices and mounts.
-  'not-root': 'device',
-  'loop-missing': 'device',
-  'loop-failed': 'device',
-  'loop-not-attached': 'device',
-  'nvme-missing': 'device',
-  'nvme-failed': 'device',
-  'nvme-not-attached': 'device',
-  'fuse-missing': 'device',
-  'fuse-failed': 'device',
-  'nvme-target-missing': 'device',
-  'nvme-target-failed': 'device',
-  'image-unrecognised': 'device',
-  'mount-failed': 'device',
-  'overlay-unusable': 'device',
-  'on-demand-impossible': 'device',
-
-  // What check looked into.
-  'uki-malformed': 'decode',
-  'boot-incomplete': 'device',
-
-  // A defect of rdpull itself.
-  internal: 'internal',
-} as const satisfies Record<string, ErrorFamily>;
-
-export type ErrorCode = keyof typeof ERROR_CODES;
+export function isErrorCode(text: string): text is ErrorCode {
+  return ERROR_FAMILIES.some((family) => codesOf(family).some((code) => code === text));
+}
 
 /** What crosses a thread boundary or goes into `--json` in place of an {@link RdpullError}. */
 export interface ErrorRecord {
@@ -163,9 +186,16 @@ export class RdpullError extends Error {
     this.hint = hint;
   }
 
+  get family(): ErrorFamily {
+    const { code } = this;
+    const family = ERROR_FAMILIES.find((each) => codesOf(each).includes(code));
+    if (family === undefined) throw new Error(`the code ${code} belongs to no family`);
+    return family;
+  }
+
   /** The exit status of this error's family. */
   get exitStatus(): number {
-    return EXIT_STATUS[ERROR_CODES[this.code]];
+    return EXIT_STATUS[this.family];
   }
 
   /** A plain object for `postMessage` and `--json`. */

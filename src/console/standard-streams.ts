@@ -57,7 +57,7 @@ function isCharacterDevice(fd: number): boolean {
 
 /** A pipe that is set to non-blocking takes a part only, or nothing yet. */
 function writeWhole(fd: number, text: string, patience: number): void {
-  const bytes = Buffer.from(text);
+  const bytes = new TextEncoder().encode(text);
   let waited = 0;
   for (let done = 0; done < bytes.length; ) {
     try {

@@ -1,30 +1,27 @@
+import { hasMagic } from './magic-number.ts';
+
 export type Compression = 'xz' | 'gzip' | 'bzip2' | 'zstd' | 'none';
 
 interface Magic {
-  readonly bytes: readonly number[];
+  /** One for each byte. */
+  readonly characters: string;
   readonly compression: Exclude<Compression, 'none'>;
 }
 
 /** The first bytes of each format, from its specification: the name of a file never decides. */
 const MAGICS: readonly Magic[] = [
-  { bytes: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], compression: 'xz' },
-  { bytes: [0x1f, 0x8b], compression: 'gzip' },
-  { bytes: [0x28, 0xb5, 0x2f, 0xfd], compression: 'zstd' },
-  { bytes: [0x42, 0x5a, 0x68], compression: 'bzip2' },
+  { characters: '\xfd7zXZ\0', compression: 'xz' },
+  { characters: '\x1f\x8b', compression: 'gzip' },
+  { characters: '\x28\xb5\x2f\xfd', compression: 'zstd' },
+  { characters: 'BZh', compression: 'bzip2' },
 ];
 
 /** RFC 8878, section 3.1.2: a zstd file may begin with a skippable frame (pzstd and seekable zstd do). */
-const ZSTD_SKIPPABLE = [0x2a, 0x4d, 0x18] as const;
+const ZSTD_SKIPPABLE = '\x2a\x4d\x18';
 
 /** The compression that a file which begins with `start` has; undefined for any that rdpull does not read, and none. */
 export function compressionOf(start: Uint8Array): Exclude<Compression, 'none'> | undefined {
-  const known = MAGICS.find(({ bytes }) => startsWith(start, bytes));
+  const known = MAGICS.find(({ characters }) => hasMagic(start, characters));
   if (known !== undefined) return known.compression;
-  return ((start[0] ?? 0) & 0xf0) === 0x50 && startsWith(start.subarray(1), ZSTD_SKIPPABLE)
-    ? 'zstd'
-    : undefined;
-}
-
-function startsWith(start: Uint8Array, bytes: readonly number[]): boolean {
-  return bytes.every((byte, index) => start[index] === byte);
+  return ((start[0] ?? 0) & 0xf0) === 0x50 && hasMagic(start, ZSTD_SKIPPABLE, 1) ? 'zstd' : undefined;
 }

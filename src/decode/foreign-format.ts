@@ -1,3 +1,5 @@
+import { hasMagic } from './magic-number.ts';
+
 /**
  * Formats of images that rdpull does not read: written as they are, none of them could ever boot. This is the one table
  * of them.
@@ -82,15 +84,14 @@ function container(name: string, begins: Row['begins'], suffix: string): Row {
 
 /** @param characters one for each byte */
 function magic(characters: string, offset = 0): Row['begins'] {
-  const bytes = Buffer.from(characters, 'latin1');
-  return (start) => bytes.equals(start.subarray(offset, offset + bytes.length));
+  return (start) => hasMagic(start, characters, offset);
 }
 
 function isOldZstd(start: Uint8Array): boolean {
-  const [version = 0, ...rest] = start.subarray(0, 4);
+  const [version = 0] = start;
   // v0.1 in the other byte order: lib/legacy/zstd_v01.c of zstd.
-  if (version === 0xfd) return Buffer.from(rest).equals(Buffer.from([0x2f, 0xb5, 0x1e]));
-  return version >= 0x22 && version <= 0x27 && Buffer.from(rest).equals(Buffer.from([0xb5, 0x2f, 0xfd]));
+  if (version === 0xfd) return hasMagic(start, '\x2f\xb5\x1e', 1);
+  return version >= 0x22 && version <= 0x27 && hasMagic(start, '\xb5\x2f\xfd', 1);
 }
 
 /** Properties, dictionary size, uncompressed size, and the first byte of the range coder, which is 0. */

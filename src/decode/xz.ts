@@ -1,5 +1,4 @@
 import { ptr } from 'bun:ffi';
-import os from 'node:os';
 import liblzma from '../../dist/libraries/liblzma.so' with { type: 'file' };
 import { RdpullError } from '../console/rdpull-error.ts';
 import { openEmbeddedLibrary } from '../kernel/embedded-library.ts';
@@ -45,7 +44,8 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
   });
   const options = new DataView(new ArrayBuffer(LZMA_MT.size));
   options.setUint32(LZMA_MT.flags, LZMA_TELL_UNSUPPORTED_CHECK, true);
-  const threads = os.availableParallelism();
+  // Imported, it would be something that each thread loads, whatever it decodes.
+  const threads = process.getBuiltinModule('node:os').availableParallelism();
   options.setUint32(LZMA_MT.threads, threads, true);
   // With one processor a thread for the blocks only adds copies and switches; liblzma starts none without memory for it.
   const besides = threads > 1 ? threadingMemory : 0;

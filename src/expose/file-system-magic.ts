@@ -1,27 +1,29 @@
+import { hasMagic } from '../decode/magic-number.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
 interface Magic {
   readonly type: string;
   /** Bytes from the start of the image. */
   readonly offset: number;
-  readonly bytes: Buffer;
+  /** One for each byte. */
+  readonly characters: string;
 }
 
 /** Where each file system keeps its magic number: include/uapi/linux/magic.h and the file systems' own headers. */
 const MAGIC: readonly Magic[] = [
-  magic('ext', 0x438, '53ef'), // EXT4_SUPER_MAGIC
-  magic('erofs', 0x400, 'e2e1f5e0'), // EROFS_SUPER_MAGIC_V1
-  magic('squashfs', 0, text('hsqs')), // SQUASHFS_MAGIC
-  magic('xfs', 0, text('XFSB')), // XFS_SB_MAGIC
-  magic('btrfs', 0x10040, text('_BHRfS_M')), // BTRFS_MAGIC
-  magic('f2fs', 0x400, '1020f5f2'), // F2FS_SUPER_MAGIC
-  magic('iso9660', 0x8001, text('CD001')), // ISO_STANDARD_ID
-  magic('cramfs', 0, '453dcd28'), // CRAMFS_MAGIC
-  magic('exfat', 3, text('EXFAT   ')),
-  magic('vfat', 0x52, text('FAT32   ')),
-  magic('vfat', 0x36, text('FAT16   ')),
-  magic('vfat', 0x36, text('FAT12   ')),
-  magic('crypto_LUKS', 0, `${text('LUKS')}babe`), // LUKS On-Disk Format, LUKS_MAGIC
+  { type: 'ext', offset: 0x438, characters: '\x53\xef' }, // EXT4_SUPER_MAGIC
+  { type: 'erofs', offset: 0x400, characters: '\xe2\xe1\xf5\xe0' }, // EROFS_SUPER_MAGIC_V1
+  { type: 'squashfs', offset: 0, characters: 'hsqs' }, // SQUASHFS_MAGIC
+  { type: 'xfs', offset: 0, characters: 'XFSB' }, // XFS_SB_MAGIC
+  { type: 'btrfs', offset: 0x10040, characters: '_BHRfS_M' }, // BTRFS_MAGIC
+  { type: 'f2fs', offset: 0x400, characters: '\x10\x20\xf5\xf2' }, // F2FS_SUPER_MAGIC
+  { type: 'iso9660', offset: 0x8001, characters: 'CD001' }, // ISO_STANDARD_ID
+  { type: 'cramfs', offset: 0, characters: '\x45\x3d\xcd\x28' }, // CRAMFS_MAGIC
+  { type: 'exfat', offset: 3, characters: 'EXFAT   ' },
+  { type: 'vfat', offset: 0x52, characters: 'FAT32   ' },
+  { type: 'vfat', offset: 0x36, characters: 'FAT16   ' },
+  { type: 'vfat', offset: 0x36, characters: 'FAT12   ' },
+  { type: 'crypto_LUKS', offset: 0, characters: 'LUKS\xba\xbe' }, // LUKS On-Disk Format, LUKS_MAGIC
 ];
 
 /** ext2/3/4: bytes of the superblock at 0x400 (Documentation/filesystems/ext4/super.rst). */
@@ -42,7 +44,9 @@ export function recogniseFileSystem(image: ImageBytes): string | undefined {
 }
 
 function find(candidates: readonly Magic[], image: ImageBytes): string | undefined {
-  return candidates.find(({ offset, bytes }) => image.read(offset, bytes.length).equals(bytes))?.type;
+  return candidates.find(({ offset, characters }) =>
+    hasMagic(image.read(offset, characters.length), characters),
+  )?.type;
 }
 
 function extVersion(image: ImageBytes): string {
@@ -53,12 +57,4 @@ function extVersion(image: ImageBytes): string {
     (features.readUInt32LE(8) & ~EXT3_FEATURE_RO_COMPAT);
   if (beyondExt3 !== 0) return 'ext4';
   return (features.readUInt32LE(0) & EXT3_FEATURE_COMPAT_HAS_JOURNAL) === 0 ? 'ext2' : 'ext3';
-}
-
-function magic(type: string, offset: number, hex: string): Magic {
-  return { type, offset, bytes: Buffer.from(hex, 'hex') };
-}
-
-function text(characters: string): string {
-  return Buffer.from(characters, 'latin1').toString('hex');
 }

@@ -5,16 +5,25 @@ import { isSystemError } from './system-error.ts';
  * What the generator does with files. It runs at every daemon-reload, and node:fs would be a fifth of its instructions: the
  * runtime has to read that module first, and these few functions of glibc it only has to find.
  */
-const c = libc({
-  open: { args: ['ptr', 'i32', 'u32'], returns: 'i32' },
-  read: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
-  write: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
-  close: { args: ['i32'], returns: 'i32' },
-  access: { args: ['ptr', 'i32'], returns: 'i32' },
-  mkdir: { args: ['ptr', 'u32'], returns: 'i32' },
-  symlink: { args: ['ptr', 'ptr'], returns: 'i32' },
-  unlink: { args: ['ptr'], returns: 'i32' },
-});
+const openCalls = () =>
+  libc({
+    open: { args: ['ptr', 'i32', 'u32'], returns: 'i32' },
+    read: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
+    write: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
+    close: { args: ['i32'], returns: 'i32' },
+    access: { args: ['ptr', 'i32'], returns: 'i32' },
+    mkdir: { args: ['ptr', 'u32'], returns: 'i32' },
+    symlink: { args: ['ptr', 'ptr'], returns: 'i32' },
+    unlink: { args: ['ptr'], returns: 'i32' },
+  });
+
+let opened: ReturnType<typeof openCalls> | undefined;
+
+/** Most commands come by here and need none of them. */
+function calls(): ReturnType<typeof openCalls> {
+  opened ??= openCalls();
+  return opened;
+}
 
 /** include/uapi/asm-generic/fcntl.h */
 const O_RDONLY = 0;
@@ -27,7 +36,7 @@ const O_CLOEXEC = 0o2000000;
 const F_OK = 0;
 
 export function exists(path: string): boolean {
-  return c.access(cString(path), F_OK) === 0;
+  return calls().access(cString(path), F_OK) === 0;
 }
 
 /**
@@ -38,19 +47,19 @@ export function exists(path: string): boolean {
  * @throws SystemCallError
  */
 export function readSmallFile(path: string, most: number): string | undefined {
-  const fd = opened(path, O_RDONLY);
+  const fd = openedFile(path, O_RDONLY);
   try {
     const buffer = new Uint8Array(most + 1);
     let length = 0;
     for (let count = -1; count !== 0 && length <= most; length += count) {
       const rest = buffer.subarray(length);
-      count = checked(`read(${path})`, c.read(fd, rest, rest.length));
+      count = checked(`read(${path})`, calls().read(fd, rest, rest.length));
     }
     return length > most
       ? undefined
       : new TextDecoder('utf-8', { ignoreBOM: true }).decode(buffer.subarray(0, length));
   } finally {
-    c.close(fd);
+    calls().close(fd);
   }
 }
 
@@ -60,13 +69,13 @@ export function readSmallFile(path: string, most: number): string | undefined {
  * @throws SystemCallError
  */
 export function writeSmallFile(path: string, text: string): void {
-  const fd = opened(path, O_WRONLY | O_CREAT | O_TRUNC);
+  const fd = openedFile(path, O_WRONLY | O_CREAT | O_TRUNC);
   try {
     for (let rest = encoded(text); rest.length > 0; ) {
-      rest = rest.subarray(checked(`write(${path})`, c.write(fd, rest, rest.length)));
+      rest = rest.subarray(checked(`write(${path})`, calls().write(fd, rest, rest.length)));
     }
   } finally {
-    c.close(fd);
+    calls().close(fd);
   }
 }
 
@@ -79,7 +88,7 @@ export function makeDirectories(path: string): void {
   if (exists(path)) return;
   const end = path.lastIndexOf('/');
   if (end > 0) makeDirectories(path.slice(0, end));
-  if (c.mkdir(cString(path), 0o777) !== 0 && !exists(path)) checked(`mkdir(${path})`, -1);
+  if (calls().mkdir(cString(path), 0o777) !== 0 && !exists(path)) checked(`mkdir(${path})`, -1);
 }
 
 /**
@@ -88,12 +97,12 @@ export function makeDirectories(path: string): void {
  * @throws SystemCallError
  */
 export function makeLink(target: string, path: string): void {
-  const link = () => checked(`symlink(${path})`, c.symlink(cString(target), cString(path)));
+  const link = () => checked(`symlink(${path})`, calls().symlink(cString(target), cString(path)));
   try {
     link();
   } catch (error) {
     if (!isSystemError(error, 'EEXIST')) throw error;
-    checked(`unlink(${path})`, c.unlink(cString(path)));
+    checked(`unlink(${path})`, calls().unlink(cString(path)));
     link();
   }
 }
@@ -104,19 +113,19 @@ export class LineDevice {
 
   /** @throws SystemCallError */
   constructor(path: string) {
-    this.#fd = opened(path, O_WRONLY | O_NOCTTY);
+    this.#fd = openedFile(path, O_WRONLY | O_NOCTTY);
   }
 
   /** @throws SystemCallError */
   write(line: Uint8Array): void {
-    checked('write', c.write(this.#fd, line, line.length));
+    checked('write', calls().write(this.#fd, line, line.length));
   }
 
   close(): void {
-    c.close(this.#fd);
+    calls().close(this.#fd);
   }
 }
 
-function opened(path: string, flags: number): number {
-  return checked(`open(${path})`, c.open(cString(path), flags | O_CLOEXEC, 0o666));
+function openedFile(path: string, flags: number): number {
+  return checked(`open(${path})`, calls().open(cString(path), flags | O_CLOEXEC, 0o666));
 }

@@ -1,4 +1,4 @@
-import { ERROR_CODES, type ErrorCode, type ErrorRecord } from '../console/rdpull-error.ts';
+import { type ErrorRecord, isErrorCode } from '../console/rdpull-error.ts';
 import type { Moment } from './moment.ts';
 import {
   RECORDED_STATES,
@@ -109,7 +109,6 @@ function oneOf<Value extends string>(
 }
 
 const isState = (text: string): text is RecordedState => RECORDED_STATES.some((state) => state === text);
-const isCode = (text: string): text is ErrorCode => Object.hasOwn(ERROR_CODES, text);
 
 function moment(value: unknown, name: string): Moment {
   const fields = object(value, name);
@@ -156,7 +155,7 @@ function signer(value: unknown, name: string) {
 function failure(value: unknown, name: string): ErrorRecord {
   const fields = object(value, name);
   return {
-    code: oneOf(fields['code'], isCode, `${name}.code`),
+    code: oneOf(fields['code'], isErrorCode, `${name}.code`),
     message: string(fields['message'], `${name}.message`),
     hint: string(fields['hint'], `${name}.hint`),
   };

@@ -1,19 +1,19 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { hasMagic } from '../decode/magic-number.ts';
 
 /** The codings there are (RFC 9110, section 8.4.1, and the registry of IANA), and what servers call others (AddEncoding). */
 interface Coding {
-  /** What a coded body begins with; undefined where nothing tells it. */
-  readonly magic: Uint8Array | undefined;
+  /** What a coded body begins with, a character for each byte; undefined where nothing tells it. */
+  readonly magic: string | undefined;
   /** How the names of files end that are so by themselves. */
   readonly suffix: RegExp | undefined;
 }
 
-const bytes = (...all: number[]) => Uint8Array.from(all);
-const GZIP: Coding = { magic: bytes(0x1f, 0x8b), suffix: /\.(?:gz|tgz)$/i };
-const BZIP2: Coding = { magic: Buffer.from('BZh'), suffix: /\.(?:bz2|tbz2?)$/i };
-const XZ: Coding = { magic: bytes(0xfd, 0x37, 0x7a, 0x58, 0x5a), suffix: /\.(?:xz|txz)$/i };
-const COMPRESS: Coding = { magic: bytes(0x1f, 0x9d), suffix: /\.Z$/ };
+const GZIP: Coding = { magic: '\x1f\x8b', suffix: /\.(?:gz|tgz)$/i };
+const BZIP2: Coding = { magic: 'BZh', suffix: /\.(?:bz2|tbz2?)$/i };
+const XZ: Coding = { magic: '\xfd7zXZ', suffix: /\.(?:xz|txz)$/i };
+const COMPRESS: Coding = { magic: '\x1f\x9d', suffix: /\.Z$/ };
 const UNTOLD: Coding = { magic: undefined, suffix: undefined };
 
 const CODINGS: ReadonlyMap<string, Coding> = new Map([
@@ -25,7 +25,7 @@ const CODINGS: ReadonlyMap<string, Coding> = new Map([
   ['x-xz', XZ],
   ['compress', COMPRESS],
   ['x-compress', COMPRESS],
-  ['zstd', { magic: bytes(0x28, 0xb5, 0x2f, 0xfd), suffix: /\.(?:zst|tzst)$/i }],
+  ['zstd', { magic: '\x28\xb5\x2f\xfd', suffix: /\.(?:zst|tzst)$/i }],
   ['br', UNTOLD],
   ['deflate', UNTOLD],
 ]);
@@ -60,7 +60,7 @@ export function requireUncoded(shown: string, codings: readonly string[], start:
   const last = codings.at(-1);
   const magic = last === undefined ? undefined : CODINGS.get(last)?.magic;
   // What was done last is what it begins with.
-  if (magic !== undefined && !magic.every((byte, index) => start[index] === byte)) return;
+  if (magic !== undefined && !hasMagic(start, magic)) return;
   throw new RdpullError(
     'http-protocol',
     `${shown}: the server compresses the file on the way (Content-Encoding: ${printable(codings.join(', '))}), though it was asked not to`,

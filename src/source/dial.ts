@@ -1,6 +1,4 @@
-import dns from 'node:dns/promises';
 import net from 'node:net';
-import { constants } from 'node:os';
 import { requireDescriptors } from '../kernel/descriptors.ts';
 import { isSystemError, SystemCallError } from '../kernel/system-error.ts';
 
@@ -25,12 +23,19 @@ export async function dial(
   signal: AbortSignal,
   silence: number,
 ): Promise<net.Socket> {
+  const addresses = net.isIP(host) === 0 ? await addressesOf(host, signal) : [host];
+  signal.throwIfAborted();
+  return orTooFewDescriptors(1, orNoRoute(addresses, firstToAccept(addresses, port, signal, silence)));
+}
+
+async function addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
+  // Most initrds ask a server by its address, and the module is a twentieth of such a pull.
+  const { lookup } = await import('node:dns/promises');
   const found = await orTooFewDescriptors(
     LOOKUP_DESCRIPTORS,
-    unlessAborted(dns.lookup(host, { all: true, order: 'verbatim' }), signal),
+    unlessAborted(lookup(host, { all: true, order: 'verbatim' }), signal),
   );
-  const addresses = byTurns(found).map(({ address }) => address);
-  return orTooFewDescriptors(1, orNoRoute(addresses, firstToAccept(addresses, port, signal, silence)));
+  return byTurns(found).map(({ address }) => address);
 }
 
 /** The runtime takes a network that cannot be reached (ENETUNREACH) for a server that refuses: before the network is up, every server would. */
@@ -57,6 +62,11 @@ async function orTooFewDescriptors<T>(needed: number, attempt: Promise<T>): Prom
   }
 }
 
+function timedOut(): Error {
+  const { errno } = process.getBuiltinModule('node:os').constants;
+  return new SystemCallError('connect', errno.ETIMEDOUT);
+}
+
 function firstToAccept(
   addresses: readonly string[],
   port: number,
@@ -67,10 +77,7 @@ function firstToAccept(
     const pending = new Set<net.Socket>();
     const untried = [...addresses];
     let turn: NodeJS.Timeout | undefined;
-    const limit = setTimeout(
-      () => settle(() => reject(new SystemCallError('connect', constants.errno.ETIMEDOUT))),
-      silence,
-    );
+    const limit = setTimeout(() => settle(() => reject(timedOut())), silence);
     const aborted = () => settle(() => reject(signal.reason));
     signal.addEventListener('abort', aborted);
 

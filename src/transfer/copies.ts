@@ -1,4 +1,4 @@
-import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import type { Compression } from '../decode/compression-magic.ts';
 import { openSourceOnce } from '../source/open-source.ts';
 import { isOthersFailure } from '../source/passing.ts';
@@ -79,7 +79,7 @@ const BAD_ANYWHERE: ReadonlySet<unknown> = new Set(['limit-exceeded', 'decoder-m
 /** Whether it is the copy that something failed for. */
 export function isCopysFault(error: unknown): boolean {
   if (!(error instanceof RdpullError) || BAD_ANYWHERE.has(error.code)) return false;
-  return ERROR_CODES[error.code] === 'decode' || BAD_COPY.has(error.code);
+  return error.family === 'decode' || BAD_COPY.has(error.code);
 }
 
 /** Thrown in place of the failure of a copy: the file is to be had elsewhere. */

@@ -1,5 +1,5 @@
 import { size } from '../console/quantity.ts';
-import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { MirroredSource } from '../source/mirrored-source.ts';
 import type { ExpectedSize } from './expected-size.ts';
@@ -14,7 +14,7 @@ export function originOf(source: Pick<MirroredSource, 'origins' | 'url'>): strin
 export function aboutUrl(url: string, error: unknown): unknown {
   if (!(error instanceof RdpullError)) return error;
   const shown = shownUrl(url);
-  const family = ERROR_CODES[error.code];
+  const { family } = error;
   const isSources = family === 'network' || (family === 'http' && error.code !== 'http-web-page');
   if (isSources || error.message.includes(shown)) return error;
   return new RdpullError(error.code, `${shown}: ${error.message}`, error.hint, { cause: error });

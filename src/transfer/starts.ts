@@ -1,4 +1,4 @@
-import { ERROR_CODES, RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import type { MirroredSource } from '../source/mirrored-source.ts';
 import type { Location } from '../source/source.ts';
@@ -74,8 +74,7 @@ export function createStarts(locations: readonly Location[], notify: (text: stri
 }
 
 /** Whether the bytes were bad, and not the network, or this machine. */
-function isBadFile({ code }: RdpullError): boolean {
-  const family = ERROR_CODES[code];
+function isBadFile({ code, family }: RdpullError): boolean {
   return family === 'decode' || code === 'checksum-mismatch' || code === 'http-web-page';
 }
 

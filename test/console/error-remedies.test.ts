@@ -3,13 +3,13 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { errorsPage } from '../../scripts/errors-page.ts';
 import { ERROR_REMEDIES } from '../../src/console/error-remedies.ts';
-import { ERROR_CODES } from '../../src/console/rdpull-error.ts';
+import { codesOf, ERROR_FAMILIES } from '../../src/console/rdpull-error.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const CHECKOUT = path.resolve(import.meta.dir, '../..');
 const PAGE = path.join(CHECKOUT, 'src/console/rdpull-errors.7.md');
-const CODES = Object.keys(ERROR_CODES);
+const CODES: readonly string[] = ERROR_FAMILIES.flatMap(codesOf);
 
 const sources = fs
   .globSync('src/**/*.ts', { cwd: CHECKOUT })

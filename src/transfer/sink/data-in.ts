@@ -4,7 +4,7 @@ const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
 /** The parts of `chunk` between its blocks of zeros. The blocks are those of the file, in which it begins at `offset`. */
 export function* dataIn(
-  chunk: Buffer,
+  chunk: Uint8Array,
   offset: number,
 ): Generator<{ readonly start: number; readonly end: number }> {
   let start = 0;
@@ -19,7 +19,7 @@ export function* dataIn(
   if (start < chunk.length) yield { start, end: chunk.length };
 }
 
-function isZero(chunk: Buffer, start: number, end: number): boolean {
+function isZero(chunk: Uint8Array, start: number, end: number): boolean {
   if (chunk[start] !== 0 || chunk[end - 1] !== 0) return false;
-  return chunk.compare(ZEROS, 0, end - start, start, end) === 0;
+  return ZEROS.compare(chunk, start, end, 0, end - start) === 0;
 }

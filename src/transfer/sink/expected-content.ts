@@ -7,6 +7,7 @@ import {
   recogniseForeignEnd,
   recogniseForeignFormat,
 } from '../../decode/foreign-format.ts';
+import { hasMagic } from '../../decode/magic-number.ts';
 import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { recogniseFileSystem } from '../../expose/file-system-magic.ts';
@@ -27,7 +28,7 @@ export interface ExpectedContent {
 export const CONTENT_START_BYTES = 72 * 1024;
 
 /** POSIX.1-1988 (ustar), and GNU tar before it. */
-const TAR_MAGIC = { offset: 257, bytes: Buffer.from('ustar') } as const;
+const TAR_MAGIC = { offset: 257, characters: 'ustar' } as const;
 
 /** A sink that looks at the start and the end of what it gets, and refuses what is not what it is said to be. */
 export function expectingSink(sink: Sink, { type, compression, begun }: ExpectedContent): Sink {
@@ -119,8 +120,7 @@ export function beginsLikeTarball(start: Uint8Array): boolean {
 }
 
 function hasTarMagic(start: Uint8Array): boolean {
-  const { offset, bytes } = TAR_MAGIC;
-  return bytes.equals(start.subarray(offset, offset + bytes.length));
+  return hasMagic(start, TAR_MAGIC.characters, TAR_MAGIC.offset);
 }
 
 /** What lies in a file that begins with no header. An empty tarball is all zeros, as the start of many file systems is. */

@@ -43,7 +43,7 @@ export function openRawImageSink(path: string): RawImageSink {
     }
   }
 
-  async function writeChunk(chunk: Buffer, offset: number): Promise<void> {
+  async function writeChunk(chunk: Uint8Array, offset: number): Promise<void> {
     for (const { start, end } of dataIn(chunk, offset)) {
       for (let at = start; at < end; ) {
         at += await writeAt(fd, chunk, at, end - at, offset + at);
@@ -61,8 +61,7 @@ export function openRawImageSink(path: string): RawImageSink {
     flushing.catch(() => undefined);
   }
 
-  function write(bytes: Uint8Array): Promise<void> {
-    const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  function write(chunk: Uint8Array): Promise<void> {
     const offset = position;
     position += chunk.length;
     writing = writing.then(() => attempt(() => writeChunk(chunk, offset)));

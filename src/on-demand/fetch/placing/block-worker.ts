@@ -177,8 +177,7 @@ function sharedPages(
   return cloneRange(fd, offset + from - start, to - from, target, from) ? { from, to } : none;
 }
 
-function giveBackZeros(fd: number, bytes: Uint8Array, offset: number): void {
-  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+function giveBackZeros(fd: number, chunk: Uint8Array, offset: number): void {
   let zeros = 0;
   for (const { start, end } of [...dataIn(chunk, offset), { start: chunk.length, end: chunk.length }]) {
     const from = Math.ceil((offset + zeros) / PAGE_BYTES) * PAGE_BYTES;

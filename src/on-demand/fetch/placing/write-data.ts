@@ -6,8 +6,7 @@ import { dataIn } from '../../../transfer/sink/data-in.ts';
  *
  * @throws Error of write(2)
  */
-export function writeData(fd: number, bytes: Uint8Array, offset: number): void {
-  const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+export function writeData(fd: number, chunk: Uint8Array, offset: number): void {
   for (const { start, end } of dataIn(chunk, offset)) {
     for (let at = start; at < end; ) at += fs.writeSync(fd, chunk, at, end - at, offset + at);
   }
