@@ -70,12 +70,13 @@ export async function makeDeviceTree(file: string, { start, size }: MemoryRange)
   await tool(['fdtput', file, node, 'volatile']);
 }
 
-/** QEMU's options for a kernel that is booted without firmware, and so without ACPI. */
-export async function arm64Direct(commandLine: string, deviceTree: string): Promise<string[]> {
+/** QEMU's options for a kernel that is booted without firmware, and so without ACPI. @param deviceTree by default QEMU's own */
+export async function arm64Direct(commandLine: string, deviceTree?: string): Promise<string[]> {
   const tree = await arm64Tree();
   const kernel = `${tree}/usr/lib/modules/${kernelRelease(tree)}/vmlinuz`;
   const words = `${ARM64_CONSOLE} ${commandLine}`;
-  return ['-kernel', kernel, '-initrd', await arm64Initrd(), '-append', words, '-dtb', deviceTree];
+  const options = ['-kernel', kernel, '-initrd', await arm64Initrd(), '-append', words];
+  return deviceTree === undefined ? options : [...options, '-dtb', deviceTree];
 }
 
 /** Modules of the kernel that a pull and the root need, or that find the devices of the machine; with what they depend on. */
@@ -85,6 +86,7 @@ const MODULES = [
   'ext4',
   'loop',
   'nd_pmem',
+  'nvme-tcp',
   'of_pmem',
   'overlay',
   'squashfs',

@@ -85,6 +85,11 @@ export async function dirtyJournal(file: string, name: string, isIn: 'disk' | 'b
   fs.rmSync(zeros);
 }
 
+/** What the superblock of the ext4 in a disk image says of it. */
+export async function fileSystemState(file: string): Promise<string> {
+  return await tool(['dumpe2fs', '-h', `${file}?offset=${MIB}`]);
+}
+
 /** A tarball with everything that a tree is made of. */
 export async function makeTarball({ directory }: RootTree, file: string): Promise<void> {
   await tool([

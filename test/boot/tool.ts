@@ -10,3 +10,8 @@ export async function tool(command: readonly string[], input?: string): Promise<
   const said = `${stdout}\n${stderr}`.trim().split('\n').slice(-20).join('\n');
   throw new Error(`${command.slice(0, 4).join(' ')} ... failed with status ${child.exitCode}:\n${said}`);
 }
+
+/** The SHA-256 of a file. */
+export async function digestOf(file: string): Promise<string> {
+  return (await tool(['sha256sum', file])).slice(0, 64);
+}

@@ -14,6 +14,7 @@ import { makeEspDisk } from '../esp.ts';
 import type { Guest } from '../guest.ts';
 import { makeDisk, pack } from '../image.ts';
 import { runsBeforeRoot } from '../initrd-unit.ts';
+import { startTarget } from '../kernel-target.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
@@ -94,6 +95,29 @@ export const scenarios: readonly Scenario[] = [
       expectConsole(guest, /says +BootCurrent/);
       expectConsole(guest, new RegExp(`${MARK} root .* /dev/loop0p1 `));
       expectConsole(guest, new RegExp(`${MARK} loop device .*/bootorigin\\.raw`));
+    },
+  },
+  {
+    name: 'arm64-nvme',
+    title: 'arm64: the root stays on an NVMe server, and is written to',
+    async run(lab) {
+      const tree = await makeRootTree(
+        lab.file('tree'),
+        `echo kept >/etc/kept && echo "${MARK} written $(cat /etc/kept)"`,
+        await arm64Tree(),
+      );
+      const image = lab.file('image');
+      await makeDisk(tree, 'ext4', image, 'arm64');
+      const nqn = 'nqn.2023-10.io.systemd:storagetm.0123456789abcdef0123456789abcdef.image.raw';
+      const target = await startTarget(lab, [{ nqn, image }]);
+      const guest = lab.start({
+        qemu: ARM64_QEMU,
+        boot: await arm64Direct(`rd.systemd.pull=raw,machine,verify=no:root:${target.url}/${nqn} rw`),
+        limit: LIMIT,
+      });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* - ext4 /dev/nvme0n1p1 rw`));
+      expectConsole(guest, new RegExp(`${MARK} written kept`));
     },
   },
   {

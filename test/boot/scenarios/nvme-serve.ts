@@ -5,17 +5,13 @@ import { NvmeHost } from '../nvme-host.ts';
 import { NvmeTarget } from '../nvme-target.ts';
 import { makeRootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
-import { tool } from '../tool.ts';
+import { digestOf } from '../tool.ts';
 
 /** Somebody else's subsystem by somebody else's port, which rdpull would want. */
 const FOREIGN_PORT = `port=$nvmet/ports/7; mkdir $port; echo tcp >$port/addr_trtype; echo ipv4 >$port/addr_adrfam; echo 0.0.0.0 >$port/addr_traddr; echo 4420 >$port/addr_trsvcid; for each in $nvmet/subsystems/*; do ln -s $each $port/subsystems/; done; echo "port is $(echo open)"`;
 
 const HOST_A = 'aaaaaaaa';
 const HOST_B = 'bbbbbbbb';
-
-async function digestOf(file: string): Promise<string> {
-  return (await tool(['sha256sum', file])).slice(0, 64);
-}
 
 /** The directory of the target has one image, in which there is the root of the lab. */
 async function imageDirectory(lab: Lab): Promise<{ directory: string; digest: string }> {

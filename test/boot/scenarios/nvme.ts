@@ -1,15 +1,17 @@
 import fs from 'node:fs';
 import { freePort } from '../../fixtures/daemon.ts';
+import type { Suite } from '../../fixtures/suite-tree.ts';
 import { directBoot } from '../direct-boot.ts';
 import type { Guest } from '../guest.ts';
 import { httpBoot, serveUki } from '../http-boot.ts';
-import { type FileSystem, makeDisk } from '../image.ts';
+import { type FileSystem, fileSystemState, makeDisk } from '../image.ts';
+import { runsBeforeRoot, watchesAddresses } from '../initrd-unit.ts';
 import { type Exported, sentBy, startTarget } from '../kernel-target.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, makeRootTree, PROOF, type RootTree, writeBallast } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
-import { addNetwork, makeSystemdTree } from '../systemd-tree.ts';
-import { tool } from '../tool.ts';
+import { addNetwork, makeSystemdTree, NETWORK_FILE } from '../systemd-tree.ts';
+import { digestOf, tool } from '../tool.ts';
 import { INSIST, makeSignatory, makeVerityDisk, POLICY, trusting } from '../verity-image.ts';
 
 /** As systemd-storagetm calls what it has. */
@@ -27,10 +29,22 @@ const LINKS = new RegExp(
   `${MARK} links[^]*root\\.raw \\.\\./\\.\\./nvme0n1\\n[^]*root\\.raw-part1 \\.\\./\\.\\./nvme0n1p1\\n`,
 );
 
-/** What a systemd does in the real root while its server goes away, and then: reads what is in no cache, and writes. */
-const OUTAGE = `
-echo "${MARK} network $(networkctl --no-pager --all status 2>&1 | grep -E 'State:|Address:' | tr -s ' \\n' ' ')"
+const FAILED_UNITS = `echo "${MARK} failed units: $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }' | tr '\\n' ' ')"`;
+
+/** What a systemd in the real root has: its own networkd has taken the interface over, and udev's links are made anew. */
+const TAKEN_OVER = `
+/usr/lib/systemd/systemd-networkd-wait-online --timeout=120
+status() { networkctl --no-pager --all status 2>&1 | grep -E 'Network File:|State:|Address:' | tr -s ' \\n' ' '; }
+i=0
+until status | grep -q 'Network File: /${NETWORK_FILE}' || [ $i -ge 60 ]; do sleep 1; i=$((i + 1)); done
+echo "${MARK} network $(status)"
 rdpull_links=$(ls /dev/disk/by-loop-ref); echo "${MARK} links in the real root" $rdpull_links
+echo "${MARK} addresses are watched: $(systemctl is-active lab-addresses.service)"
+`;
+
+/** What it does while its server goes away, and then: reads what is in no cache, and writes. */
+const OUTAGE = `
+${TAKEN_OVER}
 echo "${MARK} up"
 sleep 10
 echo 3 >/proc/sys/vm/drop_caches
@@ -39,8 +53,14 @@ read -r begun rest </proc/uptime
 echo "${MARK} proof again $(sha256sum /${PROOF})"
 date >/etc/kept && sync && read -r now rest </proc/uptime
 echo "${MARK} written after $((\${now%.*} - \${begun%.*})) s"
-echo "${MARK} failed units: $(systemctl list-units --failed --plain --no-legend | awk '{ print $1 }' | tr '\\n' ' ')"
+${FAILED_UNITS}
 `;
+
+/** Whose initrd, root and kernel are clients as well. */
+const OLDER_SYSTEMDS: readonly (readonly [number, Suite])[] = [
+  [252, 'bookworm'],
+  [257, 'trixie'],
+];
 
 /** How long the server is away, in ms. */
 const AWAY = 60_000;
@@ -114,7 +134,8 @@ export const scenarios: readonly Scenario[] = [
       fs.rmSync(tree.directory, { recursive: true });
       const target = await startTarget(lab, [exported]);
       const guest = await directBoot(lab, {
-        commandLine: `rd.systemd.pull=raw,machine,verify=no:root:${target.url}/${exported.nqn} rw`,
+        files: watchesAddresses(),
+        commandLine: `rd.systemd.pull=raw,machine,verify=no:root:${target.url}/${exported.nqn} rw rd.rdpull.free_initramfs=no`,
         limit: 1200,
       });
       await guest.waitFor(new RegExp(`${MARK} up`));
@@ -122,16 +143,76 @@ export const scenarios: readonly Scenario[] = [
       await Bun.sleep(AWAY);
       await startTarget(lab, [exported], target.port);
       await expectBooted(lab, guest, tree);
-      expectConsole(guest, new RegExp(`${MARK} links in the real root root\\.raw root\\.raw-part1`));
       expectConsole(guest, new RegExp(`${MARK} proof again ${tree.sha256} `));
       expectConsole(guest, new RegExp(`${MARK} written after [3-9]\\d s`));
-      const begun = guest.seconds();
-      await guest.waitFor(/reboot: Power down/);
-      await guest.switchedOff();
-      lab.notes.push(`switched off ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`);
-      if (/I\/O error|Remounting filesystem read-only|blk_update_request/.test(guest.text)) {
-        throw new Error('the outage was an error to somebody');
-      }
+      expectTakenOver(guest);
+      await expectSwitchedOff(lab, guest, exported.image);
+    },
+  },
+  ...OLDER_SYSTEMDS.map(
+    ([systemd, suite]): Scenario => ({
+      name: `nvme-systemd-${systemd}`,
+      title: `systemd ${systemd} and the kernel of ${suite}, in initrd and root: no root=, written to, networkd takes over, switched off cleanly`,
+      async run(lab) {
+        const tree = await makeSystemdTree(lab.file('tree'), `${TAKEN_OVER}${FAILED_UNITS}`, suite);
+        addNetwork(tree);
+        const exported = await exportTree(lab, 'image.raw', tree);
+        fs.rmSync(tree.directory, { recursive: true });
+        const target = await startTarget(lab, [exported]);
+        const guest = await directBoot(lab, {
+          suite,
+          files: watchesAddresses(),
+          // On a slow host the emulation takes so long to clear pages that code was run from that keep-alives are missed.
+          commandLine: `rd.systemd.pull=raw,machine,verify=no:root:${target.url}/${exported.nqn} rw rd.rdpull.free_initramfs=no`,
+          limit: 1200,
+        });
+        await expectBooted(lab, guest, tree);
+        expectConsole(guest, new RegExp(`${MARK} root .* - ext4 /dev/nvme0n1p1 rw`));
+        expectTakenOver(guest);
+        await expectSwitchedOff(lab, guest, exported.image);
+      },
+    }),
+  ),
+  ...OLDER_SYSTEMDS.map(
+    ([systemd, suite]): Scenario => ({
+      name: `nvme-systemd-${systemd}-ro`,
+      title: `systemd ${systemd} and the kernel of ${suite}: ro, found by root=/dev/disk/by-loop-ref, nothing can be written`,
+      async run(lab) {
+        const tree = await makeRootTree(lab.file('tree'), WRITES);
+        const exported = await exportTree(lab, 'image.raw', tree);
+        const target = await startTarget(lab, [exported]);
+        const before = await digestOf(exported.image);
+        const guest = await directBoot(lab, {
+          suite,
+          commandLine: `rd.systemd.pull=raw,machine,ro,verify=no:root:${target.url}/${exported.nqn} root=/dev/disk/by-loop-ref/root.raw-part1 ro`,
+        });
+        await expectBooted(lab, guest, tree);
+        expectConsole(guest, new RegExp(`${MARK} root .* - ext4 /dev/nvme0n1p1 ro`));
+        expectConsole(guest, /can't create \/etc\/kept: Read-only file system/);
+        expectConsole(guest, new RegExp(`${MARK} read-only 1`));
+        expectConsole(guest, LINKS);
+        await guest.switchedOff();
+        if ((await digestOf(exported.image)) !== before) throw new Error('something was written to the disk');
+      },
+    }),
+  ),
+  {
+    name: 'nvme-by-hand',
+    title:
+      'the kernel of bookworm: rdpull attach in the initrd, typed by somebody, loads the module by modprobe, and root= finds the disk',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'), WRITES);
+      const exported = await exportTree(lab, 'image.raw', tree);
+      const target = await startTarget(lab, [exported]);
+      const attach = `/usr/bin/rdpull attach --loop-ref=root.raw ${target.url}/${exported.nqn}`;
+      const guest = await directBoot(lab, {
+        suite: 'bookworm',
+        files: runsBeforeRoot(`/bin/sh -c "test ! -e /sys/module/nvme_tcp && ${attach}"`),
+        commandLine: 'rd.neednet=1 ip=dhcp root=/dev/disk/by-loop-ref/root.raw-part1 rw',
+      });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* - ext4 /dev/nvme0n1p1 rw`));
+      expectConsole(guest, LINKS);
     },
   },
   {
@@ -203,6 +284,34 @@ export const scenarios: readonly Scenario[] = [
     },
   },
 ];
+
+/** The networkd of the real root has the network, and udev there the links. */
+function expectTakenOver(guest: Guest): void {
+  const network = `${MARK} network .*(?:State: routable.*Network File: /${NETWORK_FILE}|Network File: /${NETWORK_FILE}.*State: routable).*Address: 10\\.0\\.2\\.15`;
+  expectConsole(guest, new RegExp(network));
+  expectConsole(guest, new RegExp(`${MARK} links in the real root root\\.raw root\\.raw-part1\\n`));
+  expectConsole(guest, new RegExp(`${MARK} failed units: (?!.*(?:rdpull|network|\\.mount))`));
+  expectConsole(guest, new RegExp(`${MARK} addresses are watched: active\\n`));
+}
+
+/** As {@link watchesAddresses} says. */
+const ADDRESS = 'inet 10\\.0\\.2\\.15/';
+
+/** The machine comes down in time, nothing was an error to anybody, and the file system has all that was written. */
+async function expectSwitchedOff(lab: Lab, guest: Guest, image: string): Promise<void> {
+  const begun = guest.seconds();
+  await guest.waitFor(/reboot: Power down/);
+  await guest.switchedOff();
+  lab.notes.push(`switched off ${(guest.seconds() - begun).toFixed(1)} s after it was asked for`);
+  expectConsole(guest, new RegExp(ADDRESS));
+  if (new RegExp(`Deleted .*${ADDRESS}`).test(guest.text)) throw new Error('the address was away');
+  if (/I\/O error|Remounting filesystem read-only|blk_update_request/.test(guest.text)) {
+    throw new Error('something was an error to somebody');
+  }
+  const state = await fileSystemState(image);
+  if (!/state: +clean$/m.test(state) || /needs_recovery/.test(state))
+    throw new Error(`the file system was not left in order:\n${state}`);
+}
 
 /** Boots a machine from the image, and notes how long that takes since the unit was started, and what the server sends for it. */
 async function course(lab: Lab, tree: RootTree, url: string, sent: () => Promise<number>): Promise<void> {

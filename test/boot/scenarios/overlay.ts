@@ -15,12 +15,20 @@ echo "${MARK} written $(cat /etc/kept)"
 echo "${MARK} lower $(awk '$5 == "/run/rdpull/overlay/lower" { print }' /proc/self/mountinfo)"
 `;
 
+/** Says what an earlier boot has left, and writes; with systemd.volatile= something that nobody is to see again. */
+const VOLATILE = `
+echo "${MARK} kept $(cat /etc/kept 2>/dev/null || echo nothing of ours)"
+if grep -q systemd.volatile=no /proc/cmdline; then echo "written in a boot" >/etc/kept; else echo "lost" >/etc/kept; fi
+`;
+
 /** MiB, of the disk of the machine. */
 const DISK_SIZE = 64;
 
+const diskOf = (lab: Lab) => lab.file('data.raw');
+
 /** A disk of a machine with one file system, which is called data, and QEMU's options for it. */
 async function machineDisk(lab: Lab): Promise<readonly string[]> {
-  const disk = lab.file('data.raw');
+  const disk = diskOf(lab);
   await tool(['truncate', `--size=${DISK_SIZE}M`, disk]);
   await tool(['mkfs.ext4', '-q', '-L', 'data', disk]);
   return ['-drive', `file=${disk},format=raw,if=virtio`];
@@ -65,6 +73,30 @@ export const scenarios: readonly Scenario[] = [
         expectConsole(guest, new RegExp(`${MARK} kept ${kept}`));
         await guest.switchedOff();
       }
+    },
+  },
+  {
+    name: 'overlay-volatile',
+    title:
+      'overlay=LABEL=data below systemd.volatile=overlay: what an earlier boot has kept is seen, and what this one writes is lost',
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'), VOLATILE);
+      await makeFileSystem(tree, 'erofs', `${lab.served}/root.raw`);
+      const server = await lab.serve();
+      const options = await machineDisk(lab);
+      const boot = async (volatile: string) => {
+        const commandLine = `rd.systemd.pull=raw,machine,verify=no,overlay=LABEL=data:root:${server.url('root.raw')} systemd.volatile=${volatile}`;
+        const guest = await directBoot(lab, { commandLine, options });
+        await expectBooted(lab, guest, tree);
+        await guest.switchedOff();
+        return guest;
+      };
+      expectConsole(await boot('no'), new RegExp(`${MARK} kept nothing of ours`));
+      const over = await boot('overlay');
+      expectConsole(over, new RegExp(`${MARK} root .* - overlay (?!rdpull)\\S+ rw`));
+      expectConsole(over, new RegExp(`${MARK} kept written in a boot`));
+      const kept = await tool(['debugfs', '-R', 'cat /rdpull-overlay/root/upper/etc/kept', diskOf(lab)]);
+      if (kept !== 'written in a boot\n') throw new Error(`on the device there is "${kept}"`);
     },
   },
   {
