@@ -137,6 +137,14 @@ function refusedAuthentication({
       'give this machine the one that the target has for it, as the credential rdpull.dhchap-secret (DHHC-1:...)',
     );
   }
+  // 401 is NVME_SC_AUTH_REQUIRED, by which older kernels tell that a secret was refused; by any other nobody has refused anything.
+  if (isSystemError(error, 'EIO') && !isSaid(/ret=401$/)) {
+    return refused(
+      'connection-lost',
+      `the server does not answer while this machine authenticates itself for ${nqn}`,
+      'try again; if it happens again, look at the log of the target, which waits five seconds for each answer',
+    );
+  }
   if (isSaid(/controller authentication failed/)) {
     return refused(
       'nvme-denied',

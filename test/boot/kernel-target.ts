@@ -25,6 +25,8 @@ export interface Demand {
   readonly secret: string;
   /** What the target shows itself with; without one it does not. */
   readonly controllerSecret?: string;
+  /** Of Diffie and Hellman. An emulated machine on a busy host takes longer for one than the five seconds that the target waits; by default none. */
+  readonly group?: 'ffdhe2048';
 }
 
 /** What leads a machine of the lab to a target. */
@@ -137,11 +139,11 @@ ${demands === undefined ? '' : demandScript(nqn, demands)}
 ln -s /sys/kernel/config/nvmet/subsystems/${nqn} ports/1/subsystems/
 `;
 
-const demandScript = (nqn: string, { hostNqn, secret, controllerSecret }: Demand) => `
+const demandScript = (nqn: string, { hostNqn, secret, controllerSecret, group }: Demand) => `
 mkdir hosts/${hostNqn}
 echo -n '${secret}' >hosts/${hostNqn}/dhchap_key
 ${controllerSecret === undefined ? '' : `echo -n '${controllerSecret}' >hosts/${hostNqn}/dhchap_ctrl_key`}
 echo -n 'hmac(sha512)' >hosts/${hostNqn}/dhchap_hash
-echo -n ffdhe2048 >hosts/${hostNqn}/dhchap_dhgroup
+${group === undefined ? '' : `echo -n ${group} >hosts/${hostNqn}/dhchap_dhgroup`}
 ln -s /sys/kernel/config/nvmet/hosts/${hostNqn} subsystems/${nqn}/allowed_hosts/
 `;

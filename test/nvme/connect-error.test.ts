@@ -85,6 +85,29 @@ describe('where a server wants to know who this machine is', () => {
       `the server does not take the secret of this machine for ${NQN}`,
     ],
     [
+      'the wrong secret, before Linux 6.9',
+      'EIO',
+      ['nvme nvme0: qid 0: authentication failed', 'nvme nvme0: failed to connect queue: 0 ret=401'],
+      true,
+      'nvme-denied',
+      `the server does not take the secret of this machine for ${NQN}`,
+    ],
+    [
+      // A busy machine that took longer than the target waits.
+      'an answer that does not come',
+      'EIO',
+      [
+        'nvme nvme0: I/O tag 21 (0015) type 4 opcode 0x7f (Fabrics Cmd) QID 0 timeout',
+        'nvme nvme0: qid 0 auth_send failed with status 880',
+        'nvme nvme0: qid 0 failed to receive success1, nvme status 880',
+        'nvme nvme0: qid 0: authentication failed, error 880',
+        'nvme nvme0: failed to connect queue: 0 ret=880',
+      ],
+      true,
+      'connection-lost',
+      `the server does not answer while this machine authenticates itself for ${NQN}`,
+    ],
+    [
       'the wrong secret, and the log is closed',
       'EKEYREJECTED',
       [],

@@ -105,7 +105,12 @@ export const scenarios: readonly Scenario[] = [
     title:
       'rdpull attach of what demands DH-HMAC-CHAP: a secret that is missing, wrong or mistyped, and a kernel that has none, are told from each other',
     async run(lab) {
-      const demands = { hostNqn: hostNqn(MACHINE_ID), secret: SECRET, controllerSecret: CONTROLLER_SECRET };
+      const demands: Demand = {
+        hostNqn: hostNqn(MACHINE_ID),
+        secret: SECRET,
+        controllerSecret: CONTROLLER_SECRET,
+        group: 'ffdhe2048',
+      };
       const target = await startDemanding(lab, await makeRootTree(lab.file('tree')), demands);
       const url = `nvme+tcp://10.0.2.2:${target.port}`;
       const host = await NvmeHost.start(lab, { hasRdpull: true });
