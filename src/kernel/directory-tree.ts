@@ -13,7 +13,8 @@ import { isSystemError, SystemCallError } from './system-error.ts';
  */
 const c = libc({
   openat: { args: ['i32', 'ptr', 'i32', 'u32'], returns: 'i32' },
-  syscall: { args: ['i64', 'i32', 'ptr', 'ptr', 'u64'], returns: 'i64' },
+  // A descriptor or -1, of which the lower half is enough.
+  syscall: { args: ['i64', 'i32', 'ptr', 'ptr', 'u64'], returns: 'i32' },
   mkdirat: { args: ['i32', 'ptr', 'u32'], returns: 'i32' },
   mknodat: { args: ['i32', 'ptr', 'u32', 'u64'], returns: 'i32' },
   symlinkat: { args: ['ptr', 'i32', 'ptr'], returns: 'i32' },
@@ -48,6 +49,11 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY
 const O_CLOEXEC = 0o2000000;
 const O_PATH = 0o10000000;
 
+/** With what each kind is opened. */
+const DIRECTORY = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+const PLACE = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+const NEW_FILE = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
+
 /** linux/fcntl.h */
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
@@ -78,42 +84,62 @@ export class NameBuffer {
 
 /** Opens a directory for reading and for the attribute calls below. */
 export function openDirectoryAt(directory: number, name: Name): number {
-  const flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  return checked('openat', c.openat(directory, name, flags, 0));
+  return checked('openat', c.openat(directory, name, DIRECTORY, 0));
 }
 
 /** Opens a directory only as a place to name things in (O_PATH): needs no permission on the directory itself. */
 export function openPlaceAt(directory: number, name: Name): number {
-  return checked('openat', c.openat(directory, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
+  return checked('openat', c.openat(directory, name, PLACE, 0));
 }
 
 /** asm-generic/unistd.h; the same on every architecture. glibc has no function for it before 2.43. */
 const SYS_openat2 = 437;
-/** struct open_how, linux/openat2.h: flags, mode, resolve. */
-const openHow = new BigUint64Array(new ArrayBuffer(24));
+/**
+ * struct open_how, linux/openat2.h: flags, mode and resolve, of 64 bits each, whose lower halves are enough. In a buffer of its own: a small
+ * typed array without one is moved when the optimizing compiler gets to it, and at its former address the kernel finds zeros: follow every link.
+ */
+const openHow = Buffer.from(new ArrayBuffer(24));
+const openHowAddress = ptr(openHow);
+const OPEN_HOW_MODE = 8;
+const OPEN_HOW_RESOLVE = 16;
 const RESOLVE_NO_SYMLINKS = 0x04;
 const RESOLVE_BENEATH = 0x08;
-openHow[0] = BigInt(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-openHow[2] = BigInt(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+openHow.writeUInt32LE(RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH, OPEN_HOW_RESOLVE);
 
 /**
- * Opens a directory several names further down in one call (openat2(2), Linux 5.6), as {@link openPlaceAt} would one
- * after the other. Returns undefined when that is not possible, for whatever reason: only a walk tells which, and a
+ * Opens what is several names further down in one call (openat2(2), Linux 5.6), with what {@link openPlaceAt} would have to open one
+ * after the other on the way. Returns undefined when that is not possible, for whatever reason: only a walk tells which, and a
  * kernel or a seccomp filter may not know the call.
+ */
+function openBelow(directory: number, path: Name, flags: number, mode: number): number | undefined {
+  openHow.writeUInt32LE(flags, 0);
+  openHow.writeUInt32LE(mode, OPEN_HOW_MODE);
+  const fd = c.syscall(SYS_openat2, directory, path, openHowAddress, openHow.length);
+  return fd < 0 ? undefined : fd;
+}
+
+/**
+ * As {@link openPlaceAt}, several names further down; undefined as of {@link openBelow}.
  *
  * @param path names with a slash between them
  */
 export function openPlaceBelow(directory: number, path: Name): number | undefined {
-  // Its address is asked for at each call. A small typed array without a buffer of its own is moved when the optimizing
-  // compiler gets to it, and at its former address the kernel finds zeros: follow every link.
-  const fd = Number(c.syscall(SYS_openat2, directory, path, ptr(openHow), openHow.byteLength));
-  return fd < 0 ? undefined : fd;
+  return openBelow(directory, path, PLACE, 0);
+}
+
+/** As {@link openDirectoryAt}, several names further down; undefined as of {@link openBelow}. */
+export function openDirectoryBelow(directory: number, path: Name): number | undefined {
+  return openBelow(directory, path, DIRECTORY, 0);
+}
+
+/** As {@link createFileAt}, several names further down; undefined as of {@link openBelow}, and when something has that name. */
+export function createFileBelow(directory: number, path: Name, mode: number): number | undefined {
+  return openBelow(directory, path, NEW_FILE, mode);
 }
 
 /** Creates a regular file, of which the umask takes its bits, and opens it for writing. */
 export function createFileAt(directory: number, name: Name, mode: number): number {
-  const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC;
-  return checked('openat', c.openat(directory, name, flags, mode));
+  return checked('openat', c.openat(directory, name, NEW_FILE, mode));
 }
 
 /** Opens a file for reading. Does not wait, should it be a fifo by now. */

@@ -104,6 +104,35 @@ test('opens a directory several names down, and follows nothing on the way', () 
   for (const other of others) expect(tree.openPlaceBelow(root, name(other))).toBeUndefined();
 });
 
+test('makes a file several names down, or opens a directory there, and follows nothing on the way', () => {
+  fs.mkdirSync(path.join(base, 'four/five'), { recursive: true });
+  fs.symlinkSync('five', path.join(base, 'four/link'));
+  fs.symlinkSync('made', path.join(base, 'four/five/to-made'));
+  const made = tree.createFileBelow(root, name('four/five/file'), 0o640) ?? -1;
+  expect(fs.writeSync(made, 'x')).toBe(1);
+  fs.closeSync(made);
+  expect(stat('four/five/file')).toStartWith('regular file 640 ');
+  const taken = ['four/five/file', 'four/five', 'four/link', 'four/five/to-made'];
+  const away = [
+    'four/link/file',
+    'four/../file',
+    '../file',
+    `${base}/file`,
+    'four/no/file',
+    'four/five/file/x',
+  ];
+  for (const other of [...taken, ...away])
+    expect(tree.createFileBelow(root, name(other), 0o600)).toBeUndefined();
+  expect(fs.readdirSync(path.join(base, 'four/five')).toSorted()).toEqual(['file', 'to-made']);
+
+  const opened = tree.openDirectoryBelow(root, name('four/five')) ?? -1;
+  tree.changeTime(opened, 86_400, 0);
+  fs.closeSync(opened);
+  expect(fs.statSync(path.join(base, 'four/five')).mtimeMs).toBe(86_400_000);
+  for (const other of ['four/link', 'four/link/x', 'four/../..', 'four/five/file', 'four/no'])
+    expect(tree.openDirectoryBelow(root, name(other))).toBeUndefined();
+});
+
 /** What this process has open in the directory, but for the directory itself. */
 function openBelow(): string[] {
   return fs.readdirSync('/proc/self/fd').flatMap((fd) => {

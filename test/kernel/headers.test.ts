@@ -21,6 +21,8 @@ const IN_C: Readonly<Record<string, string>> = {
   D_RECLEN: 'offsetof(struct dirent64, d_reclen)',
   D_TYPE: 'offsetof(struct dirent64, d_type)',
   D_NAME: 'offsetof(struct dirent64, d_name)',
+  OPEN_HOW_MODE: 'offsetof(struct open_how, mode)',
+  OPEN_HOW_RESOLVE: 'offsetof(struct open_how, resolve)',
   STX_MODE: 'offsetof(struct statx, stx_mode)',
   STX_NLINK: 'offsetof(struct statx, stx_nlink)',
   STX_BLOCKS: 'offsetof(struct statx, stx_blocks)',
@@ -60,7 +62,6 @@ const OWN = new Set([
 const LAYOUTS: Readonly<Record<string, number>> = {
   'sizeof(long)': 8,
   'sizeof(struct open_how)': 24,
-  'offsetof(struct open_how, resolve)': 16,
   'sizeof(struct statx)': 256,
   'sizeof(struct timespec)': 16,
   'offsetof(struct timespec, tv_nsec)': 8,

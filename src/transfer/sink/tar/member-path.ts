@@ -143,10 +143,17 @@ export class MemberPath {
   /** The names from number `first` on and before number `end`, a slash between them; good until the next call. */
   joined(first: number, end: number): Name {
     const offset = this.#start(first);
+    const last = this.#start(end) - 1;
+    const { bytes: names } = this.#names;
     const { bytes } = this.#joined;
-    const length = this.#names.bytes.copy(bytes, 0, offset, this.#start(end)); // the last NUL, too
-    for (let at = bytes.indexOf(0); at < length - 1; at = bytes.indexOf(0, at)) bytes[at] = 0x2f;
+    for (let at = offset; at < last; at++) bytes[at - offset] = names[at] || 0x2f;
+    bytes[last - offset] = 0;
     return this.#joined.name(0);
+  }
+
+  /** All names, a slash between them; good until the next call. */
+  get whole(): Name {
+    return this.joined(0, this.#depth);
   }
 
   /** The last name, for the kernel. */

@@ -5,6 +5,7 @@ import {
   changeTime,
   changeTimeAt,
   createFileAt,
+  createFileBelow,
   fileTypeAt,
   makeDirectoryAt,
   makeHardLinkAt,
@@ -13,6 +14,7 @@ import {
   type Name,
   NameBuffer,
   openDirectoryAt,
+  openDirectoryBelow,
   removeAttribute,
   removeDirectoryAt,
   S_IFBLK,
@@ -148,8 +150,9 @@ export class TarExtractor implements TarMemberHandler {
     this.#passesOver = this.#below?.obeys(this.#path) ?? false;
     if (this.#passesOver) return;
     if (member.type === 'directory') this.#makeDirectory(member.attributes);
-    else if (this.#path.depth > 0) this.#makeOther(this.#parentOfMember(), member);
-    else throw malformed(`the tar archive holds a ${member.type} without a name`);
+    else if (this.#path.depth === 0) throw malformed(`the tar archive holds a ${member.type} without a name`);
+    else if (member.type === 'file') this.#beginFile(member);
+    else this.#makeOther(this.#parentOfMember(), member);
     this.#below?.made(this.#path);
   }
 
@@ -221,11 +224,8 @@ export class TarExtractor implements TarMemberHandler {
     return directory;
   }
 
-  #makeOther(directory: number, member: Exclude<TarMember, { type: 'directory' }>): void {
+  #makeOther(directory: number, member: Exclude<TarMember, { type: 'directory' | 'file' }>): void {
     switch (member.type) {
-      case 'file':
-        this.#beginFile(directory, member);
-        break;
       case 'hard-link':
         this.#makeHardLink(directory, member.target);
         break;
@@ -248,12 +248,24 @@ export class TarExtractor implements TarMemberHandler {
     }
   }
 
-  #beginFile(directory: number, { size, map, attributes }: TarMember & { type: 'file' }): void {
-    const fd = this.#inPlaceOfEarlier(directory, () =>
-      createFileAt(directory, this.#path.lastName, this.#firstMode(attributes) ?? OWNER_ONLY),
-    );
+  #beginFile({ size, map, attributes }: TarMember & { type: 'file' }): void {
+    const mode = this.#firstMode(attributes) ?? OWNER_ONLY;
+    const fd = this.#createAtOnce(mode) ?? this.#createByName(mode);
     this.#file = { fd, attributes, written: 0 };
     if (map !== undefined) fs.ftruncateSync(fd, size);
+  }
+
+  /**
+   * Most files are new, below directories that are there: one call for them, however they jump about. undefined: it takes a walk. What
+   * lies below wants to hear of the directory, and needs one in any case.
+   */
+  #createAtOnce(mode: number): number | undefined {
+    return this.#below === undefined ? createFileBelow(this.#root, this.#path.whole, mode) : undefined;
+  }
+
+  #createByName(mode: number): number {
+    const directory = this.#parentOfMember();
+    return this.#inPlaceOfEarlier(directory, () => createFileAt(directory, this.#path.lastName, mode));
   }
 
   #makeDirectory(attributes: MemberAttributes): void {
@@ -282,9 +294,7 @@ export class TarExtractor implements TarMemberHandler {
 
   #finishDirectory({ mode, uid, gid, mtime, accessAcl, defaultAcl }: DirectoryAttributes): void {
     const isRoot = this.#path.depth === 0;
-    const fd = isRoot
-      ? this.#root
-      : openDirectoryAt(this.#directories.parentOf(this.#path, 'as-made'), this.#path.lastName);
+    const fd = isRoot ? this.#root : this.#openMade();
     try {
       if (!this.#isOwner(uid, gid)) fs.fchownSync(fd, uid, gid);
       fs.fchmodSync(fd, mode);
@@ -295,6 +305,14 @@ export class TarExtractor implements TarMemberHandler {
     } finally {
       if (!isRoot) fs.closeSync(fd);
     }
+  }
+
+  /** The directory at hand, which is there. */
+  #openMade(): number {
+    return (
+      openDirectoryBelow(this.#root, this.#path.whole) ??
+      openDirectoryAt(this.#directories.parentOf(this.#path, 'as-made'), this.#path.lastName)
+    );
   }
 
   /** Whether what was just made belongs to these already. */
