@@ -9,19 +9,22 @@ import type { TarInput } from './tar-input.ts';
  */
 export class ArchiveEnd {
   #members = 0;
-  #lastPath: Uint8Array = new Uint8Array();
+  /** The path of the last member, a copy: errors name it after the next chunk has come. Its memory serves all members in turn. */
+  #lastPath = new Uint8Array(256);
+  #lastPathLength = 0;
   /** Blocks of zeros since the last header. */
   #zeroBlocks = 0;
 
   /** The last member, printable. */
   get lastMember(): string {
-    return printableName(this.#lastPath);
+    return printableName(this.#lastPath.subarray(0, this.#lastPathLength));
   }
 
   memberBegins(path: Uint8Array): void {
     this.#members++;
-    // A copy, which slice() of a Buffer would not be: errors name it after the next chunk has come.
-    this.#lastPath = new Uint8Array(path);
+    if (path.length > this.#lastPath.length) this.#lastPath = new Uint8Array(2 * path.length);
+    this.#lastPath.set(path);
+    this.#lastPathLength = path.length;
   }
 
   zeroBlock(): void {

@@ -36,6 +36,7 @@ export class ExtendedAttributes {
 
   /** @throws RdpullError `storage-failed` when the file system cannot hold one that matters; SystemCallError */
   set(xattrs: ReadonlyMap<string, Uint8Array>, set: SetAttribute): void {
+    if (xattrs.size === 0) return;
     for (const [name, value] of xattrs) {
       try {
         set(name, value);

@@ -27,13 +27,12 @@ export type Warn = (message: string) => void;
 export function memberOf(header: TarHeader, preceding: Preceding, warn: Warn): TarMember {
   const { pax, longName, longLink } = preceding;
   const path = pax.path ?? longName ?? header.name;
-  const target = pax.linkPath ?? longLink ?? header.linkName;
   const attributes = attributesOf(header, pax, path);
   switch (header.type) {
     case TYPE.hardLink:
-      return { type: 'hard-link', path, target, attributes };
+      return { type: 'hard-link', path, target: pax.linkPath ?? longLink ?? header.linkName, attributes };
     case TYPE.symbolicLink:
-      return { type: 'symbolic-link', path, target, attributes };
+      return { type: 'symbolic-link', path, target: pax.linkPath ?? longLink ?? header.linkName, attributes };
     case TYPE.characterDevice:
     case TYPE.blockDevice:
       return { type: 'device', path, ...deviceOf(header, pax, path), attributes };
@@ -116,7 +115,7 @@ function takeAcl(
   text: Uint8Array | undefined,
   path: Uint8Array,
 ): Acl | undefined {
-  const binary = pax.xattrs.get(xattr);
+  const binary = pax.xattrs.size > 0 ? pax.xattrs.get(xattr) : undefined;
   if (binary !== undefined) {
     pax.xattrs.delete(xattr);
     return binary;

@@ -3,7 +3,7 @@ import { XATTR_NAME_MAX, XATTR_SIZE_MAX } from '../../../kernel/name-limits.ts';
 import { printableName } from './printable-name.ts';
 import { readSparseMap01, SparseMap } from './sparse-map.ts';
 import { malformed, unsupported } from './tar-error.ts';
-import type { Timestamp } from './tar-header.ts';
+import { startsWith, type Timestamp } from './tar-header.ts';
 
 /** Longer numbers make no sense, but would be read again for each member when a global header has them. */
 const MAX_NUMBER_LENGTH = 64;
@@ -67,25 +67,78 @@ export function noPaxAttributes(): PaxAttributes {
  * @throws RdpullError `tar-malformed`
  */
 export function* paxRecords(body: Uint8Array): Generator<[key: string, value: Uint8Array]> {
-  let start = 0;
-  while (start < body.length) {
+  const records = new PaxRecords(body);
+  while (records.next()) yield [records.key, body.subarray(records.start, records.end)];
+}
+
+/**
+ * As {@link enterPaxRecord}, with all records of a body.
+ *
+ * @throws RdpullError `tar-malformed`
+ */
+export function enterPaxRecords(into: PaxAttributes, body: Uint8Array): void {
+  const records = new PaxRecords(body);
+  while (records.next()) {
+    const { key, start, end } = records;
+    // What GNU tar writes with each member, and nobody needs.
+    if (key === 'atime' || key === 'ctime') continue;
+    enterPaxRecord(into, key, body.subarray(start, end));
+  }
+}
+
+/** The records of a body, one after the other: a generator would be a part of what is done for each member that can be seen. */
+class PaxRecords {
+  key = '';
+  /** Where the value lies. */
+  start = 0;
+  end = 0;
+  readonly #body: Uint8Array;
+  #at = 0;
+
+  constructor(body: Uint8Array) {
+    this.#body = body;
+  }
+
+  /**
+   * @returns whether there is another one
+   * @throws RdpullError `tar-malformed`
+   */
+  next(): boolean {
+    const body = this.#body;
+    const start = this.#at;
+    if (start >= body.length) return false;
     let at = start;
     let length = 0;
-    for (; isDigit(body[at]) && length <= body.length; at++) length = length * 10 + ((body[at] ?? 0) - 0x30);
+    for (; isDigit(body[at]) && length <= body.length; at++) length = length * 10 + digitAt(body, at);
     const end = start + length;
-    const equals = body.indexOf(0x3d, at);
-    const isRecord =
-      at > start &&
-      body[at] === 0x20 &&
-      end <= body.length &&
-      equals > at &&
-      equals < end &&
-      body[end - 1] === 0x0a;
-    if (!isRecord) throw malformed('an extended (PAX) header of the tar archive is not a list of records');
-    const key = Buffer.from(body.buffer, body.byteOffset + at + 1, equals - at - 1).toString('latin1');
-    yield [key, body.subarray(equals + 1, end - 1)];
-    start = end;
+    const hasLength = at > start && body[at] === 0x20 && end <= body.length && body[end - 1] === 0x0a;
+    let equals = at + 1;
+    while (hasLength && equals < end && body[equals] !== 0x3d) equals++;
+    if (!hasLength || equals >= end) {
+      throw malformed('an extended (PAX) header of the tar archive is not a list of records');
+    }
+    this.key = keyIn(body, at + 1, equals);
+    this.start = equals + 1;
+    this.end = end - 1;
+    this.#at = end;
+    return true;
   }
+}
+
+/** Keys that were met, each at the place that its bytes lead to: every member of an archive has the same few. */
+const KEYS_MAX = 64;
+const KEYS = Array.from({ length: KEYS_MAX }, () => '');
+const KEY_LENGTH_MAX = 32;
+
+/** The key that is these bytes of `body`, a character per byte. */
+function keyIn(body: Uint8Array, start: number, end: number): string {
+  const length = end - start;
+  const place = ((body[start] ?? 0) * 31 + (body[end - 1] ?? 0) * 7 + length) % KEYS_MAX;
+  const known = KEYS[place];
+  if (known?.length === length && startsWith(body, start, known)) return known;
+  const key = text(body.subarray(start, end));
+  if (length <= KEY_LENGTH_MAX) KEYS[place] = key;
+  return key;
 }
 
 /** Whether a key sets an extended attribute or an ACL. */
@@ -253,14 +306,26 @@ function decimal(key: string, value: Uint8Array): number {
 /** "[-]seconds[.fraction]", rounded down to the nanosecond. */
 function timestamp(key: string, value: Uint8Array): Timestamp {
   if (value.length > MAX_NUMBER_LENGTH) throw invalid(key, value);
-  const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text(value));
-  if (match === null) throw invalid(key, value);
-  const [, sign, whole, fraction = ''] = match;
-  const seconds = Number(whole);
-  const nanoseconds = Number(fraction.slice(0, 9).padEnd(9, '0'));
-  if (!Number.isSafeInteger(seconds)) throw invalid(key, value);
-  if (sign === '') return { seconds, nanoseconds };
-  const cut = /[1-9]/.test(fraction.slice(9)) ? 1 : 0;
+  const isNegative = value[0] === 0x2d;
+  const first = isNegative ? 1 : 0;
+  let at = first;
+  let seconds = 0;
+  for (; isDigit(value[at]); at++) seconds = seconds * 10 + digitAt(value, at);
+  if (at === first || !Number.isSafeInteger(seconds)) throw invalid(key, value);
+  let nanoseconds = 0;
+  /** What there is beyond the nanoseconds. */
+  let cut = 0;
+  if (value[at] === 0x2e) {
+    let unit = 1e8;
+    for (at++; isDigit(value[at]); at++) {
+      const digit = digitAt(value, at);
+      nanoseconds += digit * unit;
+      if (unit === 0 && digit > 0) cut = 1;
+      unit = Math.floor(unit / 10);
+    }
+  }
+  if (at < value.length) throw invalid(key, value);
+  if (!isNegative) return { seconds, nanoseconds };
   const below = nanoseconds + cut;
   return below === 0
     ? { seconds: -seconds, nanoseconds: 0 }
@@ -279,6 +344,10 @@ function percentCharacter(_: string, hex: string): string {
 
 function text(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.length).toString('latin1');
+}
+
+function digitAt(value: Uint8Array, at: number): number {
+  return (value[at] ?? 0) - 0x30;
 }
 
 function isDigit(byte: number | undefined): boolean {

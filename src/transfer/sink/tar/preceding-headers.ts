@@ -1,6 +1,7 @@
 import type { KeptMemory } from './kept-memory.ts';
 import {
   enterPaxRecord,
+  enterPaxRecords,
   isAttributeKey,
   isGlobalKey,
   noPaxAttributes,
@@ -50,7 +51,7 @@ export class PrecedingHeaders {
   readonly #limits: TarLimits;
   readonly #kept: KeptMemory;
   /** Memory for the data of a header of each kind, as large as any of them has been. */
-  readonly #bodies = new Map<string, Buffer>();
+  readonly #bodies = new Map<number, Uint8Array>();
   readonly #globalRecords = new Map<string, Uint8Array>();
   #pax: PaxAttributes | undefined;
   #longName: Uint8Array | undefined;
@@ -71,7 +72,7 @@ export class PrecedingHeaders {
    *
    * @throws RdpullError `limit-exceeded`
    */
-  roomFor(type: PrecedingType, size: number): Buffer {
+  roomFor(type: PrecedingType, size: number): Uint8Array {
     const isName = type === TYPE.gnuLongName || type === TYPE.gnuLongLink;
     const most = isName ? MAX_LONG_NAME_SIZE : MAX_PAX_SIZE;
     if (size > most) {
@@ -80,10 +81,10 @@ export class PrecedingHeaders {
         'check whether the tarball is what it should be; if it is, pack it without --sparse or with fewer attributes',
       );
     }
-    const kind = type === TYPE.solarisPax ? 'pax' : String(type);
+    const kind = type === TYPE.solarisPax ? TYPE.pax : type;
     const room = this.#bodies.get(kind);
     if (room !== undefined && room.length >= size) return room.subarray(0, size);
-    const larger = Buffer.alloc(Math.min(most, 2 * size));
+    const larger = new Uint8Array(Math.min(most, 2 * size));
     this.#bodies.set(kind, larger);
     return larger.subarray(0, size);
   }
@@ -91,10 +92,10 @@ export class PrecedingHeaders {
   /**
    * Takes a header whose data are `body`, in memory of {@link roomFor}.
    *
-   * @param after the member before it, printable
+   * @param after knows the member before it, printable
    * @throws RdpullError
    */
-  add(type: PrecedingType, body: Buffer, after: string): void {
+  add(type: PrecedingType, body: Uint8Array, after: { readonly lastMember: string }): void {
     switch (type) {
       case TYPE.gnuLongName:
         if (this.#longName !== undefined) throw ambiguous('two GNU long names before one member');
@@ -110,7 +111,7 @@ export class PrecedingHeaders {
       default:
         if (this.#pax !== undefined) throw ambiguous('two extended (PAX) headers before one member');
         this.#pax = this.#global();
-        for (const [key, value] of paxRecords(body)) enterPaxRecord(this.#pax, key, value);
+        enterPaxRecords(this.#pax, body);
         this.#limitAttributes(this.#pax, after);
     }
   }
@@ -128,7 +129,7 @@ export class PrecedingHeaders {
     return taken;
   }
 
-  #addGlobal(body: Buffer): void {
+  #addGlobal(body: Uint8Array): void {
     for (const [key, value] of paxRecords(body)) {
       if (isAttributeKey(key)) {
         // A few bytes of archive for each file, a megabyte of attributes on each: no tool packs like that.
@@ -154,19 +155,24 @@ export class PrecedingHeaders {
 
   #global(): PaxAttributes {
     const attributes = noPaxAttributes();
-    for (const [key, value] of this.#globalRecords) enterPaxRecord(attributes, key, value);
+    if (this.#globalRecords.size > 0)
+      for (const [key, value] of this.#globalRecords) enterPaxRecord(attributes, key, value);
     return attributes;
   }
 
-  #limitAttributes({ xattrs, accessAcl, defaultAcl }: PaxAttributes, after: string): void {
+  #limitAttributes(
+    { xattrs, accessAcl, defaultAcl }: PaxAttributes,
+    after: { readonly lastMember: string },
+  ): void {
     let size = (accessAcl?.length ?? 0) + (defaultAcl?.length ?? 0);
+    if (size === 0 && xattrs.size === 0) return;
     for (const [name, value] of xattrs) size += name.length + value.length;
     const { xattr: most } = this.#limits;
     if (size <= most) return;
     throw beyondLimit(
       'xattr',
       most,
-      `the member after ${after} has ${size} bytes of extended attributes; the limit is ${most}`,
+      `the member after ${after.lastMember} has ${size} bytes of extended attributes; the limit is ${most}`,
     );
   }
 }

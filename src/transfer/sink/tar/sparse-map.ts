@@ -55,14 +55,14 @@ export interface GnuSparseHeader {
 
 /** struct oldgnu_header, GNU tar's tar.h: the map in the header block itself. */
 const HEADER_MAP = { start: 386, count: 4, isExtended: 482 } as const;
-const REAL_SIZE = [483, 12] as const;
+const REAL_SIZE = 483;
 /** struct sparse_header, GNU tar's tar.h: a whole block of map. */
 const EXTENSION_MAP = { start: 0, count: 21, isExtended: 504 } as const;
 
 /** Reads the sparse part of a GNU 'S' header (type "old GNU") into `map`. */
 export function readGnuSparseHeader(block: Uint8Array, map: SparseMap): GnuSparseHeader {
   const continued = readGnuExtents(block, HEADER_MAP, map);
-  return { realSize: readNumber(block, REAL_SIZE, 'real size'), continued };
+  return { realSize: readNumber(block, REAL_SIZE, 12, 'real size'), continued };
 }
 
 /** Reads a block that continues the map of a GNU 'S' header. Returns whether another one follows. */
@@ -78,7 +78,7 @@ function readGnuExtents(
   for (let i = 0; i < place.count; i++) {
     const at = place.start + 24 * i;
     if (block[at + 12] === 0) return false; // an empty length ends the map
-    map.add(readNumber(block, [at, 12], 'sparse offset'), readNumber(block, [at + 12, 12], 'sparse length'));
+    map.add(readNumber(block, at, 12, 'sparse offset'), readNumber(block, at + 12, 12, 'sparse length'));
   }
   return block[place.isExtended] !== 0;
 }

@@ -1,7 +1,15 @@
-import { BLOCK_SIZE } from './tar-header.ts';
+import { BLOCK_SIZE, wordsOf } from './tar-header.ts';
 
 /** A piece of work that waits, wherever it says `yield`, until there are more bytes or none will come. */
 export type Wanting<T> = Generator<void, T, void>;
+
+/** Where a block lies: a view of its own for each would cost as much as all that is done to it. */
+export interface Place {
+  readonly bytes: Uint8Array;
+  /** The same bytes. */
+  readonly words: DataView;
+  readonly at: number;
+}
 
 /** Does something with bytes. */
 type Use = (bytes: Uint8Array) => void;
@@ -15,6 +23,8 @@ const NOTHING: Uint8Array = new Uint8Array();
  */
 export class TarInput {
   #chunk: Uint8Array = NOTHING;
+  /** The same bytes, when a block of them was wanted. */
+  #words: DataView | undefined;
   /** How much of the chunk is taken. */
   #at = 0;
   /** Bytes before the chunk. */
@@ -28,6 +38,7 @@ export class TarInput {
   give(chunk: Uint8Array): void {
     this.#before += this.#chunk.length;
     this.#chunk = chunk;
+    this.#words = undefined;
     this.#at = 0;
   }
 
@@ -53,10 +64,12 @@ export class TarInput {
   }
 
   /** The next block, good until the next bytes are wanted, when all of it is here; undefined when one has to {@link block}. */
-  blockHere(): Uint8Array | undefined {
-    if (this.#chunk.length - this.#at < BLOCK_SIZE) return undefined;
+  blockHere(): Place | undefined {
+    const at = this.#at;
+    if (this.#chunk.length - at < BLOCK_SIZE) return undefined;
     this.#at += BLOCK_SIZE;
-    return this.#chunk.subarray(this.#at - BLOCK_SIZE, this.#at);
+    this.#words ??= wordsOf(this.#chunk);
+    return { bytes: this.#chunk, words: this.#words, at };
   }
 
   /** The next block, good until the next bytes are wanted; undefined when there is no whole one. */
@@ -67,6 +80,13 @@ export class TarInput {
       this.#fill += bytes.length;
     });
     return missing === 0 ? this.#block : undefined;
+  }
+
+  /** Passes over the next `count` bytes, when all of them are here; otherwise one has to {@link take} them. */
+  passHere(count: number): boolean {
+    if (count > this.#chunk.length - this.#at) return false;
+    this.#at += count;
+    return true;
   }
 
   /**

@@ -6,8 +6,16 @@ import { printableName } from './printable-name.ts';
 import { isSparse, readSparseLayout } from './sparse-header.ts';
 import type { SparseMap } from './sparse-map.ts';
 import { ambiguous, malformed, unsupported } from './tar-error.ts';
-import { BLOCK_SIZE, classifyBlock, parseHeader, type TarHeader, TYPE } from './tar-header.ts';
-import { TarInput, type Wanting } from './tar-input.ts';
+import {
+  BLOCK_SIZE,
+  classifyBlock,
+  headerSize,
+  headerType,
+  parseHeader,
+  TYPE,
+  wordsOf,
+} from './tar-header.ts';
+import { type Place, TarInput, type Wanting } from './tar-input.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { TarMember, TarMemberHandler } from './tar-member.ts';
 
@@ -75,28 +83,50 @@ export class TarReader {
   /** Block by block: headers with what belongs to each, zeros, and data that a member had in spite of its type. */
   *#archive(): Wanting<void> {
     for (;;) {
-      const left = this.#input.takeHere(this.#ahead, passOver);
-      if (left > 0 && (yield* this.#input.take(left, passOver)) > 0) {
-        if (this.#isPadding(this.#ahead)) return;
-        throw this.#end.endsEarly(this.#input);
+      let rest = this.#whatIsHere();
+      if (rest === undefined) {
+        if (this.#ahead > 0 && (yield* this.#input.take(this.#ahead, passOver)) > 0) {
+          if (this.#isPadding(this.#ahead)) return;
+          throw this.#end.endsEarly(this.#input);
+        }
+        this.#ahead = 0;
+        const bytes = yield* this.#input.block();
+        if (bytes === undefined) break;
+        rest = this.#block({ bytes, words: wordsOf(bytes), at: 0 });
       }
-      this.#ahead = 0;
-      const block = this.#input.blockHere() ?? (yield* this.#input.block());
-      if (block === undefined) break;
-      const kind = classifyBlock(block);
-      if (kind === 'zeros') {
-        this.#end.zeroBlock();
-      } else if (kind === 'header') {
-        const rest = this.#headed(block);
-        if (rest !== undefined) yield* rest;
-      } else if (this.#claimedUntil >= this.#input.position) {
-        this.#end.goesOn();
-        this.#ahead = this.#claimedUntil - this.#input.position;
-      } else {
-        throw this.#end.noHeader(block, this.#input);
-      }
+      if (rest !== undefined) yield* rest;
     }
     this.#end.requireEnd(this.#input, this.#options.isVouchedFor && !this.#preceding.areWaiting);
+  }
+
+  /**
+   * As far as it goes without waiting, which is most of the way: a plain loop, as a generator would cost more for each block than what is
+   * done to it. Returns what is left to do of the last block; undefined when the next one is not all here, or what is ahead of it.
+   */
+  #whatIsHere(): Wanting<void> | undefined {
+    for (;;) {
+      if (!this.#input.passHere(this.#ahead)) return undefined;
+      this.#ahead = 0;
+      const block = this.#input.blockHere();
+      if (block === undefined) return undefined;
+      const rest = this.#block(block);
+      if (rest !== undefined) return rest;
+    }
+  }
+
+  /** Returns what is left to do, when what belongs to the block is not all here. */
+  #block({ bytes, words, at }: Place): Wanting<void> | undefined {
+    const kind = classifyBlock(bytes, at, words);
+    if (kind === 'header') return this.#headed(bytes, at);
+    if (kind === 'zeros') {
+      this.#end.zeroBlock();
+    } else if (this.#claimedUntil >= this.#input.position) {
+      this.#end.goesOn();
+      this.#ahead = this.#claimedUntil - this.#input.position;
+    } else {
+      throw this.#end.noHeader(bytes.subarray(at, at + BLOCK_SIZE), this.#input);
+    }
+    return undefined;
   }
 
   /** Whether the archive may end before so many bytes have come that are passed over. */
@@ -105,15 +135,16 @@ export class TarReader {
   }
 
   /** A header, and what belongs to it. Returns what is left to do, when not all of that is here. */
-  #headed(block: Uint8Array): Wanting<void> | undefined {
-    const header = parseHeader(block);
-    if (header.size < 0) throw malformed('the tar archive holds a member of a negative size');
+  #headed(bytes: Uint8Array, at: number): Wanting<void> | undefined {
+    const type = headerType(bytes, at);
+    const size = headerSize(bytes, at);
+    if (size < 0) throw malformed('the tar archive holds a member of a negative size');
     this.#end.goesOn();
     this.#claimedUntil = 0;
-    if (isPreceding(header.type)) return this.#precedingHeader(header.type, header.size);
-    switch (header.type) {
+    if (isPreceding(type)) return this.#precedingHeader(type, size);
+    switch (type) {
       case TYPE.gnuVolumeLabel:
-        if (header.size > 0) throw ambiguous('a volume label with data');
+        if (size > 0) throw ambiguous('a volume label with data');
         this.#preceding.take(); // they were about the label
         return undefined;
       case TYPE.gnuMultiVolume:
@@ -122,7 +153,7 @@ export class TarReader {
           'pack the tarball without --multi-volume',
         );
       default:
-        return this.#member(block, header);
+        return this.#member(bytes, at);
     }
   }
 
@@ -137,15 +168,19 @@ export class TarReader {
     return this.#taking(
       size,
       fill,
-      () => this.#preceding.add(type, body, this.#end.lastMember),
+      () => this.#preceding.add(type, body, this.#end),
       () => this.#end.endsEarly(this.#input),
     );
   }
 
-  #member(block: Uint8Array, header: TarHeader): Wanting<void> | undefined {
+  #member(bytes: Uint8Array, at: number): Wanting<void> | undefined {
+    const header = parseHeader(bytes, at);
     const preceding = this.#preceding.take();
     const size = preceding.pax.size ?? header.size;
-    if (isSparse(header.type, preceding.pax)) return this.#sparseFile(block, preceding, size);
+    if (isSparse(header.type, preceding.pax)) {
+      // A copy: the map is in blocks that take its place.
+      return this.#sparseFile(new Uint8Array(bytes.subarray(at, at + BLOCK_SIZE)), preceding, size);
+    }
     const member = memberOf(header, preceding, this.#options.warn);
     this.#warnOfNfs4Acl(preceding, member.path);
     if (member.type === 'file') return this.#file(member, size);
@@ -198,9 +233,7 @@ export class TarReader {
     then();
   }
 
-  *#sparseFile(headerBlock: Uint8Array, preceding: Preceding, size: number): Wanting<void> {
-    // A copy: the map is in blocks that take its place.
-    const block = new Uint8Array(headerBlock);
+  *#sparseFile(block: Uint8Array, preceding: Preceding, size: number): Wanting<void> {
     const header = parseHeader(block);
     const layout = yield* readSparseLayout(this.#input, block, header.type, preceding.pax, size);
     if (layout === undefined) throw this.#end.endsEarly(this.#input);

@@ -104,3 +104,18 @@ test('what is unknown is ignored', () => {
   expect(xattrs).toEqual(none);
   expect(rest).toEqual(nothing);
 });
+
+test('keys that look alike are told from each other, whichever comes first', () => {
+  for (let round = 0; round < 2; round++) {
+    const { path, uid, mtime } = enter(
+      ['pbth', 'another'],
+      ['path', 'name'],
+      ['uad', 'x'],
+      ['uid', '7'],
+      ['mtime', '5'],
+      ['mtxme', '6'],
+    );
+    expect(Buffer.from(path ?? '').toString()).toBe('name');
+    expect({ uid, mtime }).toEqual({ uid: 7, mtime: { seconds: 5, nanoseconds: 0 } });
+  }
+});

@@ -15,6 +15,15 @@ describe('the checksum', () => {
     expect(classifyBlock(damaged)).toBe('not-a-header');
   });
 
+  test('may be as large as a block allows', () => {
+    const block = Buffer.alloc(512, 0xff);
+    const sum = 504 * 0xff + 8 * 0x20;
+    block.write(`${sum.toString(8)}\0 `, 148, 'latin1');
+    expect(classifyBlock(block)).toBe('header');
+    block[511] = 0xfe;
+    expect(classifyBlock(block)).toBe('not-a-header');
+  });
+
   test('may be a sum of signed bytes, as old Sun tars made it', () => {
     const block = tarHeader({ name: Buffer.from('gr\xfc\xdfe', 'latin1') });
     const sum = Number.parseInt(block.toString('latin1', 148, 154), 8) - 2 * 256;
