@@ -18,16 +18,19 @@ export async function stream(
 ): Promise<{ readonly received: number; readonly result: PipelineResult }> {
   const collector = createCollector();
   let received = 0;
+  let last: Uint8Array | undefined;
   // The worker may be busy with gigabytes of zeros that came out of its last bytes.
   const cancel = () => pipeline.cancel();
   signal.addEventListener('abort', cancel);
   try {
     for await (const chunk of body) {
       signal.throwIfAborted();
+      // Nothing is left to be collected of one whose memory was given back when the next was taken: its length is 0.
+      collector.received(last?.length ?? 0);
+      last = chunk;
       await pipeline.write(chunk);
       received += chunk.length;
       requireDownload(received, limits);
-      collector.received(chunk.length);
       progress({ received, decoded: pipeline.decodedBytes });
     }
     const result = await pipeline.finish();
