@@ -72,9 +72,11 @@ export function openZstdCodec(): MemberCodec {
       if (input.length === 0 || output.length === 0) return false;
       const from = ptr(input);
       // What is an error is a size that no memory has.
-      if (library.ZSTD_findFrameCompressedSize(from, input.length) !== BigInt(input.length)) return false;
-      const made = library.ZSTD_decompressDCtx(context, ptr(output), output.length, from, input.length);
-      return made === BigInt(output.length);
+      return (
+        library.ZSTD_findFrameCompressedSize(from, input.length) === BigInt(input.length) &&
+        library.ZSTD_decompressDCtx(context, ptr(output), output.length, from, input.length) ===
+          BigInt(output.length)
+      );
     },
     close: () => void library.ZSTD_freeDCtx(context),
   };

@@ -28,8 +28,10 @@ export class PresentPages {
 
   /** Whether all pages that a range touches are there; what lies beyond the end of the image is not asked for. */
   has(offset: number, length: number): boolean {
-    for (const [word, mask] of this.#masks(offset, length)) {
-      if ((Atomics.load(this.#words, word) & mask) !== mask) return false;
+    const end = this.#end(offset, length);
+    for (let page = firstOf(offset); page < end; page = nextWord(page)) {
+      const mask = maskOf(page, end);
+      if ((Atomics.load(this.#words, wordOf(page)) & mask) !== mask) return false;
     }
     return true;
   }
@@ -41,23 +43,38 @@ export class PresentPages {
    */
   set(offset: number, length: number): number {
     let added = 0;
-    for (const [word, mask] of this.#masks(offset, length)) {
-      added += bitsOf(mask & ~Atomics.or(this.#words, word, mask));
+    const end = this.#end(offset, length);
+    for (let page = firstOf(offset); page < end; page = nextWord(page)) {
+      const mask = maskOf(page, end);
+      added += bitsOf(mask & ~Atomics.or(this.#words, wordOf(page), mask));
     }
     return added;
   }
 
-  /** The words that have the pages of a range, and which of their bits. */
-  *#masks(offset: number, length: number): Generator<readonly [word: number, mask: number]> {
-    const first = Math.floor(offset / PAGE_BYTES);
-    const end = Math.min(Math.ceil((offset + length) / PAGE_BYTES), this.#pages);
-    for (let page = first; page < end; ) {
-      const bit = page % PAGES_PER_WORD;
-      const count = Math.min(PAGES_PER_WORD - bit, end - page);
-      yield [(page - bit) / PAGES_PER_WORD, count === PAGES_PER_WORD ? ALL : ((1 << count) - 1) << bit];
-      page += count;
-    }
+  /** The page behind a range. */
+  #end(offset: number, length: number): number {
+    return Math.min(Math.ceil((offset + length) / PAGE_BYTES), this.#pages);
   }
+}
+
+function firstOf(offset: number): number {
+  return Math.floor(offset / PAGE_BYTES);
+}
+
+function wordOf(page: number): number {
+  return Math.floor(page / PAGES_PER_WORD);
+}
+
+/** The first page of the word behind that of a page. */
+function nextWord(page: number): number {
+  return page + PAGES_PER_WORD - (page % PAGES_PER_WORD);
+}
+
+/** The bits of the pages from `page` up to `end`, as far as they are in one word. */
+function maskOf(page: number, end: number): number {
+  const bit = page % PAGES_PER_WORD;
+  const count = Math.min(PAGES_PER_WORD - bit, end - page);
+  return count === PAGES_PER_WORD ? ALL : ((1 << count) - 1) << bit;
 }
 
 /** How many bits of a word are set. */

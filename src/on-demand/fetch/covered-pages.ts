@@ -29,10 +29,10 @@ export function createCoveredPages(present: PresentPages, size: number): Covered
   function divide(start: number, end: number): { first: number; next: number; parts: readonly number[] } {
     const first = Math.ceil(start / PAGE_BYTES);
     const next = end === size ? Math.ceil(end / PAGE_BYTES) : Math.floor(end / PAGE_BYTES);
-    const touched = [first - 1, next].filter(
-      (page) => Math.max(start, page * PAGE_BYTES) < Math.min(end, pageEnd(page)),
-    );
-    return { first, next, parts: [...new Set(touched)] };
+    const parts: number[] = [];
+    if (start < end && start < first * PAGE_BYTES) parts.push(first - 1);
+    if (next * PAGE_BYTES < end && next >= first) parts.push(next);
+    return { first, next, parts };
   }
 
   function coverPart(page: number, start: number, end: number): void {

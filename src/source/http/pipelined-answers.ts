@@ -33,7 +33,8 @@ const END_OF_HEAD = '\r\n\r\n';
 /** RFC 9112, section 4 and 5, and no more than that: no folded lines, no space before a colon, no lone CR or LF, no controls. */
 const HEAD =
   /^HTTP\/1\.1 (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n((?:[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n$/;
-const LENGTH = /^content-length:[\t ]*(.*?)[\t ]*\r$/gim;
+const LENGTH = /^content-length:[\t ]*(.*?)[\t ]*\r$/im;
+const ALL_LENGTHS = new RegExp(LENGTH, 'gim');
 /** What makes the end of a body something else than its length says. */
 const OTHER_END = /^(?:transfer-encoding|upgrade|trailer):/im;
 const CLOSES = /^connection:.*\bclose\b/im;
@@ -132,9 +133,17 @@ function parseHead(text: string, most: number): Head {
   const status = Number(code);
   if (status < FIRST_FINAL || WITHOUT_BODY.has(status)) throw notHttp(`its status is ${status}`);
   if (OTHER_END.test(fields)) throw notHttp('its end is another one than its length says');
-  const [length, ...others] = [...fields.matchAll(LENGTH)].map(([, value = '']) => value);
-  if (length === undefined || others.length > 0 || !/^\d{1,15}$/.test(length))
-    throw notHttp(`its Content-Length is ${printable([length ?? 'missing', ...others].join(' and '))}`);
-  if (Number(length) > most) throw notHttp(`its body is of ${length} bytes, and ${most} are the most`);
-  return { status, length: Number(length), isLast: CLOSES.test(fields) };
+  const length = onlyLength(fields);
+  if (length > most) throw notHttp(`its body is of ${length} bytes, and ${most} are the most`);
+  return { status, length, isLast: CLOSES.test(fields) };
+}
+
+/** @throws HttpFault RDPULL_NOT_HTTP: there is none, or more than one */
+function onlyLength(fields: string): number {
+  const found = LENGTH.exec(fields);
+  const [line, length] = found ?? [];
+  const isOnly = line !== undefined && !LENGTH.test(fields.slice((found?.index ?? 0) + line.length));
+  if (isOnly && length !== undefined && /^\d{1,15}$/.test(length)) return Number(length);
+  const all = Array.from(fields.matchAll(ALL_LENGTHS), ([, value = '']) => value);
+  throw notHttp(`its Content-Length is ${printable(all.length === 0 ? 'missing' : all.join(' and '))}`);
 }

@@ -1,7 +1,8 @@
 import os from 'node:os';
+import type { Chunk } from '../../../blocks/chunk-index.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import type { BulkChunk, FromBulkWorker, ToBulkWorker } from './messages.ts';
+import { type BulkChunks, DIGEST_BYTES, type FromBulkWorker, type ToBulkWorker } from './messages.ts';
 import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
 
 /** Threads that fetch, at most: each has connections of its own, and is busy with what they bring. */
@@ -59,7 +60,7 @@ async function fetchFrom(place: StorePlace, options: BulkFetchOptions): Promise<
 /** Lets one thread fetch until there is nothing left, or it gives up. */
 async function runThread(
   place: StorePlace,
-  chunks: Iterator<BulkChunk, void>,
+  chunks: Iterator<Chunk, void>,
   { table, stores, fd, arrived }: BulkFetchOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -75,7 +76,7 @@ async function runThread(
   /** Gives it more, until it has so many bytes before it. */
   function give(wanted: number): void {
     while (!isLast && bytes < wanted && given.size < GIVEN_CHUNKS) {
-      const batch: BulkChunk[] = [];
+      const batch: Chunk[] = [];
       for (let room = BATCH_BYTES; room > 0 && batch.length < BATCH_CHUNKS; ) {
         const { value, done } = chunks.next();
         isLast = done === true;
@@ -85,7 +86,7 @@ async function runThread(
         bytes += value.length;
         given.set(value.start, value.length);
       }
-      send({ kind: 'chunks', chunks: batch, isLast });
+      send({ kind: 'chunks', chunks: packed(batch), isLast });
     }
   }
 
@@ -149,4 +150,14 @@ async function runThread(
     worker.terminate();
   }
   if (failure !== undefined) throw failure.error;
+}
+
+function packed(chunks: readonly Chunk[]): BulkChunks {
+  const digests = new Uint8Array(DIGEST_BYTES * chunks.length);
+  for (const [number, { digest }] of chunks.entries()) digests.set(digest, DIGEST_BYTES * number);
+  return {
+    starts: Float64Array.from(chunks, ({ start }) => start),
+    lengths: Uint32Array.from(chunks, ({ length }) => length),
+    digests,
+  };
 }

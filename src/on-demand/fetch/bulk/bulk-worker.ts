@@ -2,7 +2,14 @@ import { openBlockDecoder } from '../../../blocks/block-decoder.ts';
 import { silenceLibraries } from '../../../console/library-output.ts';
 import { type BulkLane, openBulkLane } from './bulk-lane.ts';
 import { openChunkBatch } from './chunk-batch.ts';
-import type { BulkOptions, FromBulkWorker, ToBulkWorker } from './messages.ts';
+import {
+  type BulkChunk,
+  type BulkChunks,
+  type BulkOptions,
+  DIGEST_BYTES,
+  type FromBulkWorker,
+  type ToBulkWorker,
+} from './messages.ts';
 
 /** The worker thread that fetches many chunks: from the socket to the file, so that nothing of them goes from thread to thread. */
 declare const self: Worker;
@@ -21,7 +28,7 @@ self.onmessage = ({ data }: MessageEvent<ToBulkWorker>) => {
       lane = start(data);
       break;
     case 'chunks':
-      lane?.give(data.chunks);
+      lane?.give(unpacked(data.chunks));
       if (data.isLast) lane?.finish();
       break;
     case 'close':
@@ -81,6 +88,15 @@ function start({ place, ...options }: BulkOptions): BulkLane {
     },
   });
   return opened;
+}
+
+function unpacked({ starts, lengths, digests }: BulkChunks): BulkChunk[] {
+  const text = Buffer.from(digests.buffer, digests.byteOffset, digests.length).toString('hex');
+  return Array.from(starts, (start, number) => ({
+    start,
+    length: lengths[number] ?? 0,
+    digest: text.slice(2 * DIGEST_BYTES * number, 2 * DIGEST_BYTES * (number + 1)),
+  }));
 }
 
 /** What there is to be told when nothing has come. */

@@ -10,6 +10,16 @@ export interface BulkChunk {
   readonly digest: string;
 }
 
+/** Many of them, in as few objects as it takes: each that goes to another thread is copied. */
+export interface BulkChunks {
+  readonly starts: Float64Array;
+  readonly lengths: Uint32Array;
+  /** {@link DIGEST_BYTES} of each. */
+  readonly digests: Uint8Array;
+}
+
+export const DIGEST_BYTES = 32;
+
 /** Where chunks come from, and where they go. */
 export interface BulkOptions {
   readonly place: StorePlace;
@@ -24,7 +34,7 @@ export interface BulkOptions {
 export type ToBulkWorker =
   | ({ readonly kind: 'start' } & BulkOptions)
   /** More of them; `isLast`: and no more after these. */
-  | { readonly kind: 'chunks'; readonly chunks: readonly BulkChunk[]; readonly isLast: boolean }
+  | { readonly kind: 'chunks'; readonly chunks: BulkChunks; readonly isLast: boolean }
   | { readonly kind: 'close' };
 
 /** From the worker to the main thread. */

@@ -1,7 +1,6 @@
-import type { ChunkTable } from '../../../blocks/chunk-index.ts';
-import { digestText, zerosIn } from '../../../blocks/chunk-map.ts';
+import type { Chunk, ChunkTable } from '../../../blocks/chunk-index.ts';
+import { zerosIn } from '../../../blocks/chunk-map.ts';
 import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
-import type { BulkChunk } from './messages.ts';
 
 /** A longer chunk is left to others: eight connections may each have one in memory. */
 const LONGEST = 4 * 1024 * 1024;
@@ -19,7 +18,7 @@ export interface MissingOptions {
 }
 
 /** The chunks that are nowhere on this machine; of those that the image has twice, the first. Holes are there. */
-export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): Generator<BulkChunk> {
+export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): Generator<Chunk> {
   const isZeros = zerosIn(table);
   for (const chunk of table.chunks()) {
     const { start, length, digest } = chunk;
@@ -27,7 +26,7 @@ export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): 
     if (length > LONGEST || has(start, length)) continue;
     if (table.find(digest)?.start !== start) continue;
     if (seeds.some((seed) => seed.find(digest, length) !== undefined)) continue;
-    yield { start, length, digest: digestText(chunk) };
+    yield chunk;
   }
 }
 
