@@ -171,7 +171,7 @@ export function openBlockFetcher(options: FetchOptions): BlockFetcher {
       // The next one is older, and would bring less.
       if (brought < FEW_BYTES) break;
     }
-    await fetchInBulk({ ...missing, stores, fd, signal });
+    await fetchInBulk({ ...missing, stores, fd, path: options.path, signal });
   }
 
   async function fill(): Promise<string | undefined> {

@@ -2,6 +2,7 @@ import os from 'node:os';
 import type { Chunk } from '../../../blocks/chunk-index.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
+import { createFlushing } from './flushing.ts';
 import { type BulkChunks, DIGEST_BYTES, type FromBulkWorker, type ToBulkWorker } from './messages.ts';
 import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
 
@@ -16,8 +17,9 @@ const BATCH_CHUNKS = 64;
 
 export interface BulkFetchOptions extends MissingOptions {
   readonly stores: ChunkStores;
-  /** The file of the image. */
+  /** The file of the image, and its name. */
   readonly fd: number;
+  readonly path: string;
   readonly signal: AbortSignal;
 }
 
@@ -25,9 +27,25 @@ export interface BulkFetchOptions extends MissingOptions {
  * Fetches the chunks of an image that nobody reads meanwhile, most of them: each thread takes what comes over a connection of its own, checks it
  * and writes it. What is unusual about a server or a chunk is no error here: it is left to who fetches the rest, and tells it.
  *
- * @throws RdpullError limit-exceeded; the reason of the signal
+ * @throws RdpullError limit-exceeded; of the storage family, when the disk does not keep what was written; the reason of the signal
  */
 export async function fetchInBulk(options: BulkFetchOptions): Promise<void> {
+  const { fd, path } = options;
+  const flushing = createFlushing(fd, path);
+  const arrived = (start: number, length: number) => {
+    options.arrived(start, length);
+    flushing.written(length);
+  };
+  try {
+    await fetchFromEach({ ...options, arrived });
+  } catch (error) {
+    await flushing.end().catch(() => undefined);
+    throw error;
+  }
+  await flushing.end();
+}
+
+async function fetchFromEach(options: BulkFetchOptions): Promise<void> {
   for (const place of options.stores.places) {
     if (!/^https?:/.test(place.url)) continue;
     if (!isMuchMissing(options)) return;

@@ -1,8 +1,4 @@
-import { startWriteback } from '../../../kernel/writeback.ts';
 import { writeData } from '../placing/write-data.ts';
-
-/** How many new bytes there are when they are sent on to the disk, so that the end has less to wait for. */
-const FLUSH_BYTES = 16 * 1024 * 1024;
 
 /** Bytes of a file. */
 export interface GatheredPart {
@@ -26,15 +22,9 @@ export interface GatheringFile {
 export function createGatheringFile(fd: number, room: number): GatheringFile {
   let memory = Buffer.alloc(room);
   let filled = 0;
-  let unflushed = 0;
 
-  function writeRun(start: number, from: number, to: number): void {
+  const writeRun = (start: number, from: number, to: number) =>
     writeData(fd, memory.subarray(from, to), start);
-    unflushed += to - from;
-    if (unflushed < FLUSH_BYTES) return;
-    unflushed = 0;
-    startWriteback(fd);
-  }
 
   return {
     place(length) {
