@@ -71,19 +71,19 @@ export function connectError(attempt: FailedAttempt): RdpullError {
 /** What a server has refused, by the kernel's line about it: drivers/nvme/host/fabrics.c, `nvmf_log_connect_error()`. */
 function refusedConnection({ nqn, portal, error, lines }: FailedAttempt): RdpullError {
   const where = shownPortal(portal);
-  const line = refusal(lines);
+  const line = refusedLine(lines);
   const told = line === undefined ? '' : ` (the kernel says: ${printable(line)})`;
-  const refused = (code: ErrorCode, what: string, hint: string) =>
+  const refusal = (code: ErrorCode, what: string, hint: string) =>
     new RdpullError(code, `${where}: ${what}${told}`, hint, { cause: error });
   if (/not allowed|hostnqn/i.test(line ?? '')) {
-    return refused(
+    return refusal(
       'nvme-denied',
       `the server does not let this machine have ${nqn}`,
       'allow the host NQN of this machine there, or write the one that is allowed into /etc/nvme/hostnqn',
     );
   }
   if (/busy|not available/i.test(line ?? '')) {
-    return refused(
+    return refusal(
       'nvme-busy',
       `${nqn} is in use by another machine, or by this one before it was reset`,
       'wait a minute; an image that is served for writing is for one machine at a time',
@@ -92,13 +92,13 @@ function refusedConnection({ nqn, portal, error, lines }: FailedAttempt): Rdpull
   // Where the log is closed to it, rdpull knows no more than that it was refused: most often the name is wrong.
   const isName = line === undefined || /subsysnqn/i.test(line);
   if (isSystemError(error, 'EINVAL') || !isName) {
-    return refused(
+    return refusal(
       'nvme-failed',
       `the kernel does not connect with ${nqn}`,
       'see what it says: dmesg | grep nvme; and look at the log of the target',
     );
   }
-  return refused(
+  return refusal(
     'nvme-subsystem-unknown',
     `the server answers, and does not have ${nqn}`,
     'compare the name with what the target says of itself; without it, rdpull asks the server: nvme+tcp://HOST:PORT',
@@ -120,18 +120,18 @@ function refusedAuthentication({
   if (!isSystemError(error, 'EKEYREJECTED', 'ENOKEY') && !isSaid(/: qid \d+:? .*(?:authenticat|no key)/i))
     return undefined;
   const where = shownPortal(portal);
-  const refused = (code: ErrorCode, what: string, hint: string) =>
+  const refusal = (code: ErrorCode, what: string, hint: string) =>
     new RdpullError(code, `${where}: ${what}`, hint, { cause: error });
   // A kernel that can do it says what it lacks before it says so.
   if (isSaid(/authentication setup failed/) && !isSaid(/no key|invalid ctrl key/)) {
-    return refused(
+    return refusal(
       'nvme-failed',
       `the server asks this machine to authenticate itself for ${nqn}, and this kernel has no DH-HMAC-CHAP`,
       'boot a kernel with CONFIG_NVME_HOST_AUTH, or let the target ask for no secret',
     );
   }
   if (!hasSecret) {
-    return refused(
+    return refusal(
       'nvme-denied',
       `the server asks for a secret for ${nqn}, and this machine has none`,
       'give this machine the one that the target has for it, as the credential rdpull.dhchap-secret (DHHC-1:...)',
@@ -139,20 +139,20 @@ function refusedAuthentication({
   }
   // 401 is NVME_SC_AUTH_REQUIRED, by which older kernels tell that a secret was refused; by any other nobody has refused anything.
   if (isSystemError(error, 'EIO') && !isSaid(/ret=401$/)) {
-    return refused(
+    return refusal(
       'connection-lost',
       `the server does not answer while this machine authenticates itself for ${nqn}`,
       'try again; if it happens again, look at the log of the target, which waits five seconds for each answer',
     );
   }
   if (isSaid(/controller authentication failed/)) {
-    return refused(
+    return refusal(
       'nvme-denied',
       `the server does not show itself with the secret that it should have for ${nqn}`,
       'compare the credential rdpull.dhchap-ctrl-secret with what the target has; if they are the same, somebody else answers',
     );
   }
-  return refused(
+  return refusal(
     'nvme-denied',
     `the server does not take the secret of this machine for ${nqn}`,
     'compare the credential rdpull.dhchap-secret with what the target has for the host NQN of this machine',
@@ -164,7 +164,7 @@ function codeOf(error: unknown): string {
 }
 
 /** The line about a refused connection, which says more than the one that ends the attempt. */
-function refusal(lines: readonly string[]): string | undefined {
+function refusedLine(lines: readonly string[]): string | undefined {
   const own = lines.filter((line) => /^nvme /.test(line));
   return own.findLast((line) => /: (?:Connect |qid \d+: )/.test(line)) ?? own.at(-1);
 }

@@ -55,7 +55,7 @@ const OWN = new Set([
     'PAGE_BYTES',
   ],
   ...['SECTOR', 'SEND_TIMEOUT'],
-  ...['ANSWER_MAX', 'COMMAND_PATIENCE', 'RECORD_MAX', 'RECORDS_MAX'],
+  ...['ANSWER_MAX', 'COMMAND_PATIENCE', 'TURN_PATIENCE', 'RECORD_MAX', 'RECORDS_MAX'],
 ]);
 
 /** What the sources have as numbers between lines, with what C has. */
