@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import type { Sink } from '../../decode/sink.ts';
 import { dataIn } from './data-in.ts';
 import { storageError } from './storage-error.ts';
@@ -10,11 +11,14 @@ const FLUSH_BYTES = 16 * 1024 * 1024;
  * In the threads of the runtime's pool, so that the caller may decode meanwhile. Not by promisify(), for which each worker would
  * load node:util.
  */
-const writeAt = (fd: number, bytes: Uint8Array, from: number, length: number, position: number) =>
+const writeMeanwhile = (fd: number, bytes: Uint8Array, from: number, length: number, position: number) =>
   promised<number>((done) => fs.write(fd, bytes, from, length, position, done));
 const truncate = (fd: number, length: number) => promised((done) => fs.ftruncate(fd, length, done));
 const syncData = (fd: number) => promised((done) => fs.fdatasync(fd, done));
 const sync = (fd: number) => promised((done) => fs.fsync(fd, done));
+
+/** With one processor nobody does anything meanwhile, and each write would be two switches to another thread. */
+const writeAt = os.availableParallelism() > 1 ? writeMeanwhile : fs.writeSync;
 
 /** Takes the image in its order; the whole of it need not be written. */
 export interface RawImageSink extends Sink {
