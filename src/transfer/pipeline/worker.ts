@@ -7,6 +7,7 @@ import type { Decoder, DecoderContext } from '../../decode/decoder.ts';
 import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { type Limits, requireSize } from '../limits.ts';
+import { compileReluctantly } from '../reluctant-compiler.ts';
 import { expectingSink } from '../sink/expected-content.ts';
 import type { LayerSink } from '../sink/layers/layer-sink.ts';
 import { limitedSink } from '../sink/limited.ts';
@@ -157,7 +158,10 @@ async function openSink(
 }
 
 async function openFileSink({ kind, path, limits, isVouchedFor }: Destination): Promise<Sink> {
-  if (kind === 'raw-image') return openRawImageSink(path);
+  if (kind === 'raw-image') {
+    compileReluctantly();
+    return openRawImageSink(path);
+  }
   // Only here, because tarballs take more code than all the rest of this thread.
   const { openDirectoryTreeSink } = await import('../sink/directory-tree.ts');
   return openDirectoryTreeSink(path, { warn, limits, isVouchedFor });
