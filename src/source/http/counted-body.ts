@@ -1,3 +1,4 @@
+import { createLowWater } from './low-water.ts';
 import type { UndiciParser } from './undici-parser.ts';
 
 /** enum llhttp_errno, llhttp.h: what a callback answers when it wants no more for now. */
@@ -26,6 +27,7 @@ export interface CountedBody {
 
 export function createCountedBody(parser: UndiciParser): CountedBody {
   const { llhttp, socket, onBody } = parser;
+  const lowWater = createLowWater(socket);
   let left = 0;
 
   parser.onBody = (part) => {
@@ -52,6 +54,7 @@ export function createCountedBody(parser: UndiciParser): CountedBody {
       if (chunk.length === 0) return NOTHING;
       const part = chunk.subarray(0, left);
       const behind = chunk.subarray(part.length);
+      lowWater.arrived(part.length, left - part.length);
       try {
         const answer = parser.onBody(part);
         if (left === 0 && !socket.destroyed) return complete() ? behind : NOTHING;
@@ -63,6 +66,7 @@ export function createCountedBody(parser: UndiciParser): CountedBody {
     },
     end() {
       left = 0;
+      lowWater.end();
     },
   };
 }
