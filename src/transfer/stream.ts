@@ -2,7 +2,6 @@ import { createCollector } from '../source/collector.ts';
 import { type Limits, requireDownload } from './limits.ts';
 import type { PipelineResult } from './pipeline/messages.ts';
 import type { Pipeline } from './pipeline/pipeline.ts';
-import { compileReluctantly } from './reluctant-compiler.ts';
 
 /**
  * Feeds all bytes of a body to the worker, which decodes and writes them.
@@ -17,7 +16,6 @@ export async function stream(
   signal: AbortSignal,
   progress: (state: { readonly received: number; readonly decoded: number }) => void,
 ): Promise<{ readonly received: number; readonly result: PipelineResult }> {
-  compileReluctantly();
   const collector = createCollector();
   let received = 0;
   let last: Uint8Array | undefined;

@@ -24,6 +24,7 @@ import {
   type Verification,
 } from './promise.ts';
 import { type PublishedSource, publishImage } from './publish-image.ts';
+import { compileReluctantly } from './reluctant-compiler.ts';
 import { TargetRoom } from './room/target-room.ts';
 import { sideFilesBeside } from './side-files.ts';
 import { Staging } from './staging.ts';
@@ -226,6 +227,7 @@ async function receive(
   const { url, size } = source;
   observer.started({ url, size, expected: expectedStream(expected) });
   pipeline.start(destinationAt(staging.path, transfer), transfer.memory);
+  if (transfer.type === 'raw') compileReluctantly();
   try {
     return await stream(body, pipeline, transfer.limits, options.signal, (state) => observer.progress(state));
   } catch (error) {
