@@ -224,3 +224,8 @@ export interface ServingJson {
     readonly left: readonly { readonly path: string; readonly why: string }[];
   } | null;
 }
+
+/** `serve --take-back`. */
+export interface TakenBackJson {
+  readonly takenBack: boolean;
+}

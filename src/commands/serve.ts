@@ -8,7 +8,7 @@ import type { ExportMode } from '../serve/nvme/raw-images.ts';
 import type { SecretFiles, Site } from '../serve/site.ts';
 import type { RunningServer } from '../serve/web-server.ts';
 import type { Command, CommandLine } from './command.ts';
-import type { ServingJson } from './json-results.ts';
+import type { ServingJson, TakenBackJson } from './json-results.ts';
 
 /** What `mkosi serve` listens on as well. */
 const DEFAULT_PORT = '8081';
@@ -69,8 +69,13 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
       completes: EXPORT_MODES,
       help: 'export the raw images over NVMe/TCP as well: ro (default), or rw, writable, each to one machine at a time; needs root',
     },
+    {
+      name: 'take-back',
+      help: 'serve nothing: wait until no rdpull exports over NVMe, and take back what the last one has left; serve --nvme starts that itself, for when it is killed',
+    },
   ],
   async run(line, { reporter, signal }) {
+    if (line.has('take-back')) return await takeBack(line, reporter, signal);
     const directory = servedDirectory(line.operand);
     const place = { address: await givenAddress(line), port: givenPort(line) };
     const secret = secretFiles(line);
@@ -94,6 +99,36 @@ SIGINT, SIGTERM and SIGHUP end it at once, with exit status 0: what is being sen
     }
   },
 };
+
+/** @throws RdpullError bad-option, bad-argument, not-root; the reason of `signal` */
+async function takeBack(line: CommandLine, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  requireAlone(line);
+  const [{ takeBackAfter }, { requireRoot }] = await Promise.all([
+    import('../serve/nvme/kernel-target.ts'),
+    import('./exposure.ts'),
+  ]);
+  requireRoot('taking exports back');
+  const takenBack = await takeBackAfter(signal, reporter.warn);
+  if (takenBack) reporter.info('what an rdpull has exported over NVMe that was killed is taken back');
+  reporter.result([], { takenBack } satisfies TakenBackJson);
+}
+
+/** @throws RdpullError bad-option, bad-argument */
+function requireAlone(line: CommandLine): void {
+  const other = serve.options.find(({ name }) => name !== 'take-back' && line.has(name));
+  if (other !== undefined)
+    throw new RdpullError(
+      'bad-option',
+      `--take-back serves nothing, so that --${other.name} has no meaning`,
+      'leave one of them out',
+    );
+  if (line.operand !== '')
+    throw new RdpullError(
+      'bad-argument',
+      `--take-back serves nothing, and was given ${printable(line.operand)}`,
+      'leave it out',
+    );
+}
 
 /** @throws RdpullError bad-option */
 function secretFiles(line: CommandLine): SecretFiles {

@@ -50,3 +50,13 @@ test.skipIf(fs.existsSync('/sys/kernel/config/nvmet'))(
     expect(error.hint).toContain('modprobe -a nvmet nvmet-tcp loop');
   },
 );
+
+test.each([
+  [['--nvme'], '--take-back serves nothing, so that --nvme has no meaning'],
+  [['--port=1'], '--take-back serves nothing, so that --port has no meaning'],
+  [['images'], '--take-back serves nothing, and was given images'],
+])('serve --take-back %p is refused', async (more, what) => {
+  const { stderr, status } = await rdpull(['serve', '--take-back', ...more]);
+  expect(stderr).toStartWith(`rdpull: error: ${what}\n`);
+  expect(status).toBe(2);
+});

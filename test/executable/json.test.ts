@@ -84,6 +84,7 @@ const KINDS = {
   'SERVE: THE FIRST LINE': () => fieldsOf('SERVE: THE FIRST LINE'),
   'SERVE: A REQUEST': () => fieldsOf('SERVE: A REQUEST'),
   'SERVE: A REPORT': () => fieldsOf('SERVE: A REPORT'),
+  'SERVE: TAKEN BACK': () => fieldsOf('SERVE: TAKEN BACK'),
   CHECK: () => [...fieldsOf('CHECK'), ...named(promised(), (name) => `pulls[].${name}`)],
 } as const;
 type Kind = keyof typeof KINDS;
@@ -309,6 +310,10 @@ describe('what is printed is what rdpull-json(7) says', () => {
 
   test('free-initramfs', async () => {
     await printed('FREE-INITRAMFS', ['free-initramfs']);
+  });
+
+  test('serve --take-back, where nothing is exported', async () => {
+    await printed('SERVE: TAKEN BACK', ['serve', '--take-back']);
   });
 
   test('overlay, and what status says of it', async () => {

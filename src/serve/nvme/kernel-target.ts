@@ -1,12 +1,13 @@
 import fs from 'node:fs';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { notRoot } from '../../expose/loop-control.ts';
-import { lockFile, lockHolder } from '../../kernel/file-lock.ts';
+import { lockFile, lockHolder, tryLockFile } from '../../kernel/file-lock.ts';
 import { loadKernelModule } from '../../kernel/kernel-module.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount } from '../../kernel/mount.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { setAttribute } from './attribute.ts';
 import { NQN_PREFIX } from './export-name.ts';
+import { startHeir } from './heir.ts';
 import { type ExportedFile, enableNamespace } from './namespace-device.ts';
 
 /** Where configfs is mounted, and what the kernel's NVMe target has there: drivers/nvme/target/configfs.c of Linux. */
@@ -27,6 +28,9 @@ const FIRST_PORT = 28_800;
 
 /** An rdpull that ends has taken everything back after this time, in ms. */
 const PATIENCE = 3000;
+
+/** How often it is looked whether an rdpull has ended, in ms. */
+const HEIR_INTERVAL = 500;
 
 /** Of one namespace in each subsystem: what has no namespace in its URL means this one. */
 export const NSID = 1;
@@ -52,13 +56,15 @@ export interface Subsystem {
 
 /**
  * The NVMe target of the kernel, as far as it is rdpull's. What others have made there is not touched. The kernel exports without
- * rdpull, so that what a killed one has left is still there: it is known by its names, and goes when the next one begins.
+ * rdpull, so that what a killed one has left is still there: it is known by its names. Its heir ({@link takeBackAfter}) takes that back, or
+ * the next one that begins.
  */
 export class KernelTarget implements Disposable {
   readonly #lock: number;
   readonly #warn: (text: string) => void;
   /** Also where the process ends without disposing of anything. */
   readonly #atExit = () => takeBack(() => undefined);
+  readonly #heir = startHeir();
   #writable = 0;
 
   private constructor(lock: number, warn: (text: string) => void) {
@@ -165,6 +171,7 @@ export class KernelTarget implements Disposable {
     process.off('exit', this.#atExit);
     takeBack(this.#warn);
     fs.closeSync(this.#lock);
+    this.#heir[Symbol.dispose]();
   }
 
   /**
@@ -175,6 +182,28 @@ export class KernelTarget implements Disposable {
     const number = String(CONTROLLER_MAX - this.#writable++);
     setAttribute(subsystem, 'attr_cntlid_max', number);
     setAttribute(subsystem, 'attr_cntlid_min', number);
+  }
+}
+
+/**
+ * Waits until no rdpull exports, and takes back what the last one has left, if it was killed.
+ *
+ * @returns whether there was anything
+ * @throws the reason of `signal`; SystemCallError
+ */
+export async function takeBackAfter(signal: AbortSignal, warn: (text: string) => void): Promise<boolean> {
+  if (!fs.existsSync(NVMET)) return false;
+  const lock = fs.openSync(NVMET, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    while (!tryLockFile(lock)) {
+      await Bun.sleep(HEIR_INTERVAL);
+      signal.throwIfAborted();
+    }
+    const isLeft = markedPorts().length > 0 || ownSubsystems().length > 0;
+    takeBack(warn);
+    return isLeft;
+  } finally {
+    fs.closeSync(lock);
   }
 }
 
@@ -202,9 +231,11 @@ function takeBack(warn: (text: string) => void): void {
     }
   };
   for (const port of markedPorts()) attempt(port, () => removePort(port));
-  for (const nqn of list(`${NVMET}/subsystems`)) {
-    if (nqn.startsWith(NQN_PREFIX)) attempt(nqn, () => removeSubsystem(nqn));
-  }
+  for (const nqn of ownSubsystems()) attempt(nqn, () => removeSubsystem(nqn));
+}
+
+function ownSubsystems(): string[] {
+  return list(`${NVMET}/subsystems`).filter((nqn) => nqn.startsWith(NQN_PREFIX));
 }
 
 const subsystemPath = (nqn: string) => `${NVMET}/subsystems/${nqn}`;

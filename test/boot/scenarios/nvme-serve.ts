@@ -48,8 +48,16 @@ export const scenarios: readonly Scenario[] = [
       await target.ask('sha256sum /srv/image.raw', new RegExp(digest));
       await host.ask(`connect ${target.port} ${nqn}x ${HOST_B}`, /connects: [^0]/);
 
-      // What a killed one has left goes on, and goes when the next begins: the host keeps its disk.
+      // One that is killed takes everything back, too: the process that it has started for that does. The host waits, and keeps its disk.
+      await target.ask('state', /state: nqn.*image\.raw .*loop devices: \/srv\/image\.raw/);
       await target.ask('stop KILL', /ended with 137/);
+      await target.guest.waitFor(/what an rdpull has exported over NVMe that was killed is taken back/);
+      await target.ask('state', /state: ports: loop devices: \./);
+      await target.ask('start', /listens/);
+      await host.ask('echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/nvme0n1', new RegExp(digest));
+
+      // Where that one is killed as well, all goes on, and goes when the next begins.
+      await target.ask('killall -9 rdpull; wait; echo "all are dead"', /all are dead/);
       await target.ask('state', /state: nqn.*image\.raw .*loop devices: \/srv\/image\.raw/);
       await host.ask('echo 3 >/proc/sys/vm/drop_caches; sha256sum /dev/nvme0n1', new RegExp(digest));
       await target.ask('start', /listens/);
