@@ -1,4 +1,4 @@
-import { hasMagic } from './magic-number.ts';
+import { hasMagic } from '../source/magic-number.ts';
 
 export type Compression = 'xz' | 'gzip' | 'bzip2' | 'zstd' | 'none';
 

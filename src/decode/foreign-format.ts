@@ -1,4 +1,4 @@
-import { hasMagic } from './magic-number.ts';
+import { hasMagic } from '../source/magic-number.ts';
 
 /**
  * Formats of images that rdpull does not read: written as they are, none of them could ever boot. This is the one table

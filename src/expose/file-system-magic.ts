@@ -1,4 +1,4 @@
-import { hasMagic } from '../decode/magic-number.ts';
+import { hasMagic } from '../source/magic-number.ts';
 import type { ImageBytes } from './image-bytes.ts';
 
 interface Magic {

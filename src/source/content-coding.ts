@@ -1,6 +1,6 @@
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { hasMagic } from '../decode/magic-number.ts';
+import { hasMagic } from './magic-number.ts';
 
 /** The codings there are (RFC 9110, section 8.4.1, and the registry of IANA), and what servers call others (AddEncoding). */
 interface Coding {

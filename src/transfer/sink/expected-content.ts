@@ -7,12 +7,12 @@ import {
   recogniseForeignEnd,
   recogniseForeignFormat,
 } from '../../decode/foreign-format.ts';
-import { hasMagic } from '../../decode/magic-number.ts';
 import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
 import { recogniseFileSystem } from '../../expose/file-system-magic.ts';
 import { hasBootSignature } from '../../expose/master-boot-record.ts';
 import type { FileType } from '../../request/image-class.ts';
+import { hasMagic } from '../../source/magic-number.ts';
 import { BLOCK_SIZE, classifyBlock } from './tar/tar-header.ts';
 
 /** What an object is said to be, and how it came. */
