@@ -45,6 +45,8 @@ describe('rdpull-errors(7)', () => {
 
 test.each(CODES)('%s is thrown somewhere', (code) => {
   expect(sources).toMatch(
-    new RegExp(`(?:RdpullError\\(|refusal\\(|refused\\(|code: |\\? |_[A-Z]+', |TOOMANYREQUESTS', )\\s*'${code}'`),
+    new RegExp(
+      `(?:RdpullError\\(|refusal\\(|refused\\(|code: |\\? |_[A-Z]+', |TOOMANYREQUESTS', )\\s*'${code}'`,
+    ),
   );
 });

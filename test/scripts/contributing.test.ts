@@ -20,3 +20,38 @@ test('CONTRIBUTING.md: it names many files, and fits a page', () => {
   expect(named.length).toBeGreaterThan(40);
   expect(text.split('\n').length).toBeLessThan(110);
 });
+
+/** What stands side by side in CONTRIBUTING.md does not import each other. */
+test('rooms import each other in the order of CONTRIBUTING.md alone', () => {
+  const [, order = ''] = /Imports run one way: ([^.]+)\./.exec(text) ?? [];
+  const floors = order.split(/,\s+/).map((floor) => floor.split('/'));
+  const floorOf = (room: string) => floors.findIndex((rooms) => rooms.includes(room));
+  const files = new Bun.Glob('src/*/**/*.ts').scanSync({ cwd: ROOT });
+  const upwards = [...files].flatMap((file) => {
+    const source = fs.readFileSync(path.join(ROOT, file), 'utf8');
+    const imported = [...source.matchAll(/(?:from |import\()'(\.[^']+)'/g)].map(([, to = '']) =>
+      path.join(path.dirname(file), to),
+    );
+    const room = roomOf(file);
+    return imported
+      .filter((to) => {
+        const other = roomOf(to);
+        return other !== undefined && other !== room && floorOf(other) <= floorOf(room ?? '');
+      })
+      .map((to) => `${file} imports ${to}`);
+  });
+  expect(upwards).toEqual([]);
+});
+
+test('CONTRIBUTING.md has every room in that order', () => {
+  const [, order = ''] = /Imports run one way: ([^.]+)\./.exec(text) ?? [];
+  const rooms = fs
+    .readdirSync(path.join(ROOT, 'src'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory());
+  expect(order.split(/[,/\s]+/).sort()).toEqual(rooms.map(({ name }) => name).sort());
+});
+
+/** The folder of `src` that a file lies in; undefined: none. */
+function roomOf(file: string): string | undefined {
+  return /^src\/([^/]+)\//.exec(file)?.[1];
+}
