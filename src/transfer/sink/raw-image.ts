@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import os from 'node:os';
 import type { Sink } from '../../decode/sink.ts';
 import { dataIn } from './data-in.ts';
 import { storageError } from './storage-error.ts';
@@ -17,8 +16,11 @@ const truncate = (fd: number, length: number) => promised((done) => fs.ftruncate
 const syncData = (fd: number) => promised((done) => fs.fdatasync(fd, done));
 const sync = (fd: number) => promised((done) => fs.fsync(fd, done));
 
-/** With one processor nobody does anything meanwhile, and each write would be two switches to another thread. */
-const writeAt = os.availableParallelism() > 1 ? writeMeanwhile : fs.writeSync;
+/**
+ * With one processor nobody does anything meanwhile, and each write would be two switches to another thread. `navigator` knows what this
+ * process may use (sched_getaffinity(2)), and needs no node:os, which makes tables of all errors and signals.
+ */
+const writeAt = navigator.hardwareConcurrency > 1 ? writeMeanwhile : fs.writeSync;
 
 /** Takes the image in its order; the whole of it need not be written. */
 export interface RawImageSink extends Sink {
