@@ -7,6 +7,7 @@ import { type PullParameters, pullParameters } from '../request/kernel-command-l
 import { parsePullExpression } from '../request/pull-expression.ts';
 import type { PullRequest, Remote } from '../request/pull-request.ts';
 import { type CacheSource, cacheEntries, planCache, withCache } from './cache-mount.ts';
+import { networkHandover } from './network-handover.ts';
 import { localObject, type PlannedPull, type PullSource, planPull } from './planned-pull.ts';
 import { pullUnit, type UnitSurroundings } from './pull-unit.ts';
 import { rootParameters } from './root-parameters.ts';
@@ -61,7 +62,8 @@ export function planPulls(input: GeneratorInput, warn: PlanWarning): PullPlan {
   const root = planRoot(rootParameters(input.commandLine), pulls, executable, warn);
   const cache = planCache(cacheSource(parameters, input), warn);
   const cached = withCache(root.pulls, cache, warn);
-  return { parameters, pulls: cached, entries: [...root.entries, ...cacheEntries(cached, cache, warn)] };
+  const entries = [...root.entries, ...cacheEntries(cached, cache, warn), networkHandover()];
+  return { parameters, pulls: cached, entries };
 }
 
 /** The command line wins. */

@@ -58,6 +58,7 @@ describe('rdpull generate', () => {
       'imports.target.wants/rdpull@run-machines-root.raw.service',
       'initrd-root-device.target.d/50-root-device.conf',
       'initrd-root-fs.target.requires/sysroot.mount',
+      'initrd-switch-root.target.d/50-rdpull-network.conf',
       'initrd-usr-fs.target.requires/sysroot.mount',
       'rdpull@run-machines-root.raw.service',
       'sysinit.target.wants/imports.target',

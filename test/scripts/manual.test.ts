@@ -146,6 +146,7 @@ describe('the example of rdpull-generator(8)', () => {
       './imports-pre.target',
       './imports.target',
       './initrd-root-device.target.d/50-root-device.conf',
+      './initrd-switch-root.target.d/50-rdpull-network.conf',
       './rdpull@run-machines-root.raw.service',
       './sysroot.mount',
     ]);
