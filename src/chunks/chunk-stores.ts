@@ -98,7 +98,7 @@ export function openChunkStores(
     }),
   );
   const told = patience === undefined ? undefined : toldOnce(patience);
-  const collector = createCollector();
+  const collector = createCollector({ givesBack: true });
   /** The store that is asked first. */
   let first = 0;
   let requests = 0;

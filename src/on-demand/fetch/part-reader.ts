@@ -31,7 +31,11 @@ export interface PartReaderOptions {
 }
 
 export function createPartReader({ attempts, opener, recovery, signal }: PartReaderOptions): PartReader {
-  const collector = createCollector(GARBAGE_BYTES, COLLECT_INTERVAL);
+  const collector = createCollector({
+    fewBytes: GARBAGE_BYTES,
+    interval: COLLECT_INTERVAL,
+    givesBack: true,
+  });
   let fetched = 0;
 
   /** As much of a part as one answer brings. */

@@ -44,7 +44,7 @@ export function startLayers(
   { layers, name }: RegistryImage,
   { session, directory, available, progress, controller }: LayerDownloadsOptions,
 ): LayerDownloads {
-  const collector = createCollector();
+  const collector = createCollector({ givesBack: true });
   let received = 0;
   const blobs = new Map<string, ComingBlob>();
   const uses = new Map<string, number>();
