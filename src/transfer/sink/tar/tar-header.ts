@@ -31,22 +31,6 @@ export interface Timestamp {
   readonly nanoseconds: number;
 }
 
-/** A header block, whatever its dialect. Names are views of the block, made when they are asked for: most headers' are not. */
-export interface TarHeader {
-  readonly name: Uint8Array;
-  readonly linkName: Uint8Array;
-  readonly type: number;
-  /** Permission bits with setuid, setgid and sticky. */
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of data that follow, by this header alone. */
-  readonly size: number;
-  readonly mtime: Timestamp;
-  readonly deviceMajor: number;
-  readonly deviceMinor: number;
-}
-
 /** Positions and lengths of fields in the block, as in GNU tar's tar.h (struct posix_header). */
 const NAME = 0;
 const NAME_LENGTH = 100;
@@ -133,14 +117,17 @@ export function headerSize(bytes: Uint8Array, at: number): number {
  * @throws RdpullError `tar-malformed` when a field is not a number or out of its range
  */
 export function parseHeader(bytes: Uint8Array, at = 0): TarHeader {
-  return new HeaderAt(bytes, at);
+  return new TarHeader(bytes, at);
 }
 
-class HeaderAt implements TarHeader {
+/** A header block, whatever its dialect. Names are views of the block, made when they are asked for: most headers' are not. */
+export class TarHeader {
   readonly type: number;
+  /** Permission bits with setuid, setgid and sticky. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Bytes of data that follow, by this header alone. */
   readonly size: number;
   readonly mtime: Timestamp;
   readonly deviceMajor: number;
