@@ -81,7 +81,7 @@ export class KernelTarget implements Disposable {
   static async open(warn: (text: string) => void): Promise<KernelTarget> {
     if (process.getuid?.() !== 0) throw notRoot('exporting over NVMe', undefined);
     provideTarget();
-    const lock = fs.openSync(NVMET, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    const lock = openLock();
     try {
       if (!(await lockFile(lock, PATIENCE))) throw exportedAlready(lock);
       takeBack(warn);
@@ -193,7 +193,7 @@ export class KernelTarget implements Disposable {
  */
 export async function takeBackAfter(signal: AbortSignal, warn: (text: string) => void): Promise<boolean> {
   if (!fs.existsSync(NVMET)) return false;
-  const lock = fs.openSync(NVMET, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  const lock = openLock();
   try {
     while (!tryLockFile(lock)) {
       await Bun.sleep(HEIR_INTERVAL);
@@ -205,6 +205,11 @@ export async function takeBackAfter(signal: AbortSignal, warn: (text: string) =>
   } finally {
     fs.closeSync(lock);
   }
+}
+
+/** What an rdpull that exports has locked. */
+function openLock(): number {
+  return fs.openSync(NVMET, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
 }
 
 /** @throws RdpullError nvme-target-missing */
