@@ -1,10 +1,8 @@
 import fs from 'node:fs';
 import type { Sink } from '../../decode/sink.ts';
 import { dataIn } from './data-in.ts';
+import { createFlushing } from './flushing.ts';
 import { storageError } from './storage-error.ts';
-
-/** How many new bytes there are when they are sent on to the disk, whose cache takes its time, too. */
-const FLUSH_BYTES = 16 * 1024 * 1024;
 
 /*
  * In the threads of the runtime's pool, so that the caller may decode meanwhile. Not by promisify(), for which each worker would
@@ -13,7 +11,6 @@ const FLUSH_BYTES = 16 * 1024 * 1024;
 const writeMeanwhile = (fd: number, bytes: Uint8Array, from: number, length: number, position: number) =>
   promised<number>((done) => fs.write(fd, bytes, from, length, position, done));
 const truncate = (fd: number, length: number) => promised((done) => fs.ftruncate(fd, length, done));
-const syncData = (fd: number) => promised((done) => fs.fdatasync(fd, done));
 const sync = (fd: number) => promised((done) => fs.fsync(fd, done));
 
 /**
@@ -34,11 +31,9 @@ export function openRawImageSink(path: string): RawImageSink {
   /** Where the next chunk goes. */
   let position = 0;
   let written = 0;
-  let flushed = 0;
-  let isFlushing = false;
-  let flushing = Promise.resolve();
   let writing = Promise.resolve();
   const fd = openNew(path);
+  const flushing = createFlushing(fd, path);
   let open = true;
 
   async function attempt<T>(action: () => Promise<T>): Promise<T> {
@@ -56,15 +51,8 @@ export function openRawImageSink(path: string): RawImageSink {
       }
     }
     written = offset + chunk.length;
-    if (written - flushed < FLUSH_BYTES || isFlushing) return;
-    // The kernel tells of a failure once: nobody else will hear of it.
-    await flushing;
-    isFlushing = true;
-    flushed = written;
-    flushing = syncData(fd).finally(() => {
-      isFlushing = false;
-    });
-    flushing.catch(() => undefined);
+    flushing.requireKept();
+    flushing.written(chunk.length);
   }
 
   function write(chunk: Uint8Array): Promise<void> {
@@ -82,7 +70,7 @@ export function openRawImageSink(path: string): RawImageSink {
     finish: () =>
       attempt(async () => {
         await writing;
-        await flushing;
+        await flushing.end();
         await truncate(fd, position);
         await sync(fd);
         return { bytes: position, entries: 1 };
@@ -90,7 +78,7 @@ export function openRawImageSink(path: string): RawImageSink {
     async close() {
       // Another file may get the number of a closed descriptor. Whoever wrote knows of a failure.
       await writing.catch(() => undefined);
-      await flushing.catch(() => undefined);
+      await flushing.end().catch(() => undefined);
       if (open) fs.closeSync(fd);
       open = false;
     },

@@ -2,7 +2,7 @@ import os from 'node:os';
 import type { Chunk } from '../../../blocks/chunk-index.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
-import { createFlushing } from './flushing.ts';
+import { createFlushing } from '../../../transfer/sink/flushing.ts';
 import { type BulkChunks, DIGEST_BYTES, type FromBulkWorker, type ToBulkWorker } from './messages.ts';
 import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
 

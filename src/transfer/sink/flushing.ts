@@ -1,22 +1,27 @@
 import fs from 'node:fs';
-import { storageError } from '../../../transfer/sink/storage-error.ts';
+import { storageError } from './storage-error.ts';
 
-/** How many new bytes there are when they are sent on to the disk. */
+/** How many new bytes there are when they are sent on to the disk, whose cache takes its time, too. */
 const FLUSH_BYTES = 16 * 1024 * 1024;
 
-/** Has a file that others write to put onto its disk meanwhile, so that the end has less to wait for. */
+/**
+ * Has a file put onto its disk while it is written, so that the end has less to wait for. That the disk does not keep something, the
+ * kernel tells once: nobody else will hear of it.
+ */
 export interface Flushing {
   /** More of it is written. */
   written(bytes: number): void;
+  /** @throws RdpullError of the storage family, when it is known that something that was written is not on the disk */
+  requireKept(): void;
   /**
    * Settles when it has nothing more to do with the file.
    *
-   * @throws RdpullError of the storage family: what was written is not on the disk, which the kernel tells once
+   * @throws RdpullError as {@link requireKept}
    */
   end(): Promise<void>;
 }
 
-/** By a thread of the runtime's pool: who fetches does not wait for the disk. Only to begin with the writing would leave its cache for the end. */
+/** By a thread of the runtime's pool: who fetches or decodes does not wait for the disk. Only to begin with the writing would leave its cache for the end. */
 export function createFlushing(fd: number, path: string): Flushing {
   let all = 0;
   let flushed = 0;
@@ -33,6 +38,10 @@ export function createFlushing(fd: number, path: string): Flushing {
     under = undefined;
   }
 
+  function requireKept(): void {
+    if (failure !== undefined && failure !== null) throw storageError(path, all, failure);
+  }
+
   return {
     written(bytes) {
       all += bytes;
@@ -40,9 +49,10 @@ export function createFlushing(fd: number, path: string): Flushing {
       flushed = all;
       under = flush();
     },
+    requireKept,
     async end() {
       await under;
-      if (failure !== undefined && failure !== null) throw storageError(path, all, failure);
+      requireKept();
     },
   };
 }

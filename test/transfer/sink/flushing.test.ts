@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import fs from 'node:fs';
-import { createFlushing } from '../../../../src/on-demand/fetch/bulk/flushing.ts';
-import { TemporaryDirectory } from '../../../fixtures/temporary-directory.ts';
+import { createFlushing } from '../../../src/transfer/sink/flushing.ts';
+import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 
 const MUCH = 16 * 1024 * 1024;
 
@@ -22,6 +22,19 @@ test('what the disk does not keep is told in the end, however much comes behind 
   expect(await flushed('/dev/null', [MUCH / 2, MUCH / 2, MUCH, MUCH])).toMatchObject({
     cause: { code: 'EINVAL' },
   });
+});
+
+test('what the disk does not keep is known to who asks meanwhile', async () => {
+  const fd = fs.openSync('/dev/null', 'r+');
+  try {
+    const flushing = createFlushing(fd, '/dev/null');
+    flushing.requireKept();
+    flushing.written(MUCH);
+    await flushing.end().catch(() => undefined);
+    expect(() => flushing.requireKept()).toThrow('EINVAL');
+  } finally {
+    fs.closeSync(fd);
+  }
 });
 
 test('little is left to who ends the file', async () => {
