@@ -7,7 +7,7 @@ import type { Limits } from '../limits.ts';
 import type { LayerPosition, LayerResult } from '../sink/layers/layer-sink.ts';
 import type { Ring } from './ring.ts';
 
-/** What the worker is to build at `path`. */
+/** What is to be built at `path`. */
 export type Destination = {
   readonly path: string;
   readonly limits: Limits;
@@ -15,7 +15,7 @@ export type Destination = {
   readonly isVouchedFor: boolean;
 } & (
   | { readonly kind: 'raw-image' | 'directory-tree' }
-  /** A layer to be applied to what is there; the same worker takes one after the other. */
+  /** A layer to be applied to what is there; the same maker takes one after the other. */
   | { readonly kind: 'layer'; readonly position: ImagePosition; readonly digest: DigestAlgorithm | undefined }
 );
 
@@ -26,8 +26,8 @@ export interface ImagePosition extends LayerPosition {
   readonly bytesBelow: number;
 }
 
-/** From the main thread to the worker. */
-export type ToWorker =
+/** To whoever makes the image: the worker, but for small images. */
+export type ToMaker =
   | {
       readonly kind: 'start';
       readonly ring: Ring;
@@ -35,7 +35,7 @@ export type ToWorker =
       /** Bytes that decoding side by side may take. */
       readonly threadingMemory: number;
     }
-  /** `length` bytes of the stream lie in `slot`, which is the worker's until it gives it back. */
+  /** `length` bytes of the stream lie in `slot`, which is its own until it gives it back. */
   | { readonly kind: 'chunk'; readonly slot: number; readonly length: number }
   /** The stream is complete. */
   | { readonly kind: 'end' }
@@ -46,8 +46,8 @@ export type ToWorker =
   /** Let go of everything. */
   | { readonly kind: 'close' };
 
-/** From the worker to the main thread. */
-export type FromWorker =
+/** From whoever makes the image. */
+export type FromMaker =
   | { readonly kind: 'released'; readonly slot: number }
   | { readonly kind: 'warning'; readonly text: string }
   | { readonly kind: 'finished'; readonly result: PipelineResult }

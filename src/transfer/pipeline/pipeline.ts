@@ -1,19 +1,16 @@
 import { RdpullError } from '../../console/rdpull-error.ts';
 import type { ConversionPlan } from '../conversion/plan.ts';
+import { localMaker, type Maker, threadMaker } from './makers.ts';
 import { threadingMemory } from './memory.ts';
-import type { Destination, FromWorker, PipelineResult, ToWorker } from './messages.ts';
+import type { Destination, FromMaker, PipelineResult, ToMaker } from './messages.ts';
 import { createRing, openControl, SLOT_BYTES, SLOTS, slotBytes } from './ring.ts';
 
-/** How long a thread that has let go of everything may be there, in ms. */
-const THREAD_LINGERS = 200;
-
 /**
- * The main thread's end of a transfer: takes the stream's bytes, and lets the worker decode and write them. The worker
- * thread comes up as soon as there is a pipeline, and is best given the time that the server takes to answer.
- * `await using` it: that waits until the worker has let go of every file, so that the caller may remove them.
+ * The main thread's end of a transfer: takes the stream's bytes, and lets somebody decode and write them. `await using` it: that
+ * waits until every file is let go of, so that the caller may remove them.
  */
 export class Pipeline implements AsyncDisposable {
-  readonly #worker = new Worker(new URL('./worker.ts', import.meta.url).href);
+  #maker: Maker | undefined;
   readonly #ring = createRing();
   readonly #control = openControl(this.#ring);
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot);
@@ -30,11 +27,6 @@ export class Pipeline implements AsyncDisposable {
   /** @param warn takes what is lost on the way */
   constructor(warn: (text: string) => void) {
     this.#warn = warn;
-    this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.#receive(data);
-    this.#worker.onerror = (event) => {
-      this.#fail(RdpullError.from(event.error ?? new Error(event.message)));
-      this.#closed.resolve();
-    };
   }
 
   /**
@@ -42,9 +34,18 @@ export class Pipeline implements AsyncDisposable {
    * {@link finish} has told that the one before is applied.
    *
    * @param memory bytes that the whole process may have resident, more or less
+   * @param isSmall it is written as it comes, and is there before another thread would be
    */
-  start(destination: Destination, memory: number): void {
+  start(destination: Destination, memory: number, isSmall = false): void {
     if (this.#failure === undefined) this.#finished = unread();
+    const listener = {
+      receive: (message: FromMaker) => this.#receive(message),
+      broken: (error: RdpullError) => {
+        this.#fail(error);
+        this.#closed.resolve();
+      },
+    };
+    this.#maker ??= isSmall ? localMaker(listener) : threadMaker(listener);
     this.#send({
       kind: 'start',
       ring: this.#ring,
@@ -105,14 +106,13 @@ export class Pipeline implements AsyncDisposable {
     this.#fail(RdpullError.from(new Error('the transfer was cancelled')));
   }
 
-  /** Ends the work likewise, and waits until the worker has let go of everything. */
+  /** Ends the work likewise, and waits until everything is let go of. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#maker === undefined) return;
     this.#control.cancel();
     this.#send({ kind: 'close' });
     await this.#closed.promise;
-    // Its thread collects all of its garbage as it ends, a tenth of a pull of 1 KiB: not before a process that ends anyway.
-    this.#worker.unref();
-    setTimeout(() => this.#worker.terminate(), THREAD_LINGERS).unref();
+    this.#maker.leave();
   }
 
   async #takeSlot(): Promise<number> {
@@ -133,7 +133,7 @@ export class Pipeline implements AsyncDisposable {
     this.#filled = 0;
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: FromMaker): void {
     switch (message.kind) {
       case 'released':
         this.#free.push(message.slot);
@@ -168,8 +168,8 @@ export class Pipeline implements AsyncDisposable {
     this.#wakeUp?.();
   }
 
-  #send(message: ToWorker): void {
-    this.#worker.postMessage(message);
+  #send(message: ToMaker): void {
+    this.#maker?.send(message);
   }
 }
 
