@@ -51,7 +51,7 @@ export const scenarios: readonly Scenario[] = [
       await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
       await pack(`${lab.served}/image.raw`, 'xz');
       await publishUki(lab, 'rd.systemd.pull=raw,machine,verify=checksum,bootorigin::');
-      await using server = await RdpullServe.start(lab.served);
+      await using server = await RdpullServe.forBoot(lab.served);
       const guest = httpBoot(lab, { url: (name) => `http://10.0.2.2:${server.port}/${name}` });
       await expectBooted(lab, guest, tree);
       expectConsole(guest, /rdpull: .* verified by http:\/\/10\.0\.2\.2:\d+\/SHA256SUMS/);

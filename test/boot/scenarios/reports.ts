@@ -32,7 +32,7 @@ export const scenarios: readonly Scenario[] = [
       await makeDisk(tree, 'ext4', `${lab.served}/image.raw`);
       await pack(`${lab.served}/image.raw`, 'zst');
       await publishUki(lab, 'rd.systemd.pull=raw,machine,verify=checksum,bootorigin:: rw');
-      await using server = await RdpullServe.start(lab.served, ['--json']);
+      await using server = await RdpullServe.forBoot(lab.served, ['--json']);
       const guest = httpBoot(lab, { url: (name) => `http://10.0.2.2:${server.port}/${name}` });
       await expectBooted(lab, guest, tree);
       expectConsole(guest, new RegExp(`${MARK} unit .*Result=success`));
