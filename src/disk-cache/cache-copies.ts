@@ -16,6 +16,7 @@ import type { Tries } from './cached-name.ts';
 import type { DiskCache } from './disk-cache.ts';
 import { KeptCopy } from './kept-copy.ts';
 import { KeptParts } from './kept-parts.ts';
+import { SharedBlocks } from './shared-blocks.ts';
 import type { VersionDirectory } from './version-directory.ts';
 
 /** Bytes that stay free: for the names, and what is written beside an image. */
@@ -152,7 +153,8 @@ export class CacheCopies implements Copies {
     try {
       if (!this.#hasRoom(fetched.size)) return;
       using copy = new KeptCopy(this.#directory);
-      const sha256 = await copy.addFile(file);
+      using shared = this.#sharedBlocks();
+      const sha256 = await copy.addFile(file, shared);
       const same = this.#directory.images().find(({ about }) => about.sha256 === sha256);
       if (same === undefined) this.#used = await copy.complete({ ...fetched, sha256 }, this.#untried());
       else this.#describeFetched(same, fetched);
@@ -252,8 +254,9 @@ export class CacheCopies implements Copies {
 
   async #copyChunked(image: KeptImage, tries: Tries | undefined): Promise<CachedImage> {
     using copy = new KeptCopy(this.#directory);
+    using shared = this.#sharedBlocks();
     const { sha256, index, ...rest } = image;
-    const digest = await copy.addFile(image.path);
+    const digest = await copy.addFile(image.path, shared);
     const fetched = {
       ...rest,
       validator: undefined,
@@ -262,6 +265,12 @@ export class CacheCopies implements Copies {
       compression: 'none',
     } as const;
     return await copy.complete({ ...fetched, index: { sha256, content: index } }, tries);
+  }
+
+  /** Of the newest image that is kept unpacked: most of the next one is at the same place. */
+  #sharedBlocks(): SharedBlocks | undefined {
+    const older = this.images().find(({ suffix }) => suffix === '.raw');
+    return older && new SharedBlocks(older.path);
   }
 
   async #wanted(

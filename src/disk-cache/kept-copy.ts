@@ -18,6 +18,7 @@ import {
 import { ABOUT_FILE, type CachedImage } from './cached-image.ts';
 import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } from './cached-name.ts';
 import { imageVersion } from './image-version.ts';
+import type { SharedBlocks } from './shared-blocks.ts';
 import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
 
 /** As long as what a file is read in, or longer. */
@@ -56,10 +57,18 @@ export class KeptCopy implements Disposable {
 
   /** @throws Error of node:fs */
   add(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; )
-      at += fs.writeSync(this.#fd, chunk, at, chunk.length - at, this.#written + at);
+    this.#writeAt(this.#written, chunk);
+    this.#grown(chunk.length);
+  }
+
+  #writeAt(offset: number, part: Uint8Array): void {
+    for (let at = 0; at < part.length; )
+      at += fs.writeSync(this.#fd, part, at, part.length - at, offset + at);
+  }
+
+  #grown(length: number): void {
     const before = this.#written;
-    this.#written += chunk.length;
+    this.#written += length;
     if (Math.floor(before / WRITEBACK_STEP) < Math.floor(this.#written / WRITEBACK_STEP))
       startWriteback(this.#fd);
   }
@@ -76,24 +85,31 @@ export class KeptCopy implements Disposable {
   }
 
   /**
-   * All of a file, but for what is zeros, which takes no room.
+   * All of a file, but for what is zeros, which takes no room, and for what it may share with an older one.
    *
    * @returns SHA-256 of it, in lower-case hexadecimal
-   * @throws RdpullError file-unreadable; Error of node:fs
+   * @throws RdpullError file-unreadable; SystemCallError; Error of node:fs
    */
-  async addFile(file: string): Promise<string> {
+  async addFile(file: string, shared?: SharedBlocks): Promise<string> {
     const digest = new Bun.CryptoHasher('sha256');
     const source = openFileSource(Bun.pathToFileURL(file).href);
     try {
       for await (const piece of source.body) {
         digest.update(piece);
-        if (ZEROS.subarray(0, piece.length).equals(piece)) this.#written += piece.length;
-        else this.add(piece);
+        if (!ZEROS.subarray(0, piece.length).equals(piece))
+          this.#addPiece(Buffer.from(piece.buffer, piece.byteOffset, piece.length), shared);
+        this.#grown(piece.length);
       }
     } finally {
       source.close();
     }
     return digest.digest('hex');
+  }
+
+  #addPiece(piece: Buffer, shared: SharedBlocks | undefined): void {
+    const all = [{ start: 0, end: piece.length }];
+    for (const { start, end } of shared?.share(this.#fd, this.#written, piece) ?? all)
+      this.#writeAt(this.#written + start, piece.subarray(start, end));
   }
 
   /**

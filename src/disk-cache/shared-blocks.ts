@@ -1,0 +1,90 @@
+import fs from 'node:fs';
+import { cloneRange } from '../kernel/clone-range.ts';
+
+/** What is compared, and shared, at once: of an image of which 1 % of the blocks of 4 KiB have changed, some 96 % is alike. */
+const GRAIN_BYTES = 16 * 1024;
+
+/** A part of a piece of a file, in bytes of the piece. */
+export interface PiecePart {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * What a new file of the cache has at the same place as an older one: on file systems that can (btrfs, xfs), both have the same blocks of the
+ * disk then, until one of them goes.
+ */
+export class SharedBlocks implements Disposable {
+  readonly #fd: number | undefined;
+  #older = Buffer.alloc(0);
+  #canShare: boolean;
+
+  /** @param older that it is there is not certain, nor that the disk can read it: it is no worse than no older file */
+  constructor(older: string) {
+    this.#fd = openedIfThere(older);
+    this.#canShare = this.#fd !== undefined;
+  }
+
+  /**
+   * Shares what it can of a piece of the new file.
+   *
+   * @param target the new file
+   * @param offset of the piece, in bytes
+   * @returns the parts that have to be written
+   * @throws SystemCallError when the file system can share, and this does not become part of the new file
+   */
+  share(target: number, offset: number, piece: Buffer): readonly PiecePart[] {
+    const whole = [{ start: 0, end: piece.length }];
+    if (!this.#canShare || offset % GRAIN_BYTES !== 0) return whole;
+    const older = this.#olderAt(offset, piece.length);
+    const toWrite: PiecePart[] = [];
+    for (const { start, end, isAlike } of runs(piece, older)) {
+      if (isAlike && this.#share(target, offset + start, end - start)) continue;
+      toWrite.push({ start, end });
+    }
+    return toWrite;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#fd !== undefined) fs.closeSync(this.#fd);
+  }
+
+  #olderAt(offset: number, length: number): Buffer {
+    if (this.#fd === undefined) return this.#older.subarray(0, 0);
+    if (this.#older.length < length) this.#older = Buffer.alloc(length);
+    try {
+      return this.#older.subarray(0, fs.readSync(this.#fd, this.#older, 0, length, offset));
+    } catch {
+      this.#canShare = false;
+      return this.#older.subarray(0, 0);
+    }
+  }
+
+  #share(target: number, offset: number, length: number): boolean {
+    this.#canShare &&= this.#fd !== undefined && cloneRange(this.#fd, offset, length, target, offset);
+    return this.#canShare;
+  }
+}
+
+function openedIfThere(file: string): number | undefined {
+  try {
+    return fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The parts of a piece, by whether the older file has them: whole grains, one behind the other together. What is shorter is not alike. */
+function* runs(piece: Buffer, older: Buffer): Generator<PiecePart & { readonly isAlike: boolean }> {
+  const isAlike = (start: number) => {
+    const end = start + GRAIN_BYTES;
+    return end <= older.length && end <= piece.length && piece.compare(older, start, end, start, end) === 0;
+  };
+  for (let start = 0; start < piece.length; ) {
+    const kind = isAlike(start);
+    let end = start + GRAIN_BYTES;
+    while (end < piece.length && isAlike(end) === kind) end += GRAIN_BYTES;
+    yield { start, end: Math.min(end, piece.length), isAlike: kind };
+    start = end;
+  }
+}
