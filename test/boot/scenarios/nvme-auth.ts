@@ -32,7 +32,7 @@ busybox dmesg >/run/dmesg
 echo "${MARK} authenticated $(grep -c 'qid 0: authenticated$' /run/dmesg) $(grep -c 'qid 0: controller authenticated' /run/dmesg)"
 cd /sys/class/nvme/nvme0
 echo "${MARK} for root alone" $(ls -l dhchap_secret dhchap_ctrl_secret | awk '{ print $1 }') $(cat dhchap_secret dhchap_ctrl_secret | grep -cFf /run/inside)
-echo "${MARK} leaks:" $(grep -rlFf /run/inside /proc/cmdline /proc/1/environ /run | grep -v -e ^/run/credentials/ -e ^/run/inside) "."
+echo "${MARK} leaks:" $(busybox find /proc/cmdline /proc/1/environ /run -type f -exec grep -lFf /run/inside {} + | grep -v -e ^/run/credentials/ -e ^/run/inside) "."
 `;
 
 /** An image that a target gives only to who shows itself. */
