@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import os from 'node:os';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { notRoot } from '../../expose/loop-control.ts';
 import { lockFile, lockHolder, tryLockFile } from '../../kernel/file-lock.ts';
@@ -181,7 +182,12 @@ export class KernelTarget implements Disposable {
   #allowOneController(subsystem: string): void {
     const number = String(CONTROLLER_MAX - this.#writable++);
     setAttribute(subsystem, 'attr_cntlid_max', number);
-    setAttribute(subsystem, 'attr_cntlid_min', number);
+    try {
+      setAttribute(subsystem, 'attr_cntlid_min', number);
+    } catch (error) {
+      // Linux 6.1 wants the lowest number to be lower than the highest, and so to let two in.
+      throw isSystemError(error, 'EINVAL') ? cannotAllowOne(error) : error;
+    }
   }
 }
 
@@ -311,6 +317,15 @@ function targetMissing(why: string, cause: unknown): RdpullError {
     'nvme-target-missing',
     `this kernel cannot export over NVMe: ${why}`,
     'load its modules with "modprobe -a nvmet nvmet-tcp loop"; where they are missing, install the kernel of the distribution (a container has that of its host)',
+    { cause },
+  );
+}
+
+function cannotAllowOne(cause: unknown): RdpullError {
+  return new RdpullError(
+    'nvme-target-failed',
+    `Linux ${os.release()} cannot keep a second machine from a disk that one machine writes to: they would destroy its file system`,
+    'export read-only, with --nvme, and let machines write to an overlay (overlay=); or take a newer kernel: Linux 6.12 can',
     { cause },
   );
 }

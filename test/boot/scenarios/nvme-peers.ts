@@ -8,6 +8,7 @@ import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { NvmeTarget } from '../nvme-target.ts';
 import { MARK, makeRootTree, PROOF, type RootTree } from '../root-tree.ts';
 import type { Scenario } from '../scenario.ts';
+import { digestOf } from '../tool.ts';
 
 /** Says what an earlier boot has written, and writes. */
 const WRITES = `
@@ -77,7 +78,37 @@ export const scenarios: readonly Scenario[] = [
       await bootTwice(lab, await NvmeTarget.start(lab, { kind: 'storagetm', directory }), tree);
     },
   },
-  ...SUITES.map((suite) => servesRoot(suite)),
+  ...SUITES.filter((suite) => suite !== 'bookworm').map((suite) => servesRoot(suite)),
+  {
+    name: 'nvme-serve-boot-bookworm',
+    title:
+      "rdpull serve --nvme on bookworm's kernel, which keeps no second machine from a disk: rw is refused, and read-only it has the root, with overlay=tmpfs",
+    async run(lab) {
+      const tree = await makeRootTree(lab.file('tree'), WRITES);
+      const directory = await targetDirectory(lab, tree, 'ext4');
+      const target = await NvmeTarget.start(lab, { kind: 'rdpull', suite: 'bookworm', directory });
+      await target.ask('stop TERM', /ended with 0/);
+      const refusal = await target.ask(
+        'rdpull serve --port=0 --nvme=rw /srv; echo "status $?"',
+        /status \d+/,
+      );
+      for (const each of [
+        /Linux 6\.1\.\S+ cannot keep a second machine from a disk/,
+        /overlay=/,
+        /status 14/,
+      ]) {
+        if (!each.test(refusal)) throw new Error(`rdpull said ${refusal}, and not ${each}`);
+      }
+      await target.ask('state', /state: ports: loop devices: \./);
+      await target.ask('start', /listens/);
+      const expression = `raw,machine,ro,overlay=tmpfs,verify=no:root:${target.url('image.raw')}`;
+      const guest = await directBoot(lab, { commandLine: `rd.systemd.pull=${expression} rw` });
+      await expectBooted(lab, guest, tree);
+      expectConsole(guest, new RegExp(`${MARK} root .* - overlay rdpull rw`));
+      expectConsole(guest, new RegExp(`${MARK} written written in this boot`));
+      await target.ask('sha256sum /srv/image.raw', new RegExp(await digestOf(`${directory}/image.raw`)));
+    },
+  },
   {
     name: 'nvme-serve-boot-origin',
     title:
