@@ -95,7 +95,7 @@ export const scenarios: readonly Scenario[] = [
       for (const each of [
         /Linux 6\.1\.\S+ cannot keep a second machine from a disk/,
         /overlay=/,
-        /status 14/,
+        /status 15/,
       ]) {
         if (!each.test(refusal)) throw new Error(`rdpull said ${refusal}, and not ${each}`);
       }
