@@ -128,15 +128,24 @@ test('no login, and no secret of a URL, is in a report, or sent along with it', 
 });
 
 describe('a server that cannot be told costs nothing', () => {
-  /** The quickest of three pulls: what else the machine does is in the others. */
-  async function quickest(url: string, ...args: string[]): Promise<number> {
-    const times: number[] = [];
-    for (let round = 0; round < 3; round++) {
-      const { status, milliseconds } = await pull(url, ...args);
-      expect(status).toBe(0);
-      times.push(milliseconds);
+  /**
+   * How much longer a pull takes that tells how it fares than one that does not, in ms: the quickest of each, in turns. What else the machine
+   * does only adds, so that more rounds tell where three are not enough.
+   */
+  async function heldUp(url: string, most: number): Promise<number> {
+    const times = { told: [] as number[], untold: [] as number[] };
+    for (let round = 1; ; round++) {
+      for (const [kind, args] of [
+        ['untold', ['--no-report']],
+        ['told', []],
+      ] as const) {
+        const { status, milliseconds } = await pull(url, ...args);
+        expect(status).toBe(0);
+        times[kind].push(milliseconds);
+      }
+      const more = Math.min(...times.told) - Math.min(...times.untold);
+      if (round >= 3 && (more < most || round === 10)) return more;
     }
-    return Math.min(...times);
   }
 
   test.each([
@@ -148,18 +157,18 @@ describe('a server that cannot be told costs nothing', () => {
     async (_, reaction) => {
       await using server = await ReportServer.start(content, { reactions: [reaction], milliseconds: 500 });
       const url = `${server.origin}/image.raw`;
-      const without = await quickest(url, '--no-report');
+      expect((await pull(url, '--no-report')).status).toBe(0);
       expect(server.reports).toEqual([]);
-      expect(await quickest(url)).toBeLessThan(without + 100);
+      expect(await heldUp(url, 100)).toBeLessThan(100);
       expect(server.reports.length).toBeGreaterThan(0);
     },
-    30_000,
+    60_000,
   );
 
   test('not even a pull that takes no time is held up for longer than a quarter of a second', async () => {
     await using server = await ReportServer.start(content, { reactions: ['silence'] });
     const url = `${server.origin}/image.raw`;
-    expect(await quickest(url)).toBeLessThan((await quickest(url, '--no-report')) + 400);
+    expect(await heldUp(url, 400)).toBeLessThan(400);
   });
 
   test('one that is slow, but takes what it is told, hears the end', async () => {
