@@ -16,7 +16,6 @@ import type { Tries } from './cached-name.ts';
 import type { DiskCache } from './disk-cache.ts';
 import { KeptCopy } from './kept-copy.ts';
 import { KeptParts } from './kept-parts.ts';
-import { SharedBlocks } from './shared-blocks.ts';
 import type { VersionDirectory } from './version-directory.ts';
 
 /** Bytes that stay free: for the names, and what is written beside an image. */
@@ -153,8 +152,7 @@ export class CacheCopies implements Copies {
     try {
       if (!this.#hasRoom(fetched.size)) return;
       using copy = new KeptCopy(this.#directory);
-      using shared = this.#sharedBlocks();
-      const sha256 = await copy.addFile(file, shared);
+      const sha256 = await copy.addFile(file, this.#newestUnpacked());
       const same = this.#directory.images().find(({ about }) => about.sha256 === sha256);
       if (same === undefined) this.#used = await copy.complete({ ...fetched, sha256 }, this.#untried());
       else this.#describeFetched(same, fetched);
@@ -254,9 +252,8 @@ export class CacheCopies implements Copies {
 
   async #copyChunked(image: KeptImage, tries: Tries | undefined): Promise<CachedImage> {
     using copy = new KeptCopy(this.#directory);
-    using shared = this.#sharedBlocks();
     const { sha256, index, ...rest } = image;
-    const digest = await copy.addFile(image.path, shared);
+    const digest = await copy.addFile(image.path, this.#newestUnpacked());
     const fetched = {
       ...rest,
       validator: undefined,
@@ -267,10 +264,9 @@ export class CacheCopies implements Copies {
     return await copy.complete({ ...fetched, index: { sha256, content: index } }, tries);
   }
 
-  /** Of the newest image that is kept unpacked: most of the next one is at the same place. */
-  #sharedBlocks(): SharedBlocks | undefined {
-    const older = this.images().find(({ suffix }) => suffix === '.raw');
-    return older && new SharedBlocks(older.path);
+  /** The newest image that is kept unpacked. */
+  #newestUnpacked(): string | undefined {
+    return this.images().find(({ suffix }) => suffix === '.raw')?.path;
   }
 
   async #wanted(

@@ -18,7 +18,7 @@ import {
 import { ABOUT_FILE, type CachedImage } from './cached-image.ts';
 import { cachedSuffix, FILES_SUFFIX, formatCachedName, plainName, type Tries } from './cached-name.ts';
 import { imageVersion } from './image-version.ts';
-import type { SharedBlocks } from './shared-blocks.ts';
+import { SharedBlocks } from './shared-blocks.ts';
 import { UNFINISHED, type VersionDirectory } from './version-directory.ts';
 
 /** As long as what a file is read in, or longer. */
@@ -85,12 +85,14 @@ export class KeptCopy implements Disposable {
   }
 
   /**
-   * All of a file, but for what is zeros, which takes no room, and for what it may share with an older one.
+   * All of a file, but for what is zeros, which takes no room, and for what it can share with an older one.
    *
+   * @param older of which most is probably at the same place
    * @returns SHA-256 of it, in lower-case hexadecimal
    * @throws RdpullError file-unreadable; SystemCallError; Error of node:fs
    */
-  async addFile(file: string, shared?: SharedBlocks): Promise<string> {
+  async addFile(file: string, older: string | undefined): Promise<string> {
+    using shared = new SharedBlocks(older);
     const digest = new Bun.CryptoHasher('sha256');
     const source = openFileSource(Bun.pathToFileURL(file).href);
     try {
@@ -106,9 +108,8 @@ export class KeptCopy implements Disposable {
     return digest.digest('hex');
   }
 
-  #addPiece(piece: Buffer, shared: SharedBlocks | undefined): void {
-    const all = [{ start: 0, end: piece.length }];
-    for (const { start, end } of shared?.share(this.#fd, this.#written, piece) ?? all)
+  #addPiece(piece: Buffer, shared: SharedBlocks): void {
+    for (const { start, end } of shared.share(this.#fd, this.#written, piece))
       this.#writeAt(this.#written + start, piece.subarray(start, end));
   }
 

@@ -15,14 +15,13 @@ export interface PiecePart {
  * disk then, until one of them goes.
  */
 export class SharedBlocks implements Disposable {
-  readonly #fd: number | undefined;
+  /** undefined: nothing can be shared, or no longer. */
+  #fd: number | undefined;
   #older = Buffer.alloc(0);
-  #canShare: boolean;
 
-  /** @param older that it is there is not certain, nor that the disk can read it: it is no worse than no older file */
-  constructor(older: string) {
-    this.#fd = openedIfThere(older);
-    this.#canShare = this.#fd !== undefined;
+  /** @param older that there is one is not certain, nor that the disk can read it: it is no worse than no older file */
+  constructor(older: string | undefined) {
+    this.#fd = older === undefined ? undefined : openedIfThere(older);
   }
 
   /**
@@ -34,9 +33,8 @@ export class SharedBlocks implements Disposable {
    * @throws SystemCallError when the file system can share, and this does not become part of the new file
    */
   share(target: number, offset: number, piece: Buffer): readonly PiecePart[] {
-    const whole = [{ start: 0, end: piece.length }];
-    if (!this.#canShare || offset % GRAIN_BYTES !== 0) return whole;
-    const older = this.#olderAt(offset, piece.length);
+    if (this.#fd === undefined || offset % GRAIN_BYTES !== 0) return [{ start: 0, end: piece.length }];
+    const older = this.#olderAt(this.#fd, offset, piece.length);
     const toWrite: PiecePart[] = [];
     for (const { start, end, isAlike } of runs(piece, older)) {
       if (isAlike && this.#share(target, offset + start, end - start)) continue;
@@ -47,22 +45,24 @@ export class SharedBlocks implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#fd !== undefined) fs.closeSync(this.#fd);
+    this.#fd = undefined;
   }
 
-  #olderAt(offset: number, length: number): Buffer {
-    if (this.#fd === undefined) return this.#older.subarray(0, 0);
+  #olderAt(fd: number, offset: number, length: number): Buffer {
     if (this.#older.length < length) this.#older = Buffer.alloc(length);
     try {
-      return this.#older.subarray(0, fs.readSync(this.#fd, this.#older, 0, length, offset));
+      return this.#older.subarray(0, fs.readSync(fd, this.#older, 0, length, offset));
     } catch {
-      this.#canShare = false;
+      this[Symbol.dispose]();
       return this.#older.subarray(0, 0);
     }
   }
 
   #share(target: number, offset: number, length: number): boolean {
-    this.#canShare &&= this.#fd !== undefined && cloneRange(this.#fd, offset, length, target, offset);
-    return this.#canShare;
+    if (this.#fd === undefined) return false;
+    const isShared = cloneRange(this.#fd, offset, length, target, offset);
+    if (!isShared) this[Symbol.dispose]();
+    return isShared;
   }
 }
 

@@ -125,6 +125,14 @@ export class NvmeTarget {
     return `http://${this.host}:${this.httpPort}/${name}`;
   }
 
+  /** Has rdpull serve /srv as `nvme` says, which fails, and says all of this. */
+  async expectRefused(nvme: string, says: readonly RegExp[]): Promise<void> {
+    const refusal = await this.ask(`rdpull serve --port=0 ${nvme} /srv; echo "status $?"`, /status \d+/);
+    for (const each of says) {
+      if (!each.test(refusal)) throw new Error(`rdpull said ${refusal}, and not ${each}`);
+    }
+  }
+
   /**
    * Says a line to the machine, and waits for what it answers: `stop TERM`, `stop KILL`, `start`, `state`, or any command of its shell.
    *

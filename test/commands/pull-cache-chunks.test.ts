@@ -5,7 +5,7 @@ import path from 'node:path';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
 import { run } from '../fixtures/run.ts';
-import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
+import { makeImage, publishAsOf, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 
@@ -32,13 +32,8 @@ afterEach(async () => {
 
 /** Publishes what `image` is now, in chunks by casync, as of a day in 2026. */
 function publish(day: number): void {
-  const index = makeChunks(served.path, 'image', work.write('image.raw', image));
-  const date = new Date(Date.UTC(2026, 0, day));
-  fs.utimesSync(index, date, date);
-  const indexes = new TemporaryDirectory();
-  fs.copyFileSync(index, indexes.file('image.caibx'));
-  served.write('SHA256SUMS', fs.readFileSync(writeChecksums(indexes)));
-  indexes[Symbol.dispose]();
+  makeChunks(served.path, 'image', work.write('image.raw', image));
+  publishAsOf(served, 'image.caibx', day);
 }
 
 async function boot(url = `${server.url}/image.caibx`): Promise<Boot & { readonly chunks: number }> {

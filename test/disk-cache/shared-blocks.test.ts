@@ -5,7 +5,7 @@ import { SharedBlocks } from '../../src/disk-cache/shared-blocks.ts';
 import { makeChunks } from '../chunks/chunked-image.ts';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
 import { run } from '../fixtures/run.ts';
-import { writeChecksums } from '../fixtures/served-image.ts';
+import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
 
@@ -124,12 +124,8 @@ describe('an image of the cache of which 1 % has changed', () => {
 
   function publish(day: number): void {
     using work = new TemporaryDirectory();
-    const index = makeChunks(served.path, 'image', work.write('image.raw', image), { chunkSize: 64 * KIB });
-    const date = new Date(Date.UTC(2026, 0, day));
-    fs.utimesSync(index, date, date);
-    using checked = new TemporaryDirectory();
-    fs.copyFileSync(index, checked.file('image.caibx'));
-    served.write('SHA256SUMS', fs.readFileSync(writeChecksums(checked)));
+    makeChunks(served.path, 'image', work.write('image.raw', image), { chunkSize: 64 * KIB });
+    publishAsOf(served, 'image.caibx', day);
   }
 
   let day = 1;
