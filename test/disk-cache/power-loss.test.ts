@@ -6,7 +6,7 @@ import { makeChunks } from '../chunks/chunked-image.ts';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
 import type { Running } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
-import { writeChecksums } from '../fixtures/served-image.ts';
+import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 
@@ -21,8 +21,8 @@ const LOSSES = 5;
  */
 type Serving = 'whole' | 'in chunks';
 const SERVINGS: readonly Serving[] = ['whole', 'in chunks'];
-/** How long an image of this size is being kept, or a little longer, in ms; without what it takes to start what takes the power. */
-const MOMENTS = { whole: { kill: 60, loss: 100 }, 'in chunks': { kill: 25, loss: 8 } } as const;
+/** How long an image of this size is being kept, or a little longer, in ms. */
+const MOMENTS = { whole: 60, 'in chunks': 25 } as const;
 
 let served: TemporaryDirectory;
 let server: WebServer;
@@ -41,15 +41,10 @@ afterAll(async () => {
 function publish(day: number, how: Serving = 'whole'): void {
   const content = randomBytes(8 * MIB);
   known.add(digestOf(content));
-  const date = new Date(Date.UTC(2026, 0, day));
   using work = new TemporaryDirectory();
-  using checked = new TemporaryDirectory();
   const image = (how === 'whole' ? served : work).write('image.raw', content);
   if (how === 'in chunks') makeChunks(served.path, 'image', image, { chunkSize: 262_144 });
-  const file = nameOf(how);
-  fs.utimesSync(served.file(file), date, date);
-  fs.copyFileSync(served.file(file), checked.file(file));
-  served.write('SHA256SUMS', fs.readFileSync(writeChecksums(checked)));
+  publishAsOf(served, nameOf(how), day);
 }
 
 const nameOf = (how: Serving) => (how === 'whole' ? 'image.raw' : 'image.caibx');
@@ -61,7 +56,7 @@ const pull = (how: Serving = 'whole') => ['--verify=checksum', `${server.url}/${
  * is a disk that loses or mixes up what it has said to have written.
  */
 const POWER_OFF =
-  "import fcntl, os, struct, sys; fcntl.ioctl(os.open(sys.argv[1], 0), 0x8004587d, struct.pack('I', 2))";
+  "import fcntl, os, struct, sys; fd = os.open(sys.argv[1], 0); print(flush=True); sys.stdin.read(); fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))";
 
 /** An ext4 of 64 MiB in a file, mounted until it is disposed of. */
 class Disk implements Disposable {
@@ -77,9 +72,18 @@ class Disk implements Disposable {
     this.#mount();
   }
 
-  /** What is not on the disk at this moment is lost, and every access fails from now on. */
-  losePower(): void {
-    run(['python3', '-c', POWER_OFF, this.path]);
+  /**
+   * Makes ready to take the power: an image is kept in less time than a process takes to start.
+   *
+   * @returns what takes it: all that is not on the disk at that moment is lost, and every access fails from then on
+   */
+  async beforePowerLoss(): Promise<() => Promise<void>> {
+    const child = Bun.spawn(['python3', '-c', POWER_OFF, this.path], { stdin: 'pipe', stdout: 'pipe' });
+    await child.stdout.getReader().read();
+    return async () => {
+      await child.stdin.end();
+      expect(await child.exited).toBe(0);
+    };
   }
 
   /** Another device with what is on the disk: whoever has a copy of this mount namespace keeps the old one alive, dead as it is. */
@@ -137,7 +141,7 @@ describe('a cache', () => {
         const child = machine.start(...pull(how));
         await untilWriting(machine, child);
         // While the bytes arrive, while they are made to last, and while they get their name.
-        await Bun.sleep(Math.random() * MOMENTS[how].kill);
+        await Bun.sleep(Math.random() * MOMENTS[how]);
         child.kill('SIGKILL');
         await child.exited;
         if (child.signalCode === 'SIGKILL') killed++;
@@ -158,11 +162,13 @@ describe('a cache', () => {
       let lost = 0;
       for (let loss = 0; loss < LOSSES; loss++) {
         publish(2 + loss, how);
+        const losePower = await disk.beforePowerLoss();
         const child = machine.start(...pull(how));
         const stderr = child.stderr.text();
         await untilWriting(machine, child);
-        await Bun.sleep(Math.random() * MOMENTS[how].loss);
-        disk.losePower();
+        // The first as soon as it is written to, the others later and later.
+        await Bun.sleep((Math.random() * MOMENTS[how] * loss) / LOSSES);
+        await losePower();
         const status = await child.exited;
         expect({ status, stderr: await stderr }).toEqual({ status: 0, stderr: await stderr });
         if ((await stderr).includes('warning: the image is not kept: ')) lost++;
