@@ -393,7 +393,11 @@ describe.concurrent('a server that cannot be reached', () => {
       connections++;
       if (connections === 1) socket.once('data', () => socket.end(INTERNAL_ERROR));
       else if (connections === 2) socket.once('data', () => socket.destroy());
-      else socket.pipe(net.connect(Number(new URL(behind.url).port), '127.0.0.1')).pipe(socket);
+      else {
+        const further = net.connect(Number(new URL(behind.url).port), '127.0.0.1');
+        further.on('error', () => undefined);
+        socket.pipe(further).pipe(socket);
+      }
     });
     await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
     try {
