@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { reasonOf } from '../console/rdpull-error.ts';
+import { removeTree } from '../kernel/remove-tree.ts';
 
 /** Where units/60-rdpull-nvme.rules looks: a directory for each subsystem, a file for each namespace. */
 const DIRECTORY = '/run/rdpull/nvme';
@@ -40,7 +41,7 @@ export function linkDisk(nqn: string, nsid: number, linkName: string, warn: (tex
 
 /** Forgets a subsystem that is not connected any more. */
 export function forgetDisks(nqn: string): void {
-  fs.rmSync(directoryOf(nqn), { recursive: true, force: true });
+  removeTree(directoryOf(nqn));
 }
 
 /** The name below /dev/disk/by-loop-ref that a namespace was given; undefined when it has none. */
