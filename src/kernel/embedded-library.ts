@@ -31,15 +31,20 @@ export function openEmbeddedLibrary<const Symbols extends Record<string, FFIFunc
   }
 }
 
-/** What an earlier worker of this process has made, once it is complete. */
+/**
+ * What an earlier worker of this process has made, once it is complete: that descriptor may be written to. Others of the same file may not,
+ * and are gone in a moment: the loader has them, while it opens the library in another thread.
+ */
 function findMemoryFile(name: string, length: number): number | undefined {
   return fs
     .readdirSync('/proc/self/fd')
     .map(Number)
     .find((fd) => {
+      const link = `/proc/self/fd/${fd}`;
       try {
         return (
-          fs.readlinkSync(`/proc/self/fd/${fd}`) === `/memfd:${name} (deleted)` &&
+          fs.readlinkSync(link) === `/memfd:${name} (deleted)` &&
+          (fs.lstatSync(link).mode & fs.constants.S_IWUSR) !== 0 &&
           fs.fstatSync(fd).size === length
         );
       } catch (error) {
