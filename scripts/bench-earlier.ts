@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type Comparison, compare, type Entry, type Site } from './bench-comparison.ts';
 import { once } from './bench-inputs.ts';
+import { environment } from './bench-shell.ts';
 import { measure } from './bench-usage.ts';
 
 const KIB = 1024;
@@ -75,7 +76,7 @@ function pullEntry(peer: string, executable: string, url: string, { scratch, des
         `--image-root=${destination}`,
         url,
       ];
-      const run = await measure(command, { scratch, stagePeaks: undefined });
+      const run = await measure(command, { scratch, stagePeaks: undefined, env: environment() });
       if (!run.ok) throw new Error(`${executable} fails with status ${run.status}: ${run.messages}`);
       return run.usage;
     },

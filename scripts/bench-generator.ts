@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Entry } from './bench-comparison.ts';
 import { SYSTEMD_TREE } from './bench-peers.ts';
+import { environment } from './bench-shell.ts';
 import { measure } from './bench-usage.ts';
 
 /** On a tmpfs, as /run/systemd/generator is. */
@@ -32,14 +33,15 @@ export function generatorEntries(
     verified: '',
     async run() {
       fs.mkdirSync(units, { recursive: true });
-      const environment = [
+      const variables = [
         `SYSTEMD_PROC_CMDLINE=${commandLine}`,
         'SYSTEMD_IN_INITRD=1',
         'SYSTEMD_LOG_TARGET=null',
       ];
-      const run = await measure(['/usr/bin/env', ...environment, ...command], {
+      const run = await measure(['/usr/bin/env', ...variables, ...command], {
         scratch,
         stagePeaks: undefined,
+        env: environment(),
       });
       fs.rmSync(units, { recursive: true });
       if (!run.ok) throw new Error(`${command[0]} fails with status ${run.status}: ${run.messages}`);

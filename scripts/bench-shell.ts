@@ -1,4 +1,4 @@
-import { withoutRuntimeVariables } from '../src/runtime-variables.ts';
+import { SHORT_LIVED, withoutRuntimeVariables } from '../src/runtime-variables.ts';
 
 /**
  * Runs a bash script with `args` as its $1, $2 ..., and returns what it printed, without the final line feed.
@@ -20,6 +20,12 @@ export function shell(script: string, ...args: readonly string[]): string {
 /** What measured programs run with: no variables for the runtime, which rdpull would start itself once more for. */
 export function environment(): NodeJS.ProcessEnv {
   return withoutRuntimeVariables(process.env) ?? process.env;
+}
+
+/** The same, and what the unit of a pull sets. */
+export function environmentOfPull(): NodeJS.ProcessEnv {
+  const [name = '', value] = SHORT_LIVED.split('=');
+  return { ...environment(), [name]: value };
 }
 
 /**

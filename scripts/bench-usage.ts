@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { environment } from './bench-shell.ts';
+import { environmentOfPull } from './bench-shell.ts';
 
 /** What one run of a command cost. */
 export interface Usage {
@@ -26,7 +26,11 @@ export type Run =
  */
 export async function measure(
   command: readonly string[],
-  { scratch, stagePeaks }: { readonly scratch: string; readonly stagePeaks: string | undefined },
+  {
+    scratch,
+    stagePeaks,
+    env = environmentOfPull(),
+  }: { readonly scratch: string; readonly stagePeaks: string | undefined; readonly env?: NodeJS.ProcessEnv },
 ): Promise<Run> {
   const peak = path.join(scratch, 'peak');
   const messages = path.join(scratch, 'messages');
@@ -34,7 +38,7 @@ export async function measure(
 
   const begun = performance.now();
   const child = Bun.spawn(['/usr/bin/time', '--quiet', '-f', '%M', '-o', peak, ...command], {
-    env: environment(),
+    env,
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: Bun.file(messages),

@@ -5,6 +5,7 @@ import type { PullParameters } from '../request/kernel-command-line.ts';
 import { remoteText } from '../request/pull-request.ts';
 import { escapeSpecifiers } from '../request/unit-name.ts';
 import { isFileUrl } from '../request/url.ts';
+import { SHORT_LIVED } from '../runtime-variables.ts';
 import { CACHE_MOUNT_UNIT, isPersistent, type PlannedPull } from './planned-pull.ts';
 import { pullArguments } from './pull-arguments.ts';
 import { HTTP_CREDENTIALS, NVME_CREDENTIALS, serverCredentials } from './server-credentials.ts';
@@ -150,6 +151,7 @@ export function pullUnit(
   if (!endsTheBoot) service.push(['RemainAfterExit', 'yes']);
   service.push(
     ['ExecStart', commandLine(executable, pullArguments(pull), staysOn)],
+    ['Environment', SHORT_LIVED],
     ...(isLocal ? [] : serverCredentials(exists, isAttached ? NVME_CREDENTIALS : HTTP_CREDENTIALS)),
     ['NotifyAccess', 'main'],
     // Not for the whole: rdpull asks for more time as long as bytes arrive, and while it waits for a server.

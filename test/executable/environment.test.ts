@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { blankRuntimeNames } from '../../scripts/runtime-names.ts';
+import { SHORT_LIVED } from '../../src/runtime-variables.ts';
 import { type Finished, finished, RDPULL, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -13,12 +14,19 @@ const trap = work.write('trap.js', 'console.log("TRAPPED");');
 const written = work.file('written');
 /** Any other program that Bun has compiled: there the variables have their effect. */
 const other = work.file('other');
+/** One that keeps a function busy. */
+const busy = work.file('busy');
 
 beforeAll(async () => {
   const source = work.write('other.ts', 'console.log("other"); setTimeout(() => undefined, 500);');
   run([BUN, 'build', '--compile', '--bytecode', '--format=esm', source, '--outfile', other], {
     cwd: work.path,
   });
+  const loop = work.write(
+    'busy.ts',
+    'let sum = 0; const add = (n: number) => { sum += n % 7; }; for (let n = 0; n < 3e7; n++) add(n); console.log("busy", sum);',
+  );
+  run([BUN, 'build', '--compile', loop, '--outfile', busy], { cwd: work.path });
   work.write('image.raw.xz', run(['xz'], { input: Buffer.from('an image\n'.repeat(100_000)) }));
   run(['sh', '-c', 'sha256sum image.raw.xz > SHA256SUMS'], { cwd: work.path });
   without = await pull({});
@@ -103,6 +111,35 @@ describe('a variable of the runtime changes nothing', () => {
     const { status } = await rdpull([directory, directory, directory], { env, executable: link });
     expect(status).toBe(0);
     expect(fs.readdirSync(directory).some((name) => name.startsWith('rdpull@'))).toBe(true);
+  });
+});
+
+describe('the one variable that the unit of a pull sets', () => {
+  const [name = '', value = ''] = SHORT_LIVED.split('=');
+  const compiled = (env: Readonly<Record<string, string>>) =>
+    rdpull([], { executable: busy, env: { BUN_JSC_reportCompileTimes: '1', ...env } });
+
+  test('keeps the runtime from compiling with the last of its compilers, and with no other', async () => {
+    expect((await compiled({})).stderr).toContain('using FTL with FTL');
+    const { stderr, stdout } = await compiled({ [name]: value });
+    expect(stdout).toStartWith('busy ');
+    expect(stderr).not.toContain('using FTL');
+    expect(stderr).toContain('using DFG with DFG');
+  });
+
+  test('stays, when others are taken away', async () => {
+    const env = { [name]: value, NODE_ENV: 'production' };
+    const served = startRdpull(['serve', '--port=0', work.path], { env });
+    await untilSays(served.stdout, served.stderr);
+    const environment = fs.readFileSync(`/proc/${served.pid}/environ`, 'utf8').split('\0');
+    served.kill('SIGKILL');
+    await finished(served).catch(() => undefined);
+    expect(environment).toContain(SHORT_LIVED);
+    expect(environment.join('\n')).not.toContain('NODE_ENV');
+  });
+
+  test('changes nothing of a pull', async () => {
+    expect(await pull({ [name]: value })).toEqual(without);
   });
 });
 
