@@ -9,7 +9,7 @@ import type { BulkChunk } from './messages.ts';
 const CHUNKS = 16;
 /** Bytes of memory, at least and at most. */
 const LEAST = 512 * 1024;
-const MOST = 8 * 1024 * 1024;
+const MOST = 16 * 1024 * 1024;
 
 /** Chunks that are unpacked, and wait for others: many are hashed at once in less time, and written. */
 export interface ChunkBatch {
