@@ -39,6 +39,17 @@ export interface Chunk {
   readonly digest: Uint8Array;
 }
 
+/** Where each digest is found: 16 bytes or more for a chunk. */
+interface Places {
+  /** Of chance, so that nobody can choose digests that all collide. */
+  readonly seed: number;
+  /** By the hash of a digest: the number of the first chunk that has it, plus 1. */
+  readonly numbers: Int32Array;
+  /** By the number of a chunk: that of the first one with the same bytes, and that of another one with them, plus 1. */
+  readonly first: Int32Array;
+  readonly next: Int32Array;
+}
+
 /** The chunks of an image, in their order. Takes no more memory than the index itself, until something is looked for. */
 export class ChunkTable {
   readonly algorithm: ChunkDigest;
@@ -52,7 +63,7 @@ export class ChunkTable {
   readonly made: { readonly min: number; readonly avg: number; readonly max: number };
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
-  #places: { readonly seed: number; readonly numbers: Int32Array } | undefined;
+  #places: Places | undefined;
 
   /** @param bytes an index that was checked */
   constructor(
@@ -89,7 +100,7 @@ export class ChunkTable {
 
   /** The chunk of that number, from 0 on. */
   chunk(number: number): Chunk {
-    const start = number === 0 ? 0 : this.#end(number - 1);
+    const start = this.#start(number);
     return { start, length: this.#end(number) - start, digest: this.#digest(number) };
   }
 
@@ -100,8 +111,7 @@ export class ChunkTable {
 
   /** The first chunk of these bytes; undefined when there is none. */
   find(digest: Uint8Array): Chunk | undefined {
-    this.#places ??= this.#place();
-    const { seed, numbers } = this.#places;
+    const { seed, numbers } = this.#placed();
     for (let at = hashOf(digest, seed, numbers.length); ; at = (at + 1) % numbers.length) {
       const number = (numbers[at] ?? 0) - 1;
       if (number < 0) return undefined;
@@ -109,10 +119,35 @@ export class ChunkTable {
     }
   }
 
-  /** Where each digest is found: 8 bytes or more for a chunk. A seed of chance, so that nobody can choose digests that all collide. */
-  #place(): { readonly seed: number; readonly numbers: Int32Array } {
+  /** Whether no chunk before that of this number has the same bytes. */
+  isFirst(number: number): boolean {
+    return this.#placed().first[number] === number;
+  }
+
+  /**
+   * Where else the bytes of a chunk lie that is the first to have them: where those chunks begin, `most` of them at most. An index may lie of a chunk
+   * that it is as long as another one of the same digest: that is none of them.
+   */
+  otherStarts(number: number, most: number): readonly number[] {
+    const { next } = this.#placed();
+    const { length } = this.chunk(number);
+    const starts: number[] = [];
+    for (let other = next[number] ?? 0; other !== 0 && starts.length < most; other = next[other - 1] ?? 0) {
+      const start = this.#start(other - 1);
+      if (this.#end(other - 1) - start === length) starts.push(start);
+    }
+    return starts;
+  }
+
+  #placed(): Places {
+    this.#places ??= this.#place();
+    return this.#places;
+  }
+
+  #place(): Places {
     const seed = Math.floor(Math.random() * 2 ** 32);
     const numbers = new Int32Array(2 ** Math.ceil(Math.log2(this.count * 2 + 1)));
+    const [first, next] = [new Int32Array(this.count), new Int32Array(this.count)];
     for (let number = 0; number < this.count; number++) {
       const digest = this.#digest(number);
       let at = hashOf(digest, seed, numbers.length);
@@ -120,9 +155,19 @@ export class ChunkTable {
         if (Buffer.compare(this.#digest(other - 1), digest) === 0) break;
         at = (at + 1) % numbers.length;
       }
-      if (numbers[at] === 0) numbers[at] = number + 1;
+      const before = (numbers[at] ?? 0) - 1;
+      first[number] = before < 0 ? number : before;
+      if (before < 0) numbers[at] = number + 1;
+      else {
+        next[number] = next[before] ?? 0;
+        next[before] = number + 1;
+      }
     }
-    return { seed, numbers };
+    return { seed, numbers, first, next };
+  }
+
+  #start(number: number): number {
+    return number === 0 ? 0 : this.#end(number - 1);
   }
 
   #end(number: number): number {

@@ -55,6 +55,34 @@ describe('an index that casync has made', () => {
     },
   );
 
+  test('says of each chunk whether it is the first of its bytes, and where else they lie', () => {
+    const table = parseChunkIndex(INDEX);
+    const numbers = Array.from({ length: table.count }, (_, number) => number);
+    const others = numbers.flatMap((number) => {
+      const { start, length } = table.chunk(number);
+      if (!table.isFirst(number)) return [];
+      return table.otherStarts(number, 1000).map((other) => ({ start, length, other }));
+    });
+    expect(others.length).toBeGreaterThan(0);
+    expect(others.map(({ other }) => other).toSorted((a, b) => a - b)).toEqual(
+      numbers.filter((number) => !table.isFirst(number)).map((number) => table.chunk(number).start),
+    );
+    for (const { start, length, other } of others)
+      expect(IMAGE.subarray(other, other + length).equals(IMAGE.subarray(start, start + length))).toBe(true);
+    const most = numbers.map((number) => table.otherStarts(number, 1).length);
+    expect(Math.max(...most)).toBe(1);
+  });
+
+  test('that lies of the length of a chunk: it is in no place of another one with its digest', () => {
+    const bytes = Buffer.from(INDEX);
+    // The digest of the second chunk becomes that of the first, which is of another length.
+    bytes.copy(bytes, 64 + 40 + 8, 64 + 8, 64 + 40);
+    const table = parseChunkIndex(bytes);
+    expect(table.chunk(0).length).not.toBe(table.chunk(1).length);
+    expect(table.isFirst(1)).toBe(false);
+    expect(table.otherStarts(0, 1000)).toEqual([]);
+  });
+
   test('says what of the image are holes', async () => {
     const table = parseChunkIndex(INDEX);
     const map = chunkMap(table);

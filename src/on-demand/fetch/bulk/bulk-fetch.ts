@@ -1,10 +1,9 @@
 import os from 'node:os';
-import type { Chunk } from '../../../blocks/chunk-index.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import { createFlushing } from '../../../transfer/sink/flushing.ts';
 import { type BulkChunks, DIGEST_BYTES, type FromBulkWorker, type ToBulkWorker } from './messages.ts';
-import { isMuchMissing, type MissingOptions, missingChunks } from './missing-chunks.ts';
+import { isMuchMissing, type MissingChunk, type MissingOptions, missingChunks } from './missing-chunks.ts';
 
 /** Threads that fetch, at most: each has connections of its own, and is busy with what they bring. */
 const WORKERS = Math.min(2, os.availableParallelism());
@@ -78,15 +77,15 @@ async function fetchFrom(place: StorePlace, options: BulkFetchOptions): Promise<
 /** Lets one thread fetch until there is nothing left, or it gives up. */
 async function runThread(
   place: StorePlace,
-  chunks: Iterator<Chunk, void>,
+  chunks: Iterator<MissingChunk, void>,
   { table, stores, fd, arrived }: BulkFetchOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const worker = new Worker(new URL('./bulk-worker.ts', import.meta.url).href);
   const send = (message: ToBulkWorker) => worker.postMessage(message);
   const ended = Promise.withResolvers<void>();
-  /** What it was given, and has neither brought nor left: where each begins, and how long it is. */
-  const given = new Map<number, number>();
+  /** What it was given, and has neither brought nor left, by where it begins. */
+  const given = new Map<number, MissingChunk>();
   let bytes = 0;
   let isLast = false;
   let failure: { readonly error: unknown } | undefined;
@@ -94,7 +93,7 @@ async function runThread(
   /** Gives it more, until it has so many bytes before it. */
   function give(wanted: number): void {
     while (!isLast && bytes < wanted && given.size < GIVEN_CHUNKS) {
-      const batch: Chunk[] = [];
+      const batch: MissingChunk[] = [];
       for (let room = BATCH_BYTES; room > 0 && batch.length < BATCH_CHUNKS; ) {
         const { value, done } = chunks.next();
         isLast = done === true;
@@ -102,17 +101,17 @@ async function runThread(
         batch.push(value);
         room -= value.length;
         bytes += value.length;
-        given.set(value.start, value.length);
+        given.set(value.start, value);
       }
       send({ kind: 'chunks', chunks: packed(batch), isLast });
     }
   }
 
-  function settle(start: number): number {
-    const length = given.get(start) ?? 0;
+  function settle(start: number): MissingChunk | undefined {
+    const chunk = given.get(start);
     given.delete(start);
-    bytes -= length;
-    return length;
+    bytes -= chunk?.length ?? 0;
+    return chunk;
   }
 
   /** What has come, in as few parts as it lies in. */
@@ -121,7 +120,9 @@ async function runThread(
   ): Generator<{ readonly from: number; readonly to: number }> {
     let part: { from: number; to: number } | undefined;
     for (const start of starts) {
-      const end = start + settle(start);
+      const { length, otherStarts } = settle(start) ?? NONE;
+      for (const from of otherStarts) yield { from, to: from + length };
+      const end = start + length;
       if (part?.to === start) part.to = end;
       else {
         if (part !== undefined) yield part;
@@ -170,12 +171,18 @@ async function runThread(
   if (failure !== undefined) throw failure.error;
 }
 
-function packed(chunks: readonly Chunk[]): BulkChunks {
+/** What nobody has asked a thread for. */
+const NONE: Pick<MissingChunk, 'length' | 'otherStarts'> = { length: 0, otherStarts: [] };
+
+function packed(chunks: readonly MissingChunk[]): BulkChunks {
   const digests = new Uint8Array(DIGEST_BYTES * chunks.length);
   for (const [number, { digest }] of chunks.entries()) digests.set(digest, DIGEST_BYTES * number);
   return {
     starts: Float64Array.from(chunks, ({ start }) => start),
     lengths: Uint32Array.from(chunks, ({ length }) => length),
     digests,
+    otherStarts: new Map(
+      chunks.flatMap(({ otherStarts }, number) => (otherStarts.length === 0 ? [] : [[number, otherStarts]])),
+    ),
   };
 }

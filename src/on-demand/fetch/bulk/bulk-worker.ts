@@ -90,12 +90,13 @@ function start({ place, ...options }: BulkOptions): BulkLane {
   return opened;
 }
 
-function unpacked({ starts, lengths, digests }: BulkChunks): BulkChunk[] {
+function unpacked({ starts, lengths, digests, otherStarts }: BulkChunks): BulkChunk[] {
   const text = Buffer.from(digests.buffer, digests.byteOffset, digests.length).toString('hex');
   return Array.from(starts, (start, number) => ({
     start,
     length: lengths[number] ?? 0,
     digest: text.slice(2 * DIGEST_BYTES * number, 2 * DIGEST_BYTES * (number + 1)),
+    otherStarts: otherStarts.get(number) ?? [],
   }));
 }
 

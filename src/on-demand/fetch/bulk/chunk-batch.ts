@@ -21,7 +21,7 @@ export interface ChunkBatch {
   /** Whether nothing waits. */
   readonly isEmpty: boolean;
   /**
-   * Hashes all that waits, and writes what holds.
+   * Hashes all that waits, and writes what holds, in all its places.
    *
    * @throws Error of write(2)
    */
@@ -70,7 +70,7 @@ export function openChunkBatch(
     const good = goodOf(settled);
     let isWritten = false;
     try {
-      file.write([...good].map(([{ start }, bytes]): GatheredPart => ({ start, bytes })));
+      file.write(partsOf(good));
       isWritten = true;
     } finally {
       // Where nothing can be written, nothing has arrived: who comes next finds out why.
@@ -102,6 +102,14 @@ export function openChunkBatch(
         return { chunk, bytes: undefined, isChecked: true };
       throw error;
     }
+  }
+
+  /** What follows each other in memory and in the file stays together: what lies in other places, too, comes behind it. */
+  function partsOf(good: ReadonlyMap<BulkChunk, Uint8Array>): readonly GatheredPart[] {
+    const parts = Array.from(good, ([{ start }, bytes]): GatheredPart => ({ start, bytes }));
+    for (const [{ otherStarts }, bytes] of good)
+      for (const start of otherStarts) parts.push({ start, bytes });
+    return parts;
   }
 
   return {

@@ -11,7 +11,7 @@ export interface GatheringFile {
   /** Memory for so many bytes, until the next {@link write}. @returns undefined when there is none left */
   place(length: number): Uint8Array | undefined;
   /**
-   * Writes parts that lie in that memory, in the order in which they were placed, and gives all of it back.
+   * Writes parts that lie in that memory, those that follow each other in it and in the file at once, and gives all of it back.
    *
    * @throws Error of write(2): then none of them is to be counted upon
    */

@@ -8,6 +8,8 @@ export interface BulkChunk {
   readonly length: number;
   /** Lower-case hexadecimal. */
   readonly digest: string;
+  /** Where else in the image the same bytes lie. */
+  readonly otherStarts: readonly number[];
 }
 
 /** Many of them, in as few objects as it takes: each that goes to another thread is copied. */
@@ -16,6 +18,8 @@ export interface BulkChunks {
   readonly lengths: Uint32Array;
   /** {@link DIGEST_BYTES} of each. */
   readonly digests: Uint8Array;
+  /** Of those that have any: by their number. */
+  readonly otherStarts: ReadonlyMap<number, readonly number[]>;
 }
 
 export const DIGEST_BYTES = 32;

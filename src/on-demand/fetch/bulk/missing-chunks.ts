@@ -4,6 +4,8 @@ import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
 
 /** A longer chunk is left to others: eight connections may each have one in memory. */
 const LONGEST = 4 * 1024 * 1024;
+/** Of a chunk that the image has more often, the rest is left to others: no index makes a thread write one chunk for ever. */
+const PLACES = 64;
 /** Less is not worth a thread, in bytes of the image. */
 export const FEW_BYTES = 4 * 1024 * 1024;
 
@@ -17,16 +19,22 @@ export interface MissingOptions {
   readonly arrived: (start: number, length: number) => void;
 }
 
-/** The chunks that are nowhere on this machine; of those that the image has twice, the first. Holes are there. */
-export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): Generator<Chunk> {
+/** A chunk that is nowhere on this machine, and where else the image has it. */
+export interface MissingChunk extends Chunk {
+  readonly otherStarts: readonly number[];
+}
+
+/** The chunks that are nowhere on this machine, each once. Holes are there. */
+export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): Generator<MissingChunk> {
   const isZeros = zerosIn(table);
-  for (const chunk of table.chunks()) {
+  for (let number = 0; number < table.count; number++) {
+    const chunk = table.chunk(number);
     const { start, length, digest } = chunk;
     if (isZeros(chunk)) arrived(start, length);
     if (length > LONGEST || has(start, length)) continue;
-    if (table.find(digest)?.start !== start) continue;
+    if (!table.isFirst(number)) continue;
     if (seeds.some((seed) => seed.find(digest, length) !== undefined)) continue;
-    yield chunk;
+    yield { ...chunk, otherStarts: table.otherStarts(number, PLACES) };
   }
 }
 

@@ -2,7 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { parseChunkIndex } from '../../../../src/blocks/chunk-index.ts';
+import { openChunkStores } from '../../../../src/chunks/chunk-stores.ts';
 import { downloadChunked } from '../../../../src/on-demand/chunked-download.ts';
+import { fetchInBulk } from '../../../../src/on-demand/fetch/bulk/bulk-fetch.ts';
 import type { Location, SourceOptions } from '../../../../src/source/source.ts';
 import { DEFAULT_LIMITS } from '../../../../src/transfer/limits.ts';
 import { chunksOf, imageToChunk, makeChunks, unpackStore } from '../../../chunks/chunked-image.ts';
@@ -92,6 +95,35 @@ test('many chunks are asked for over a few connections, each once, before the an
       .map((each) => `/default.castr/${each}`),
   );
   expect(received).toBeGreaterThan(6 * 1024 * 1024);
+});
+
+test('what the image has twice is asked for once, and all of it is there afterwards, with nothing left to others', async () => {
+  await using server = await serve();
+  const table = parseChunkIndex(fs.readFileSync(site.file('image.caibx')));
+  const numbers = Array.from({ length: table.count }, (_, number) => number);
+  expect(numbers.some((number) => !table.isFirst(number))).toBe(true);
+  using directory = new TemporaryDirectory();
+  const file = directory.write('image.raw', '');
+  const fd = fs.openSync(file, 'r+');
+  fs.ftruncateSync(fd, IMAGE.length);
+  const arrived = Buffer.alloc(IMAGE.length);
+  const options = { ca: [], login: undefined, signal: new AbortController().signal };
+  using stores = openChunkStores(
+    [{ url: `${server.url}/default.castr`, login: undefined }],
+    options,
+    () => undefined,
+  );
+  try {
+    await fetchInBulk({
+      ...{ table, stores, fd, path: file, signal: options.signal, seeds: [], has: () => false },
+      arrived: (start, length) => void arrived.fill(1, start, start + length),
+    });
+  } finally {
+    fs.closeSync(fd);
+  }
+  expect(arrived.indexOf(0)).toBe(-1);
+  expect(server.paths.length).toBe(new Set(server.paths).size);
+  expect(fs.readFileSync(file).equals(IMAGE)).toBe(true);
 });
 
 describe('all of an image comes from', () => {

@@ -16,7 +16,7 @@ function chunksOf(lengths: readonly number[]) {
     const bytes = randomBytes(length);
     const digest = new Bun.CryptoHasher('sha512-256').update(bytes).digest('hex');
     const { stdout: stored } = spawnSync('zstd', ['-qc'], { input: bytes, maxBuffer: 16 * MIB });
-    const chunk: BulkChunk = { start, length, digest };
+    const chunk: BulkChunk = { start, length, digest, otherStarts: [] };
     start += length;
     return { chunk, bytes, stored };
   });
@@ -116,6 +116,22 @@ describe('chunks that came', () => {
     );
     expect(said.every(([, isGood]) => isGood)).toBe(true);
     expect(content.equals(Buffer.concat(chunks.map(({ bytes }) => bytes)))).toBe(true);
+  });
+
+  test('are in all places that have the same bytes, and in none when they are others', () => {
+    const [good, bad] = chunksOf([5000, 3000]);
+    if (good === undefined || bad === undefined) throw new Error('two chunks');
+    const { said, content } = batchOf(16_384, [
+      [{ ...good.chunk, otherStarts: [20_000, 8000] }, good.stored],
+      [{ ...bad.chunk, otherStarts: [30_000] }, good.stored],
+    ]);
+    expect(said).toEqual([
+      [good.chunk.start, true],
+      [bad.chunk.start, false],
+    ]);
+    expect(content.length).toBe(25_000);
+    for (const at of [0, 8000, 20_000]) expect(content.subarray(at, at + 5000).equals(good.bytes)).toBe(true);
+    expect(content.subarray(5000, 8000).equals(Buffer.alloc(3000))).toBe(true);
   });
 
   test('have not come when nothing can be written', () => {
