@@ -22,6 +22,8 @@ const TAIL = { size: 40, zeros: 0, index: 16, table: 24, marker: 32 } as const;
 const ITEMS_START = HEADER.size + TABLE_HEADER_BYTES;
 const DIGEST_BYTES = 32;
 
+const NOWHERE: readonly number[] = [];
+
 /** `CA_FORMAT_SHA512_256`; without it, the digests are SHA-256. */
 const SHA512_256_FLAG = 0x2000_0000_0000_0000n;
 /** `CA_FORMAT_WITH_*` below: what an archive of a directory tree has recorded. The index of a file has none of them. */
@@ -61,7 +63,7 @@ export class ChunkTable {
   readonly largestMade: number;
   /** What its maker was told of the bytes of a chunk. */
   readonly made: { readonly min: number; readonly avg: number; readonly max: number };
-  readonly #bytes: Uint8Array;
+  readonly #bytes: Buffer;
   readonly #view: DataView;
   #places: Places | undefined;
 
@@ -76,7 +78,7 @@ export class ChunkTable {
     this.largest = known.largest;
     this.largestMade = known.made.max;
     this.made = known.made;
-    this.#bytes = bytes;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#view = viewOf(bytes);
   }
 
@@ -100,8 +102,26 @@ export class ChunkTable {
 
   /** The chunk of that number, from 0 on. */
   chunk(number: number): Chunk {
-    const start = this.#start(number);
-    return { start, length: this.#end(number) - start, digest: this.#digest(number) };
+    return { start: this.start(number), length: this.length(number), digest: this.digest(number) };
+  }
+
+  /** Its parts, for who looks at very many of them. */
+  start(number: number): number {
+    return number === 0 ? 0 : this.#end(number - 1);
+  }
+
+  length(number: number): number {
+    return this.#end(number) - this.start(number);
+  }
+
+  digest(number: number): Uint8Array {
+    const at = digestAt(number);
+    return this.#bytes.subarray(at, at + DIGEST_BYTES);
+  }
+
+  copyDigest(number: number, target: Buffer, to: number): void {
+    const at = digestAt(number);
+    this.#bytes.copy(target, to, at, at + DIGEST_BYTES);
   }
 
   /** All of them, in their order. */
@@ -111,11 +131,17 @@ export class ChunkTable {
 
   /** The first chunk of these bytes; undefined when there is none. */
   find(digest: Uint8Array): Chunk | undefined {
+    const number = this.numberOf(digest);
+    return number === undefined ? undefined : this.chunk(number);
+  }
+
+  /** Its number. */
+  numberOf(digest: Uint8Array): number | undefined {
     const { seed, numbers } = this.#placed();
     for (let at = hashOf(digest, seed, numbers.length); ; at = (at + 1) % numbers.length) {
       const number = (numbers[at] ?? 0) - 1;
       if (number < 0) return undefined;
-      if (Buffer.compare(this.#digest(number), digest) === 0) return this.chunk(number);
+      if (Buffer.compare(this.digest(number), digest) === 0) return number;
     }
   }
 
@@ -130,13 +156,10 @@ export class ChunkTable {
    */
   otherStarts(number: number, most: number): readonly number[] {
     const { next } = this.#placed();
-    const { length } = this.chunk(number);
     const starts: number[] = [];
-    for (let other = next[number] ?? 0; other !== 0 && starts.length < most; other = next[other - 1] ?? 0) {
-      const start = this.#start(other - 1);
-      if (this.#end(other - 1) - start === length) starts.push(start);
-    }
-    return starts;
+    for (let other = next[number] ?? 0; other !== 0 && starts.length < most; other = next[other - 1] ?? 0)
+      if (this.length(other - 1) === this.length(number)) starts.push(this.start(other - 1));
+    return starts.length === 0 ? NOWHERE : starts;
   }
 
   #placed(): Places {
@@ -149,10 +172,10 @@ export class ChunkTable {
     const numbers = new Int32Array(2 ** Math.ceil(Math.log2(this.count * 2 + 1)));
     const [first, next] = [new Int32Array(this.count), new Int32Array(this.count)];
     for (let number = 0; number < this.count; number++) {
-      const digest = this.#digest(number);
+      const digest = this.digest(number);
       let at = hashOf(digest, seed, numbers.length);
       for (let other = numbers[at] ?? 0; other !== 0; other = numbers[at] ?? 0) {
-        if (Buffer.compare(this.#digest(other - 1), digest) === 0) break;
+        if (Buffer.compare(this.digest(other - 1), digest) === 0) break;
         at = (at + 1) % numbers.length;
       }
       const before = (numbers[at] ?? 0) - 1;
@@ -166,17 +189,8 @@ export class ChunkTable {
     return { seed, numbers, first, next };
   }
 
-  #start(number: number): number {
-    return number === 0 ? 0 : this.#end(number - 1);
-  }
-
   #end(number: number): number {
     return endOf(this.#view, number);
-  }
-
-  #digest(number: number): Uint8Array {
-    const at = ITEMS_START + number * ITEM.size + ITEM.digest;
-    return this.#bytes.subarray(at, at + DIGEST_BYTES);
   }
 }
 
@@ -274,6 +288,10 @@ function checkItems(
 function endOf(view: DataView, number: number): number {
   const at = ITEMS_START + number * ITEM.size + ITEM.end;
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
+function digestAt(number: number): number {
+  return ITEMS_START + number * ITEM.size + ITEM.digest;
 }
 
 function hashOf(digest: Uint8Array, seed: number, places: number): number {

@@ -24,9 +24,10 @@ export function chunkMap(table: ChunkTable): BlockMap {
     largestBlock: table.largest,
     largestStored: mostStored(table.largest),
     async at(offset) {
-      const chunk = table.chunk(table.numberAt(offset));
+      const number = table.numberAt(offset);
+      const chunk = table.chunk(number);
       const { start, length } = chunk;
-      if (isZeros(chunk)) return { start, length, content: { kind: 'zeros' } };
+      if (isZeros(number)) return { start, length, content: { kind: 'zeros' } };
       const digest = digestText(chunk);
       const encoding = { kind: 'chunk', algorithm, digest } as const;
       return { start, length, content: { kind: 'stored', offset: start, length, encoding } };
@@ -38,17 +39,18 @@ export function chunkMap(table: ChunkTable): BlockMap {
 export function occupiedByChunks(table: ChunkTable): number {
   const isZeros = zerosIn(table);
   let holes = 0;
-  for (const chunk of table.chunks()) if (isZeros(chunk)) holes += chunk.length;
+  for (let number = 0; number < table.count; number++) if (isZeros(number)) holes += table.length(number);
   return table.size - holes;
 }
 
-/** Tells which chunks are holes: those are of the largest size. */
-export function zerosIn({ algorithm, largestMade }: ChunkTable): (chunk: Chunk) => boolean {
+/** Tells of which numbers the chunks are holes: those are of the largest size. */
+export function zerosIn(table: ChunkTable): (number: number) => boolean {
+  const { algorithm, largestMade } = table;
   const hasher = new Bun.CryptoHasher(algorithm);
   for (let left = largestMade; left > 0; left -= ZEROS.length)
     hasher.update(left < ZEROS.length ? ZEROS.subarray(0, left) : ZEROS);
   const zeros = hasher.digest();
-  return ({ length, digest }) => length === largestMade && zeros.equals(digest);
+  return (number) => table.length(number) === largestMade && zeros.equals(table.digest(number));
 }
 
 /** What a chunk is called by, in lower-case hexadecimal. */

@@ -25,15 +25,15 @@ export function createCoveredPages(present: PresentPages, size: number): Covered
 
   const pageEnd = (page: number) => Math.min((page + 1) * PAGE_BYTES, size);
 
-  /** The pages that lie in a range whole, and those of which it has a part. */
-  function divide(start: number, end: number): { first: number; next: number; parts: readonly number[] } {
-    const first = Math.ceil(start / PAGE_BYTES);
-    const next = end === size ? Math.ceil(end / PAGE_BYTES) : Math.floor(end / PAGE_BYTES);
-    const parts: number[] = [];
-    if (start < end && start < first * PAGE_BYTES) parts.push(first - 1);
-    if (next * PAGE_BYTES < end && next >= first) parts.push(next);
-    return { first, next, parts };
-  }
+  /** The pages that lie in a range whole: from the first of them up to the one behind. */
+  const firstWhole = (start: number) => Math.ceil(start / PAGE_BYTES);
+  const behindWhole = (end: number) =>
+    end === size ? Math.ceil(end / PAGE_BYTES) : Math.floor(end / PAGE_BYTES);
+
+  /** Whether a range has a part of the page before its whole ones, and of the one behind them: it may be all in one page, which is before. */
+  const beginsInside = (start: number, end: number) => start < end && start < firstWhole(start) * PAGE_BYTES;
+  const endsInside = (start: number, end: number) =>
+    behindWhole(end) * PAGE_BYTES < end && behindWhole(end) >= firstWhole(start);
 
   function coverPart(page: number, start: number, end: number): void {
     if (present.has(page * PAGE_BYTES, 1)) return;
@@ -52,6 +52,13 @@ export function createCoveredPages(present: PresentPages, size: number): Covered
     }
   }
 
+  function hasPart(page: number, start: number, end: number): boolean {
+    if (present.has(page * PAGE_BYTES, 1)) return true;
+    const from = Math.max(start, page * PAGE_BYTES);
+    const to = Math.min(end, pageEnd(page));
+    return shared.get(page)?.some((interval) => interval[0] <= from && interval[1] >= to) === true;
+  }
+
   return {
     get bytes() {
       const beyond = Math.ceil(size / PAGE_BYTES) * PAGE_BYTES - size;
@@ -59,20 +66,19 @@ export function createCoveredPages(present: PresentPages, size: number): Covered
     },
     cover(start, length) {
       const end = start + length;
-      const { first, next, parts } = divide(start, end);
-      if (next > first) pages += present.set(first * PAGE_BYTES, (next - first) * PAGE_BYTES);
-      for (const page of parts) coverPart(page, start, end);
+      const first = firstWhole(start);
+      const behind = behindWhole(end);
+      if (behind > first) pages += present.set(first * PAGE_BYTES, (behind - first) * PAGE_BYTES);
+      if (beginsInside(start, end)) coverPart(first - 1, start, end);
+      if (endsInside(start, end)) coverPart(behind, start, end);
     },
     has(start, length) {
       const end = start + length;
-      const { first, next, parts } = divide(start, end);
-      if (next > first && !present.has(first * PAGE_BYTES, (next - first) * PAGE_BYTES)) return false;
-      return parts.every((page) => {
-        if (present.has(page * PAGE_BYTES, 1)) return true;
-        const from = Math.max(start, page * PAGE_BYTES);
-        const to = Math.min(end, pageEnd(page));
-        return shared.get(page)?.some((interval) => interval[0] <= from && interval[1] >= to) === true;
-      });
+      const first = firstWhole(start);
+      const behind = behindWhole(end);
+      if (behind > first && !present.has(first * PAGE_BYTES, (behind - first) * PAGE_BYTES)) return false;
+      if (beginsInside(start, end) && !hasPart(first - 1, start, end)) return false;
+      return !endsInside(start, end) || hasPart(behind, start, end);
     },
   };
 }

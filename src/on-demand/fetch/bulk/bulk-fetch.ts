@@ -1,4 +1,5 @@
 import os from 'node:os';
+import type { ChunkTable } from '../../../blocks/chunk-index.ts';
 import type { ChunkStores, StorePlace } from '../../../chunks/chunk-stores.ts';
 import { RdpullError } from '../../../console/rdpull-error.ts';
 import { createFlushing } from '../../../transfer/sink/flushing.ts';
@@ -103,7 +104,7 @@ async function runThread(
         bytes += value.length;
         given.set(value.start, value);
       }
-      send({ kind: 'chunks', chunks: packed(batch), isLast });
+      send({ kind: 'chunks', chunks: packed(table, batch), isLast });
     }
   }
 
@@ -174,15 +175,15 @@ async function runThread(
 /** What nobody has asked a thread for. */
 const NONE: Pick<MissingChunk, 'length' | 'otherStarts'> = { length: 0, otherStarts: [] };
 
-function packed(chunks: readonly MissingChunk[]): BulkChunks {
-  const digests = new Uint8Array(DIGEST_BYTES * chunks.length);
-  for (const [number, { digest }] of chunks.entries()) digests.set(digest, DIGEST_BYTES * number);
+function packed(table: ChunkTable, chunks: readonly MissingChunk[]): BulkChunks {
+  const digests = Buffer.alloc(DIGEST_BYTES * chunks.length);
+  for (const [place, { number }] of chunks.entries()) table.copyDigest(number, digests, DIGEST_BYTES * place);
   return {
     starts: Float64Array.from(chunks, ({ start }) => start),
     lengths: Uint32Array.from(chunks, ({ length }) => length),
     digests,
     otherStarts: new Map(
-      chunks.flatMap(({ otherStarts }, number) => (otherStarts.length === 0 ? [] : [[number, otherStarts]])),
+      chunks.flatMap(({ otherStarts }, place) => (otherStarts.length === 0 ? [] : [[place, otherStarts]])),
     ),
   };
 }

@@ -1,4 +1,4 @@
-import type { Chunk, ChunkTable } from '../../../blocks/chunk-index.ts';
+import type { ChunkTable } from '../../../blocks/chunk-index.ts';
 import { zerosIn } from '../../../blocks/chunk-map.ts';
 import type { ChunkSeed } from '../../../chunks/chunk-seed.ts';
 
@@ -19,8 +19,13 @@ export interface MissingOptions {
   readonly arrived: (start: number, length: number) => void;
 }
 
-/** A chunk that is nowhere on this machine, and where else the image has it. */
-export interface MissingChunk extends Chunk {
+/** A chunk that is nowhere on this machine: of that number in the table. */
+export interface MissingChunk {
+  readonly number: number;
+  /** Bytes of the image. */
+  readonly start: number;
+  readonly length: number;
+  /** Where else the image has it. */
   readonly otherStarts: readonly number[];
 }
 
@@ -28,13 +33,12 @@ export interface MissingChunk extends Chunk {
 export function* missingChunks({ table, seeds, has, arrived }: MissingOptions): Generator<MissingChunk> {
   const isZeros = zerosIn(table);
   for (let number = 0; number < table.count; number++) {
-    const chunk = table.chunk(number);
-    const { start, length, digest } = chunk;
-    if (isZeros(chunk)) arrived(start, length);
-    if (length > LONGEST || has(start, length)) continue;
-    if (!table.isFirst(number)) continue;
-    if (seeds.some((seed) => seed.find(digest, length) !== undefined)) continue;
-    yield { ...chunk, otherStarts: table.otherStarts(number, PLACES) };
+    const start = table.start(number);
+    const length = table.length(number);
+    if (isZeros(number)) arrived(start, length);
+    if (length > LONGEST || !table.isFirst(number) || has(start, length)) continue;
+    if (seeds.some((seed) => seed.find(table.digest(number), length) !== undefined)) continue;
+    yield { number, start, length, otherStarts: table.otherStarts(number, PLACES) };
   }
 }
 

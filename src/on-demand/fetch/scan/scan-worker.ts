@@ -78,13 +78,12 @@ function wantedChunks(table: ChunkTable, fd: number) {
   const present = new Uint8Array(table.count);
   let found: number[] = [];
   const cutter = createChunkCutter(table.made, (bytes) => {
-    const chunk = table.find(new Bun.CryptoHasher(table.algorithm).update(bytes).digest());
-    if (chunk?.length !== bytes.length || isZeros(chunk)) return;
-    const number = table.numberAt(chunk.start);
+    const number = table.numberOf(new Bun.CryptoHasher(table.algorithm).update(bytes).digest());
+    if (number === undefined || table.length(number) !== bytes.length || isZeros(number)) return;
     if (present[number] === 1) return;
-    writeData(fd, bytes, chunk.start);
+    writeData(fd, bytes, table.start(number));
     present[number] = 1;
-    found.push(chunk.start);
+    found.push(table.start(number));
   });
   return {
     ...cutter,
