@@ -91,6 +91,7 @@ interface Origin extends Required<Pick<OnDemandOptions, 'name' | 'warn'>> {
 function deviceOf(attached: AttachedLoopDevice, origin: Origin): OnDemandDevice {
   const { device, partitions } = attached;
   const use = () => useOfDevice(loopNumber(device));
+  let isDetached = false;
   return {
     ...attached,
     use,
@@ -108,7 +109,10 @@ function deviceOf(attached: AttachedLoopDevice, origin: Origin): OnDemandDevice 
       if (path !== origin.path) removeLoopRefFile(origin.path);
     },
     async detach() {
+      // Its number may be another device's by now.
+      if (isDetached) return;
       await inThread({ kind: 'detach', device });
+      isDetached = true;
       removeLoopRefFile(origin.path);
     },
   };

@@ -78,7 +78,8 @@ class Attached implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.unmount().catch(() => undefined);
+    // What still reads when a test has failed must not hide why it has.
+    await runProgram('umount', '--lazy', '--quiet', this.mountPoint).catch(() => undefined);
     await this.device.detach().catch(() => undefined);
     await this.file[Symbol.asyncDispose]();
     this.image[Symbol.dispose]();
@@ -206,6 +207,20 @@ describe('hand-over to the complete image', () => {
     }
     await device.detach();
     expect(fs.existsSync(`${device.device}p1`)).toBe(false);
+  });
+
+  test('of a device is over when it is detached: whoever has its number then is left alone', async () => {
+    await using attached = await Attached.of(await bareImage('squashfs'));
+    const { device } = attached;
+    await device.detach();
+    const other = attached.directory.write('other.raw', Buffer.alloc(1024 * 1024));
+    await runProgram('losetup', device.device, other);
+    try {
+      await device.detach();
+      expect(sysfs(device.device, 'loop/backing_file')).toBe(other);
+    } finally {
+      await runProgram('losetup', '--detach', device.device);
+    }
   });
 
   test('is refused where the device itself is mounted by ext4, and goes on', async () => {
