@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { withoutRuntimeVariables } from '../src/runtime-variables.ts';
 import type { Site } from './bench-comparison.ts';
+import { environment } from './bench-shell.ts';
 
 /** Garbage is collected by the clock, and an emulated processor is slow: the least of some runs is the one with the least of it. */
 const RUNS = 5;
@@ -65,7 +65,7 @@ async function count(command: readonly string[], plugin: string, scratch: string
   fs.mkdirSync(UNITS, { recursive: true });
   const child = Bun.spawn([emulator, '-plugin', plugin, ...command], {
     env: {
-      ...(withoutRuntimeVariables(process.env) ?? process.env),
+      ...environment(),
       COUNTED: counted,
       SYSTEMD_IN_INITRD: '1',
       SYSTEMD_PROC_CMDLINE:

@@ -124,11 +124,6 @@ export class ChunkTable {
     this.#bytes.copy(target, to, at, at + DIGEST_BYTES);
   }
 
-  /** All of them, in their order. */
-  *chunks(): Generator<Chunk> {
-    for (let number = 0; number < this.count; number++) yield this.chunk(number);
-  }
-
   /** The first chunk of these bytes; undefined when there is none. */
   find(digest: Uint8Array): Chunk | undefined {
     const number = this.numberOf(digest);
