@@ -14,17 +14,18 @@ const PLAIN = ['/run/credentials/@system', '/etc/credstore', '/run/credstore', '
  * decrypts itself: with LoadCredentialEncrypted= systemd does not even start a service whose credential it cannot
  * decrypt, and nobody learns why from the console.
  *
- * @param exists whether a file exists
+ * @param exists whether a file or a directory exists
  */
 export function serverCredentials(
   exists: (path: string) => boolean,
   names: readonly string[],
 ): [string, string][] {
+  // Mostly there is none of the directories: then eight calls are enough for any number of names.
+  const encrypted = ENCRYPTED_STORES.filter((store) => exists(store));
+  const plain = PLAIN.filter((store) => exists(store));
+  const isIn = (stores: readonly string[], name: string) =>
+    stores.some((store) => exists(`${store}/${name}`));
   return names
-    .filter(
-      (name) =>
-        !ENCRYPTED_STORES.some((store) => exists(`${store}/${name}`)) &&
-        PLAIN.some((store) => exists(`${store}/${name}`)),
-    )
+    .filter((name) => !isIn(encrypted, name) && isIn(plain, name))
     .map((name) => ['LoadCredential', name]);
 }

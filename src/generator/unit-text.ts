@@ -42,7 +42,9 @@ const DEFECTIVE_LINE = /[\x00-\x09\x0b-\x1f\x7f]|(?:[^\S\n]|\\)\n|\n(?:# |\w+=)[
 export function unitText(comments: readonly string[], sections: readonly UnitSection[]): string {
   const lines = comments.map((comment) => `# ${comment}`);
   for (const { name, settings } of sections) {
-    lines.push('', `[${name}]`, ...settings.map(([setting, value]) => `${setting}=${value}`));
+    lines.push('', `[${name}]`);
+    // No function called for each, and no setting taken apart by the protocol of iterators: either would be compiled.
+    for (const setting of settings) lines.push(setting.join('='));
   }
   const text = lines.join('\n');
   // One look at the whole, because one at each line is enough to start the engine's compiler thread.

@@ -1,5 +1,5 @@
-import { checked, cString, encoded, libc } from './libc.ts';
-import { isSystemError } from './system-error.ts';
+import { checked, cString, encoded, errno, libc } from './libc.ts';
+import { isSystemError, SystemCallError } from './system-error.ts';
 
 /*
  * What the generator does with files. It runs at every daemon-reload, and node:fs would be a fifth of its instructions: the
@@ -85,10 +85,20 @@ export function writeSmallFile(path: string, text: string): void {
  * @throws SystemCallError
  */
 export function makeDirectories(path: string): void {
-  if (exists(path)) return;
-  const end = path.lastIndexOf('/');
-  if (end > 0) makeDirectories(path.slice(0, end));
-  if (calls().mkdir(cString(path), 0o777) !== 0 && !exists(path)) checked(`mkdir(${path})`, -1);
+  try {
+    makeDirectory(path);
+  } catch (error) {
+    const end = path.lastIndexOf('/');
+    if (end <= 0 || !isSystemError(error, 'ENOENT')) throw error;
+    makeDirectories(path.slice(0, end));
+    makeDirectory(path);
+  }
+}
+
+function makeDirectory(path: string): void {
+  if (calls().mkdir(cString(path), 0o777) === 0) return;
+  const failure = errno();
+  if (!exists(path)) throw new SystemCallError(`mkdir(${path})`, failure);
 }
 
 /**

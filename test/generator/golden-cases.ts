@@ -5,7 +5,7 @@ export interface GoldenCase {
   /** The lines of the credential import.pull that count. */
   readonly credential?: readonly string[];
   readonly inInitrd: boolean;
-  /** What exists on the machine. */
+  /** What exists on the machine, in directories that exist as well. */
   readonly exists?: readonly string[];
 }
 

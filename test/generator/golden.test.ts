@@ -20,7 +20,7 @@ function generateCase({ name, commandLine, credential, inInitrd, exists }: Golde
         ? undefined
         : { path: '/run/credentials/@system/import.pull', expressions: credential },
     inInitrd,
-    exists: (file) => exists?.includes(file) === true,
+    exists: (file) => exists?.some((each) => each === file || each.startsWith(`${file}/`)) === true,
     ...(executable !== undefined && { executable }),
   });
   return { root, warnings };

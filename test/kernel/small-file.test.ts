@@ -67,6 +67,8 @@ test('what fails says what it was, where, and why', () => {
   expect(() => readSmallFile(work.path, 1)).toThrow(`read(${work.path}): EISDIR`);
   expect(() => writeSmallFile(inFile, 'x')).toThrow(`open(${inFile}): ENOTDIR`);
   expect(() => makeDirectories(inFile)).toThrow(`mkdir(${inFile}): ENOTDIR`);
+  // Whose directory is there, and takes none: the reason is that of mkdir(2), not that nothing is there.
+  expect(() => makeDirectories('/sys/rdpull/x')).toThrow('mkdir(/sys/rdpull): EPERM');
   expect(() => makeLink('x', inFile)).toThrow(`symlink(${inFile}): ENOTDIR`);
   expect(() => makeLink('x', work.path)).toThrow(`unlink(${work.path}): EISDIR`);
 });
