@@ -1,7 +1,7 @@
 /** Bytes of the stream that travel to the worker at once. */
 export const SLOT_BYTES = 512 * 1024;
-/** Slots of the ring: what lies between the socket and the decoder is at most 2 MiB. */
-export const SLOTS = 4;
+/** Slots of the ring: what lies between the socket and the decoder is at most 4 MiB. */
+export const SLOTS = 8;
 
 /** Indexes into the control words that both threads see. */
 const CANCELLED = 0;
