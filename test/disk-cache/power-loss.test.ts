@@ -5,6 +5,7 @@ import path from 'node:path';
 import { makeChunks } from '../chunks/chunked-image.ts';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
 import type { Running } from '../fixtures/executable.ts';
+import { MountedFileSystem } from '../fixtures/mounted-file-system.ts';
 import { run } from '../fixtures/run.ts';
 import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -58,57 +59,23 @@ const pull = (how: Serving = 'whole') => ['--verify=checksum', `${server.url}/${
 const POWER_OFF =
   "import fcntl, os, struct, sys; fd = os.open(sys.argv[1], 0); print(flush=True); sys.stdin.read(); fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))";
 
-/** An ext4 of 64 MiB in a file, mounted until it is disposed of. */
-class Disk implements Disposable {
-  readonly #directory = new TemporaryDirectory();
-  readonly #file = this.#directory.file('disk');
-  readonly path = this.#directory.file('mount');
-  #starts = 0;
+/**
+ * Makes ready to take the power: an image is kept in less time than a process takes to start.
+ *
+ * @returns what takes it: all that is not on the disk at that moment is lost, and every access fails from then on
+ */
+async function beforePowerLoss({ path: mountPoint }: MountedFileSystem): Promise<() => Promise<void>> {
+  const child = Bun.spawn(['python3', '-c', POWER_OFF, mountPoint], { stdin: 'pipe', stdout: 'pipe' });
+  await child.stdout.getReader().read();
+  return async () => {
+    await child.stdin.end();
+    expect(await child.exited).toBe(0);
+  };
+}
 
-  constructor() {
-    run(['truncate', '-s', '64M', this.#file]);
-    run(['mkfs.ext4', '-q', this.#file]);
-    fs.mkdirSync(this.path);
-    this.#mount();
-  }
-
-  /**
-   * Makes ready to take the power: an image is kept in less time than a process takes to start.
-   *
-   * @returns what takes it: all that is not on the disk at that moment is lost, and every access fails from then on
-   */
-  async beforePowerLoss(): Promise<() => Promise<void>> {
-    const child = Bun.spawn(['python3', '-c', POWER_OFF, this.path], { stdin: 'pipe', stdout: 'pipe' });
-    await child.stdout.getReader().read();
-    return async () => {
-      await child.stdin.end();
-      expect(await child.exited).toBe(0);
-    };
-  }
-
-  /** Another device with what is on the disk: whoever has a copy of this mount namespace keeps the old one alive, dead as it is. */
-  restart(meanwhile: () => void = () => undefined): void {
-    run(['umount', this.path]);
-    const next = this.#directory.file(`disk-${++this.#starts}`);
-    fs.renameSync(this.#file, next);
-    run(['cp', '--sparse=always', next, this.#file]);
-    meanwhile();
-    this.#mount();
-  }
-
-  /** The same, and its file system no longer knows what this directory is. */
-  damage(directory: string): void {
-    this.restart(() => run(['debugfs', '-w', '-R', `clri ${directory}`, this.#file]));
-  }
-
-  #mount(): void {
-    run(['mount', '-o', 'loop', this.#file, this.path]);
-  }
-
-  [Symbol.dispose](): void {
-    run(['umount', this.path]);
-    this.#directory[Symbol.dispose]();
-  }
+/** After a restart, the file system no longer knows what this directory is. */
+function damage(disk: MountedFileSystem, directory: string): void {
+  disk.restart((file) => run(['debugfs', '-w', '-R', `clri ${directory}`, file]));
 }
 
 /** Waits until the image is being written into the cache. */
@@ -154,7 +121,7 @@ describe('a cache', () => {
   test.each(SERVINGS)(
     `holds a good image after its disk has lost the power at any time, ${LOSSES} times, which costs the pull a line; served %s`,
     async (how) => {
-      using disk = new Disk();
+      using disk = new MountedFileSystem('ext4', 64);
       using machine = new CachingMachine(disk.path);
       publish(1, how);
       await machine.boot(...pull(how));
@@ -162,7 +129,7 @@ describe('a cache', () => {
       let lost = 0;
       for (let loss = 0; loss < LOSSES; loss++) {
         publish(2 + loss, how);
-        const losePower = await disk.beforePowerLoss();
+        const losePower = await beforePowerLoss(disk);
         const child = machine.start(...pull(how));
         const stderr = child.stderr.text();
         await untilWriting(machine, child);
@@ -180,11 +147,11 @@ describe('a cache', () => {
   );
 
   test('whose file system is damaged costs a line', async () => {
-    using disk = new Disk();
+    using disk = new MountedFileSystem('ext4', 64);
     using machine = new CachingMachine(disk.path);
     publish(1);
     await machine.boot(...pull());
-    disk.damage('machines/image.raw.v');
+    damage(disk, 'machines/image.raw.v');
     const { status, stderr } = await machine.boot(...pull());
     expect({ status, stderr }).toEqual({ status: 0, stderr });
     expect(stderr).toMatch(
@@ -193,7 +160,7 @@ describe('a cache', () => {
   });
 
   test('that is full, or read-only, costs a line; what worked is used from the latter', async () => {
-    using disk = new Disk();
+    using disk = new MountedFileSystem('ext4', 64);
     using machine = new CachingMachine(disk.path);
     publish(1);
     await machine.boot(...pull());

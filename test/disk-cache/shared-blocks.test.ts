@@ -4,6 +4,12 @@ import fs from 'node:fs';
 import { SharedBlocks } from '../../src/disk-cache/shared-blocks.ts';
 import { makeChunks } from '../chunks/chunked-image.ts';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
+import {
+  LEAST_XFS_MIB,
+  MOUNTED_KINDS,
+  MountedFileSystem,
+  type MountedKind,
+} from '../fixtures/mounted-file-system.ts';
 import { run } from '../fixtures/run.ts';
 import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -12,43 +18,11 @@ import { startWebServer } from '../fixtures/web-server.ts';
 const MIB = 1024 * 1024;
 const KIB = 1024;
 
-const MAKE = {
-  ext4: ['mkfs.ext4', '-q'],
-  btrfs: ['mkfs.btrfs', '-q'],
-  xfs: ['mkfs.xfs', '-q'],
-} as const;
-type Kind = keyof typeof MAKE;
-const SHARING: readonly Kind[] = ['btrfs', 'xfs'];
-
-/** A file system of 320 MiB in a file, mounted until it is disposed of. */
-class Disk implements Disposable {
-  readonly #directory = new TemporaryDirectory();
-  readonly path = this.#directory.file('mount');
-
-  constructor(kind: Kind) {
-    const file = this.#directory.file('disk');
-    // mkfs.xfs makes none that is smaller than 300 MiB.
-    run(['truncate', '-s', '320M', file]);
-    run([...MAKE[kind], file]);
-    fs.mkdirSync(this.path);
-    run(['mount', '-o', 'loop', file, this.path]);
-  }
-
-  /** Bytes that are taken of it. */
-  used(): number {
-    run(['sync', '-f', this.path]);
-    const { blocks, bfree, bsize } = fs.statfsSync(this.path);
-    return (blocks - bfree) * bsize;
-  }
-
-  [Symbol.dispose](): void {
-    run(['umount', this.path]);
-    this.#directory[Symbol.dispose]();
-  }
-}
+const DISK_MIB = LEAST_XFS_MIB + 20;
+const SHARING: readonly MountedKind[] = ['btrfs', 'xfs'];
 
 /** What of a file is to be written, and what the file is when that is written. */
-function shared(disk: Disk, older: string, content: Buffer, pieceBytes: number) {
+function shared(disk: MountedFileSystem, older: string, content: Buffer, pieceBytes: number) {
   const file = `${disk.path}/new`;
   const fd = fs.openSync(file, 'wx');
   let written = 0;
@@ -70,7 +44,7 @@ function shared(disk: Disk, older: string, content: Buffer, pieceBytes: number) 
 
 describe.each(SHARING)('on %s', (kind) => {
   test('what a file has in common with an older one is not written again, nor does it take room', () => {
-    using disk = new Disk(kind);
+    using disk = new MountedFileSystem(kind, DISK_MIB);
     const content = randomBytes(4 * MIB + 5000);
     fs.writeFileSync(`${disk.path}/old`, content);
     const before = disk.used();
@@ -82,7 +56,7 @@ describe.each(SHARING)('on %s', (kind) => {
   });
 
   test('the new file stays what it is when the older one goes', () => {
-    using disk = new Disk(kind);
+    using disk = new MountedFileSystem(kind, DISK_MIB);
     const content = randomBytes(MIB);
     fs.writeFileSync(`${disk.path}/old`, content);
     expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(0);
@@ -93,7 +67,7 @@ describe.each(SHARING)('on %s', (kind) => {
   });
 
   test('an older file that is shorter, or has other pieces, is no worse than none', () => {
-    using disk = new Disk(kind);
+    using disk = new MountedFileSystem(kind, DISK_MIB);
     const content = randomBytes(MIB);
     fs.writeFileSync(`${disk.path}/old`, content.subarray(0, 300_000));
     expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(MIB - 18 * 16 * KIB);
@@ -104,7 +78,7 @@ describe.each(SHARING)('on %s', (kind) => {
 });
 
 test('where the file system cannot share, all is written, and likewise where there is no older file', () => {
-  using disk = new Disk('ext4');
+  using disk = new MountedFileSystem('ext4', DISK_MIB);
   const content = randomBytes(MIB);
   fs.writeFileSync(`${disk.path}/old`, content);
   expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(MIB);
@@ -129,25 +103,22 @@ describe('an image of the cache of which 1 % has changed', () => {
   }
 
   let day = 1;
-  test.each(Object.keys(MAKE) as Kind[])(
-    'takes little room beside the old one on btrfs and xfs: %s',
-    async (kind) => {
-      using disk = new Disk(kind);
-      using machine = new CachingMachine(disk.path);
-      const pull = ['--verify=checksum', `${server.url}/image.caibx`];
-      const first = await machine.boot(...pull);
-      expect(first.image).toBe(digestOf(image));
-      const before = disk.used();
-      randomBytes(250_000).copy(image, 5 * MIB * day);
-      publish(++day);
-      const second = await machine.boot(...pull);
-      expect(second.image).toBe(digestOf(image));
-      expect(machine.images()).toHaveLength(2);
-      const more = disk.used() - before;
-      if (SHARING.includes(kind)) expect(more).toBeLessThan(4 * MIB);
-      else expect(more).toBeGreaterThan(23 * MIB);
-      const verified = await machine.rdpull('cache', 'verify', `--cache=${disk.path}`);
-      expect(verified).toMatchObject({ status: 0 });
-    },
-  );
+  test.each(MOUNTED_KINDS)('takes little room beside the old one on btrfs and xfs: %s', async (kind) => {
+    using disk = new MountedFileSystem(kind, DISK_MIB);
+    using machine = new CachingMachine(disk.path);
+    const pull = ['--verify=checksum', `${server.url}/image.caibx`];
+    const first = await machine.boot(...pull);
+    expect(first.image).toBe(digestOf(image));
+    const before = disk.used();
+    randomBytes(250_000).copy(image, 5 * MIB * day);
+    publish(++day);
+    const second = await machine.boot(...pull);
+    expect(second.image).toBe(digestOf(image));
+    expect(machine.images()).toHaveLength(2);
+    const more = disk.used() - before;
+    if (SHARING.includes(kind)) expect(more).toBeLessThan(4 * MIB);
+    else expect(more).toBeGreaterThan(23 * MIB);
+    const verified = await machine.rdpull('cache', 'verify', `--cache=${disk.path}`);
+    expect(verified).toMatchObject({ status: 0 });
+  });
 });

@@ -5,6 +5,7 @@ import type { SeedFiles } from '../../src/chunks/chunk-seed.ts';
 import { downloadChunked } from '../../src/on-demand/chunked-download.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { chunksOf, imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
+import { LEAST_XFS_MIB, MountedFileSystem } from '../fixtures/mounted-file-system.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
@@ -201,23 +202,13 @@ describe('an image of this machine without an index is cut into chunks itself:',
 });
 
 test('where the file system can, an image shares its pages with the one before', async () => {
-  using directory = new TemporaryDirectory();
-  const disk = directory.file('disk');
-  const mountPoint = directory.file('mounted');
-  run(['truncate', '-s', '300M', disk]);
-  run(['mkfs.xfs', '-q', disk]);
-  fs.mkdirSync(mountPoint);
-  run(['mount', '-o', 'loop', disk, mountPoint]);
-  try {
-    fs.writeFileSync(`${mountPoint}/seed.raw`, OLD);
-    const seed = { image: `${mountPoint}/seed.raw`, index: site.file('old.caibx') };
-    await download(`${mountPoint}/new.raw`, [seed]);
-    run(['sync', '-f', mountPoint]);
-    // Only before the change do both lie alike.
-    const shared = run(['xfs_io', '-r', '-c', 'fiemap -v', `${mountPoint}/new.raw`]).toString();
-    // FIEMAP_EXTENT_SHARED, linux/fiemap.h
-    expect(shared).toMatch(/0x2[0-9a-f]0[0-9a-f]$/m);
-  } finally {
-    run(['umount', mountPoint]);
-  }
+  using disk = new MountedFileSystem('xfs', LEAST_XFS_MIB);
+  const old = `${disk.path}/seed.raw`;
+  fs.writeFileSync(old, OLD);
+  await download(`${disk.path}/new.raw`, [{ image: old, index: site.file('old.caibx') }]);
+  run(['sync', '-f', disk.path]);
+  // Only before the change do both lie alike.
+  const shared = run(['xfs_io', '-r', '-c', 'fiemap -v', `${disk.path}/new.raw`]).toString();
+  // FIEMAP_EXTENT_SHARED, linux/fiemap.h
+  expect(shared).toMatch(/0x2[0-9a-f]0[0-9a-f]$/m);
 });
