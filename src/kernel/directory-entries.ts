@@ -1,5 +1,6 @@
 import { type Pointer, ptr } from 'bun:ffi';
 import { checked, libc } from './libc.ts';
+import { isSystemError } from './system-error.ts';
 
 /** struct linux_dirent64, linux/dirent.h */
 const D_RECLEN = 16;
@@ -10,15 +11,32 @@ const DT_DIR = 4;
 const SEEK_SET = 0; // linux/fs.h
 
 /** Bytes for a list: enough for 27 of the longest names. */
-export const ENTRIES_SIZE = 8192;
+const ENTRIES_SIZE = 8192;
 
-/** What getdents64(2) writes to. The runtime never moves it. */
+/** What {@link readEntries} writes to. The runtime never moves it. */
 export function entryBuffer(): Buffer {
   return Buffer.from(new ArrayBuffer(ENTRIES_SIZE));
 }
 
 /**
- * Tells what getdents64(2) has put into an {@link entryBuffer}, but for `.` and `..`.
+ * Puts the next names of a directory into an {@link entryBuffer}. A directory that somebody has removed meanwhile has none: getdents64(2)
+ * says ENOENT of it (fs/readdir.c, iterate_dir()).
+ *
+ * @param directory open for reading
+ * @returns bytes that are there now; 0 at the end
+ * @throws SystemCallError
+ */
+export function readEntries(directory: number, entries: Buffer): number {
+  try {
+    return checked('getdents64', listCalls().getdents64(directory, ptr(entries), ENTRIES_SIZE));
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return 0;
+    throw error;
+  }
+}
+
+/**
+ * Tells what {@link readEntries} has put into an {@link entryBuffer}, but for `.` and `..`.
  *
  * @param length bytes that it has put there
  * @param each takes a name, where it lies in the buffer, whether the list says that it is a directory, and where in the
@@ -43,11 +61,9 @@ type TakeEntry = (name: Pointer, isDirectory: boolean, offset: number) => void;
  * @throws SystemCallError
  */
 export function forEachName(directory: number, entries: Buffer, each: TakeEntry): void {
-  const c = listCalls();
-  const address = ptr(entries);
-  checked('lseek', c.lseek(directory, 0, SEEK_SET));
+  checked('lseek', listCalls().lseek(directory, 0, SEEK_SET));
   for (;;) {
-    const length = checked('getdents64', c.getdents64(directory, address, ENTRIES_SIZE));
+    const length = readEntries(directory, entries);
     if (length === 0) return;
     forEachEntry(entries, length, each);
   }

@@ -1,7 +1,7 @@
 import { type Pointer, ptr } from 'bun:ffi';
 import fs from 'node:fs';
-import { ENTRIES_SIZE, entryBuffer, forEachEntry } from './directory-entries.ts';
-import { checked, libc } from './libc.ts';
+import { entryBuffer, forEachEntry, readEntries } from './directory-entries.ts';
+import { libc } from './libc.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = fs.constants;
 const O_CLOEXEC = 0o2000000; // asm-generic/fcntl.h
@@ -48,7 +48,6 @@ export function emptyFileSystem(top: number): Emptied {
     syscall: { args: ['i64', 'i32', 'ptr', 'ptr', 'u64'], returns: 'i64' },
     unlinkat: { args: ['i32', 'ptr', 'i32'], returns: 'i32' },
     statx: { args: ['i32', 'ptr', 'i32', 'u32', 'ptr'], returns: 'i32' },
-    getdents64: { args: ['i32', 'ptr', 'u64'], returns: 'i64' },
   });
   const emptied: Emptied = { files: 0, bytes: 0, left: 0 };
   const status = Buffer.from(new ArrayBuffer(256));
@@ -75,7 +74,7 @@ export function emptyFileSystem(top: number): Emptied {
     const parts: Buffer[] = [];
     for (;;) {
       const entries = entryBuffer();
-      const length = checked('getdents64', c.getdents64(directory, ptr(entries), ENTRIES_SIZE));
+      const length = readEntries(directory, entries);
       if (length === 0) return parts;
       parts.push(entries.subarray(0, length));
     }

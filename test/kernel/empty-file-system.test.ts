@@ -46,3 +46,20 @@ test('what lies deeper than any initrd is left, whatever takes descriptors there
   expect(emptyFileSystem(fd)).toEqual({ files: 65, bytes: 0, left: 0 });
   expect(fs.readdirSync(path.join(top, ...names.slice(0, 65))).sort()).toEqual(['d', 'file']);
 });
+
+test('a directory that somebody else has removed meanwhile is empty, as systemd does it before Linux 7', () => {
+  fs.rmdirSync(top);
+  expect(emptyFileSystem(fd)).toEqual({ files: 0, bytes: 0, left: 0 });
+});
+
+test('somebody else may remove the same at the same time', async () => {
+  for (let index = 0; index < 500; index++) {
+    fs.mkdirSync(path.join(top, `a/${index}/b`), { recursive: true });
+    fs.writeFileSync(path.join(top, `a/${index}/b/file`), '');
+  }
+  const other = Bun.spawn(['rm', '-rf', path.join(top, 'a')]);
+  while (fs.readdirSync(path.join(top, 'a')).length === 500) await Bun.sleep(1);
+  expect(emptyFileSystem(fd).left).toBe(0);
+  await other.exited;
+  expect(fs.existsSync(path.join(top, 'a')) && fs.readdirSync(path.join(top, 'a')).length > 0).toBe(false);
+});
