@@ -35,6 +35,7 @@ test('there is nothing to leave out of an environment without them, also when it
     A_BUN_: 'x',
     SOME_NODE_NAME: 'NODE_OPTIONS=1',
     XMalloc: '',
+    GOMAXPROCS_: '1',
     'LANG\nBUN': 'BUN_',
   };
   expect(withoutRuntimeVariables({})).toBeUndefined();
