@@ -51,9 +51,7 @@ export function openBzip2Codec(): MemberCodec {
 
   return {
     format: 'bzip2',
-    magicBytes: 3,
     passesOverTrailing: true,
-    begins: ([b, z, h]) => b === 0x42 && z === 0x5a && h === 0x68,
     begin,
     step,
     close,

@@ -19,6 +19,9 @@ const MAGICS: readonly Magic[] = [
 /** RFC 8878, section 3.1.2: a zstd file may begin with a skippable frame (pzstd and seekable zstd do). */
 const ZSTD_SKIPPABLE = '\x2a\x4d\x18';
 
+/** The length of the longest of these: every member of every format is longer. */
+export const MAGIC_BYTES = 6;
+
 /** The compression that a file which begins with `start` has; undefined for any that rdpull does not read, and none. */
 export function compressionOf(start: Uint8Array): Exclude<Compression, 'none'> | undefined {
   const known = MAGICS.find(({ characters }) => hasMagic(start, characters));

@@ -91,9 +91,7 @@ export function openGzipCodec(): MemberCodec {
 
   return {
     format: 'gzip',
-    magicBytes: 2,
     passesOverTrailing: true,
-    begins: ([first, second]) => first === 0x1f && second === 0x8b,
     begin,
     step,
     close: () => undefined,

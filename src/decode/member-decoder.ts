@@ -1,4 +1,5 @@
 import { RdpullError } from '../console/rdpull-error.ts';
+import { compressionOf, MAGIC_BYTES } from './compression-magic.ts';
 import type { Decoder, DecoderContext } from './decoder.ts';
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -26,10 +27,6 @@ export interface MemberCodec {
   readonly paddingUnit?: number;
   /** Whether the format's own tool passes over what follows the last member, with a warning. */
   readonly passesOverTrailing?: boolean;
-  /** How many bytes say whether another member begins. */
-  readonly magicBytes: number;
-  /** Whether a member can begin with these bytes: what cannot, behind a member, is garbage. */
-  begins(start: Uint8Array): boolean;
   /** Gets ready for the next member. */
   begin(): void;
   /** Decodes some input. `last`: no more input follows. */
@@ -109,13 +106,18 @@ export function openMemberDecoder(
     members++;
   }
 
+  /** Whether a member begins with these bytes: what does not, behind a member, is garbage. */
+  const isMember = (bytes: Uint8Array) => compressionOf(bytes) === codec.format;
+
   /** Finds out whether another member begins; returns what is left of `input` then. */
   async function behindMember(input: Uint8Array): Promise<Uint8Array> {
-    const rest = paddingUnit > 0 ? input.subarray(skipPadding(input, 0)) : input;
-    const taken = Math.min(rest.length, codec.magicBytes - start.length);
+    // A zero byte behind the first ones of a magic number is one of it (the last one of xz is), and no padding.
+    const isPadded = paddingUnit > 0 && start.length === 0;
+    const rest = isPadded ? input.subarray(skipPadding(input, 0)) : input;
+    const taken = Math.min(rest.length, MAGIC_BYTES - start.length);
     start = Buffer.concat([start, rest.subarray(0, taken)]);
-    if (start.length < codec.magicBytes) return NOTHING;
-    if (!codec.begins(start) || (padding > 0 && padding % paddingUnit !== 0)) {
+    if (start.length < MAGIC_BYTES) return NOTHING;
+    if (!isMember(start) || (padding > 0 && padding % paddingUnit !== 0)) {
       trailing();
       return NOTHING;
     }
@@ -141,6 +143,7 @@ export function openMemberDecoder(
     await writing;
     if (cancelled()) return;
     if (insideMember) throw streamTruncated(codec.format);
+    if (start.length > 0 && isMember(start)) throw streamTruncated(codec.format);
     if (start.length > 0) trailing();
     if (padding > 0 && padding % paddingUnit !== 0) throw streamTrailingData(codec);
   }

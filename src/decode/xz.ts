@@ -71,8 +71,6 @@ export function openXzCodec(threadingMemory: number): MemberCodec {
   return {
     format: 'xz',
     paddingUnit: 4,
-    magicBytes: 1,
-    begins: ([first]) => first === 0xfd,
     begin: () => checkLzma(lzma_stream_decoder_mt(ptr(stream), ptr(options))),
     step,
     close: () => lzma_end(ptr(stream)),

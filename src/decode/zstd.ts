@@ -62,9 +62,6 @@ export function openZstdCodec(): MemberCodec {
 
   return {
     format: 'zstd',
-    // A frame, or a skippable frame: RFC 8878, section 3.1.
-    magicBytes: 1,
-    begins: ([first = 0]) => first === 0x28 || (first & 0xf0) === 0x50,
     // Of a frame that did not hold, or was not read to its end, nothing is left.
     begin: () => check(library.ZSTD_DCtx_reset(context, ZSTD_reset_session_only)),
     step,

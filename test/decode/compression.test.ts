@@ -149,6 +149,46 @@ test('xz: padding of another length is refused', async () => {
   );
 });
 
+/** Garbage that begins as the formats do: what an endless body of noise holds now and then. */
+const ALMOST = [
+  '\xfd',
+  '\xfd7zXZ',
+  '\xfd7zXZ!',
+  '\xfdgarbage',
+  '(',
+  '(\xb5/',
+  '(garbage',
+  'P',
+  'Pgarbage',
+  'P*M!age',
+];
+
+test.each(['xz', 'zstd', 'gzip', 'bzip2'])(
+  '%s: garbage that begins as another stream does is garbage',
+  async (tool) => {
+    const one = run([tool, '-c'], { input: SMALL });
+    for (const text of ALMOST) {
+      const stream = Buffer.concat([one, Buffer.from(text, 'latin1')]);
+      for (const chunkBytes of [1, 65_536]) {
+        expect((await errorOf(() => decode(stream, chunkBytes))).code).toBe('stream-trailing-data');
+      }
+    }
+  },
+);
+
+test.each(['xz', 'zstd', 'gzip', 'bzip2'])(
+  '%s: of another stream a whole magic number is enough to miss the rest',
+  async (tool) => {
+    const one = run([tool, '-c'], { input: SMALL });
+    for (const magicBytes of tool === 'xz' ? [6, 7, 12] : [4, 5, 6, 7]) {
+      const stream = Buffer.concat([one, one.subarray(0, magicBytes)]);
+      for (const chunkBytes of [1, 65_536]) {
+        expect((await errorOf(() => decode(stream, chunkBytes))).code).toBe('stream-truncated');
+      }
+    }
+  },
+);
+
 test('gzip, zstd and bzip2: zero bytes behind the stream are garbage', async () => {
   for (const tool of ['gzip', 'zstd', 'bzip2']) {
     const one = run([tool, '-c'], { input: SMALL });
