@@ -1,7 +1,7 @@
 import { quoted } from '../console/printable.ts';
 import { insistsOnSignature } from '../generator/image-policy.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
-import { splitWords } from '../request/kernel-command-line.ts';
+import { sameKey, splitWords } from '../request/kernel-command-line.ts';
 import { lastComponent } from '../request/url.ts';
 import { formatVerifyMode, type VerifyMode } from '../request/verify-mode.ts';
 import type { Demand } from '../transfer/promise.ts';
@@ -31,16 +31,17 @@ export interface VoucherQuestion {
  * Decides whether blocks of an image may be shown before the digest of the whole is known. What was asked for (`verify=`) never
  * becomes less by that: only dm-verity checks a block when it is read, and only where nobody can mount the image without it.
  *
- * - `roothash=` or `usrhash=` on the kernel command line: systemd opens that very device.
- * - `systemd.image_policy=` that allows nothing but what is signed, with `dm_verity.require_signatures=1` (without that,
- *   systemd falls back to any signer: SECURITY.md), and no `root=` that names a device past it.
+ * - in an initrd, `roothash=` or `usrhash=` on the kernel command line: systemd opens that very device. On a running host they are
+ *   about its own root, and say nothing of another image.
+ * - in an initrd, `systemd.image_policy=` that allows nothing but what is signed, with `dm_verity.require_signatures=1` (without
+ *   that, systemd falls back to any signer: SECURITY.md), and `root=dissect`, which is what obeys a policy.
  * - by hand, outside of an initrd: a checksum file of the kind that was asked for lists the root hash, and whoever mounts the image
  *   uses that (systemd-dissect(1) does).
  */
 export function blockVoucher(question: VoucherQuestion): BlockVoucher {
   const { verify, demand, url, inInitrd, isMountedPlainly } = question;
   if (verify.kind === 'no') return { kind: 'not-asked' };
-  const insisting = isMountedPlainly ? undefined : insistenceOf(question.commandLine);
+  const insisting = isMountedPlainly || !inInitrd ? undefined : insistenceOf(question.commandLine);
   if (insisting !== undefined)
     return { kind: 'verity', because: `${insisting} stands on the kernel command line` };
 
@@ -59,24 +60,31 @@ export function blockVoucher(question: VoucherQuestion): BlockVoucher {
   };
 }
 
-/** What `root=` may say so that systemd finds the root by its partitions, and their signatures. */
-const FOUND_BY_SYSTEMD = ['', 'gpt-auto', 'gpt-auto-force', 'dissect', 'dissect-force'];
+/**
+ * What `root=` may say so that systemd obeys the policy for images: not `gpt-auto`, which mounts the partition as it is, whatever a
+ * policy or a root hash says, and not nothing, which may come to mean the same (systemd-gpt-auto-generator(8)).
+ */
+const OBEYING_POLICY = ['dissect', 'dissect-force'];
+
+/** What `root=` may say so that systemd mounts what `roothash=` is about. */
+const OPENED_BY_HASH = ['', '/dev/mapper/root'];
+
+/** A boolean that says no (systemd.syntax(7)). */
+const NO = /^(?:0|n|no|f|false|off)$/i;
 
 /** The word of a kernel command line that lets nothing be mounted but with dm-verity; undefined where there is none. */
 function insistenceOf(commandLine: string): string | undefined {
-  const words = splitWords(commandLine);
-  const said = (name: string) =>
-    words.findLast((word) => word.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+  const words = splitWords(commandLine).map((word) => /^([^=]*)=(.*)$/s.exec(word) ?? []);
+  const said = (name: string) => words.findLast(([, key = '']) => sameKey(key, name))?.[2] ?? '';
   const root = said('root');
   const usr = said('mount.usr');
   const isUsrVerified = ['', '/dev/mapper/usr'].includes(usr);
-  const isRootFound = FOUND_BY_SYSTEMD.includes(root);
-  if (said('roothash') !== '' && isUsrVerified && (isRootFound || root === '/dev/mapper/root'))
-    return 'roothash=';
-  if (said('usrhash') !== '' && isUsrVerified && root === 'tmpfs') return 'usrhash=';
+  const isOff = ['systemd.verity', 'rd.systemd.verity'].some((name) => NO.test(said(name)));
+  if (said('roothash') !== '' && isUsrVerified && !isOff && OPENED_BY_HASH.includes(root)) return 'roothash=';
+  if (!isOff && said('usrhash') !== '' && isUsrVerified && root === 'tmpfs') return 'usrhash=';
   const policy = said('systemd.image_policy');
   const mustBeSigned = /^[1yY]/.test(said('dm_verity.require_signatures'));
-  return isRootFound && usr === '' && mustBeSigned && insistsOnSignature(policy)
+  return OBEYING_POLICY.includes(root) && usr === '' && mustBeSigned && insistsOnSignature(policy)
     ? `systemd.image_policy=${policy}`
     : undefined;
 }

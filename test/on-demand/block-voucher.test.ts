@@ -46,16 +46,16 @@ describe('dm-verity does', () => {
     ['quiet usrhash=abc root=tmpfs', 'usrhash='],
     [SIGNED, 'systemd.image_policy=root=signed'],
     [
-      'systemd.image_policy=usr=signed+absent:root=signed dm_verity.require_signatures=Y',
+      'systemd.image-policy=usr=signed+absent:root=signed dm_verity.require_signatures=Y root=dissect-force',
       'systemd.image_policy=usr=signed+absent:root=signed',
     ],
   ])('where the command line insists on it: %s', (commandLine, word) => {
-    for (const inInitrd of [true, false]) {
-      expect(ask({ commandLine, inInitrd })).toEqual({
-        kind: 'verity',
-        because: `${word} stands on the kernel command line`,
-      });
-    }
+    expect(ask({ commandLine, inInitrd: true })).toEqual({
+      kind: 'verity',
+      because: `${word} stands on the kernel command line`,
+    });
+    // On a running host it is about that host's own root.
+    expect(ask({ commandLine, inInitrd: false })).toMatchObject({ kind: 'none' });
   });
 
   test('where the checksum file lists the root hash, for somebody who mounts it by that', () => {
@@ -78,6 +78,15 @@ describe('it does not count', () => {
     'systemd.image_policy=root=signed root=dissect',
     'systemd.image_policy=root=verity root=dissect dm_verity.require_signatures=1',
     `${SIGNED} systemd.image_policy=*`,
+    `${SIGNED} systemd.image-policy=*`,
+    `${SIGNED} root=gpt-auto`,
+    `${SIGNED} root=gpt-auto-force`,
+    'systemd.image_policy=root=signed dm_verity.require_signatures=1',
+    'roothash=abc root=gpt-auto',
+    'roothash=abc root=dissect',
+    'roothash=abc systemd.verity=no',
+    'roothash=abc rd.systemd.verity=0',
+    'usrhash=abc root=tmpfs systemd.verity=off',
   ])('where it can be passed by: %s', (commandLine) => {
     expect(ask({ commandLine, inInitrd: true })).toMatchObject({ kind: 'none' });
   });
