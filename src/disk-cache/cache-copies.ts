@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { SeedFiles } from '../chunks/chunk-seed.ts';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { withoutSecrets } from '../console/shown-url.ts';
 import { reasonWithoutPath } from '../kernel/system-error.ts';
 import type { KeptImage } from '../on-demand/chunked-download.ts';
 import type { PartsInProgress } from '../on-demand/image-keeper.ts';
@@ -279,8 +280,13 @@ export class CacheCopies implements Copies {
     if (!images.some(({ about }) => about.validator !== undefined)) return undefined;
     const described = await describe();
     if (described?.validator === undefined) return undefined;
+    // A server gives files beside each other the same validator, when they are as long, and their dates were made the same.
+    const url = withoutSecrets(described.url);
     return images.find(
-      ({ about }) => about.validator === described.validator && (described.size ?? about.size) === about.size,
+      ({ about }) =>
+        about.url === url &&
+        about.validator === described.validator &&
+        (described.size ?? about.size) === about.size,
     );
   }
 

@@ -55,7 +55,8 @@ export function reasonToJoin(
   const tagHolds = source.entityTag === undefined || source.entityTag === before.entityTag;
   const dateHolds = sameDate(source, before) !== false;
   if (before.validator !== undefined) {
-    return tagHolds && (before.entityTag !== undefined || dateHolds) ? 'validator' : undefined;
+    // A part without a tag is not told by the tag of what came before.
+    return tagHolds && (source.entityTag !== undefined || dateHolds) ? 'validator' : undefined;
   }
   if (joining === 'alike') {
     return source.size === before.size && sameDate(source, before) === true ? 'validator' : undefined;

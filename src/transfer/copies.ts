@@ -16,6 +16,8 @@ export interface Copy {
 
 /** What a server says of a file, without sending it. */
 export interface Described {
+  /** As it was asked for. */
+  readonly url: string;
   /** What identifies its bytes (`If-Range`). */
   readonly validator: string | undefined;
   readonly size: number | undefined;
@@ -23,8 +25,6 @@ export interface Described {
 
 /** What has become of a file that was fetched, when it holds. */
 export interface Fetched extends Described {
-  /** As it was asked for. */
-  readonly url: string;
   readonly lastModified: Date | undefined;
   readonly sha256: string;
   readonly compression: Compression;
@@ -96,7 +96,7 @@ export async function describeFile(
     try {
       const source = await openSourceOnce(url, { ...options, ...server, headOnly: true });
       source.close();
-      return source;
+      return { url, validator: source.validator, size: source.size };
     } catch (error) {
       options.signal.throwIfAborted();
       if (!isOthersFailure(error)) throw error;

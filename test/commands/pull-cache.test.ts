@@ -137,6 +137,16 @@ describe('a boot with a cache', () => {
     expect(machine.images()).toHaveLength(2);
   });
 
+  test('takes no image for another one, whose server gives both the same sign', async () => {
+    isTagged = true;
+    publish(1, 'stable.raw');
+    const testing = publish(1, 'testing.raw');
+    await boot('--verify=no', '--local=image', url('stable.raw'));
+    const { asked, image } = await boot('--verify=no', '--local=image', url('testing.raw'));
+    expect(asked).toEqual(['HEAD /testing.raw', 'GET /testing.raw']);
+    expect(image).toEqual(testing);
+  });
+
   test('keeps one file of what was fetched twice, for want of a sign that it is the same', async () => {
     publish(1);
     await boot('--verify=no', url());

@@ -183,6 +183,26 @@ describe.concurrent('a file that is replaced during the download', () => {
     }
   });
 
+  test('is noticed by its date where the part has no ETag', async () => {
+    const later = 'Last-Modified: Mon, 02 Jan 2023 10:30:00 GMT';
+    await using server = await startFaultServer(async (call) => {
+      if (call.number === 0)
+        return sendFile(call, CONTENT, {
+          headers: { ETag: '"a"', ...LONG_AGO },
+          stop: { after: STOP, by: 'end' },
+        });
+      if (call.header('range') === undefined) return sendFile(call, OTHER);
+      const rest = OTHER.subarray(STOP);
+      await call.send(
+        `HTTP/1.1 206 Partial Content\r\n${later}\r\nContent-Range: bytes ${STOP}-${OTHER.length - 1}/${OTHER.length}\r\nContent-Length: ${rest.length}\r\n\r\n`,
+      );
+      await call.send(rest);
+    });
+    const { image, said } = await transferOf(`${server.url}/image.raw`);
+    expect(image?.equals(OTHER)).toBe(true);
+    expect(said.at(-1)).toContain('this is not the file that the download began with');
+  });
+
   test('again and again is given up', async () => {
     await using server = await startFaultServer((call) =>
       sendFile(call, CONTENT, {
