@@ -53,8 +53,11 @@ const SECRET_NAME =
 /** What has no slash may be a name as well as a token; what ends a sentence is no part of it. */
 const FILE_OPTION = /^(--(?:bearer|login|passphrase)=)([^/]+?)[,.:;]*$/;
 
-/** The name and the value of a parameter, in a query or a fragment; what ends a sentence is no part of it. */
-const PARAMETER = /[?&#;]([^=&#?;\s]*)=([^&#\s"]*[^&#\s":,])/g;
+/** The name of a parameter, in a query or a fragment. */
+const PARAMETER = /[?&#;]([^=&#?;\s]*)=/g;
+
+/** Its value; what ends a sentence is no part of it. */
+const VALUE = /[^&#\s"]*[^&#\s":,]/y;
 
 /**
  * The logins and the signed parameters in a text: a URL, an expression, a command line, or a message that holds one. They do
@@ -151,12 +154,19 @@ function endBeforeHost(text: string, host: RegExp): number {
 }
 
 function parametersIn(text: string): SecretPart[] {
-  return [...text.matchAll(PARAMETER)].flatMap(({ index, 0: whole, 1: name = '', 2: value = '' }) => {
-    const end = index + whole.length;
-    return SECRET_NAME.test(plainName(name))
-      ? [{ kind: 'parameter' as const, start: end - value.length, end }]
-      : [];
-  });
+  const found: SecretPart[] = [];
+  const names = new RegExp(PARAMETER);
+  const values = new RegExp(VALUE);
+  for (let match = names.exec(text); match !== null; match = names.exec(text)) {
+    // The value of another one may hold more of them: behind a ";", or in a URL that is a parameter itself.
+    if (!SECRET_NAME.test(plainName(match[1] ?? ''))) continue;
+    const start = names.lastIndex;
+    values.lastIndex = start;
+    if (!values.test(text)) continue;
+    found.push({ kind: 'parameter', start, end: values.lastIndex });
+    names.lastIndex = values.lastIndex;
+  }
+  return found;
 }
 
 /** The words of a name between dashes, also where they are escaped or told apart by capitals. */

@@ -36,6 +36,10 @@ test.each([
   ],
   ['https://host/x?private_token=secret&accessToken=secret', 'https://host/x?private_token=…&accessToken=…'],
   ['https://host/x?X%2DAmz%2DSignature=secret', 'https://host/x?X%2DAmz%2DSignature=…'],
+  // Behind a harmless one, or in a URL that is one.
+  ['https://host/x?v=2;token=secret', 'https://host/x?v=2;token=…'],
+  ['https://host/x?p=a;a=b;access_token=secret: 404', 'https://host/x?p=a;a=b;access_token=…: 404'],
+  ['https://host/x?to=https://cdn/y?sig=secret&n=1', 'https://host/x?to=https://cdn/y?sig=…&n=1'],
   ['https://host/x#access_token=secret', 'https://host/x#access_token=…'],
   // Nobody can be sure where a login ends that has in it what ends the host of a URL.
   ['http://user:sec/ret@host/x', 'http://…@host/x'],
