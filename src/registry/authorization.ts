@@ -89,7 +89,8 @@ async function fetchToken(
   const url = realmUrl(realm, origin);
   if (service !== undefined) url.searchParams.set('service', service);
   url.searchParams.set('scope', scope ?? `repository:${image}:pull`);
-  const { clientCertificate: _, zone: _zone, ...access } = options;
+  // The client certificate is for one origin, which may be that of the token server as well. Reports are for the registry alone.
+  const { heard: _, zone: _zone, ...access } = options;
   try {
     const source = await openSourceOnce(url.href, {
       ...access,
