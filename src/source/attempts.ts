@@ -10,6 +10,8 @@ import type { Patience } from './source.ts';
 /** Pauses between attempts, in ms. */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 8000;
+/** What a server that asks for a pause gets at most, in ms: a root that waits for it stands still as long. */
+const LONGEST_ASKED = 600_000;
 
 /** What attempts are made at, told apart by identity. */
 interface Place {
@@ -82,7 +84,11 @@ export function createAttempts<P extends Place>(
     causes.set(place, error);
     const now = performance.now();
     const asked = error instanceof HttpStatusError ? error.retryAfter : undefined;
-    turns.failed(place, passes(error), asked === undefined ? undefined : now + asked);
+    turns.failed(
+      place,
+      passes(error),
+      asked === undefined ? undefined : now + Math.min(asked, LONGEST_ASKED),
+    );
 
     const { milliseconds = 0, notify } = patience ?? {};
     const remaining = gained + milliseconds - now;

@@ -84,6 +84,25 @@ describe.concurrent('Retry-After', () => {
     expect(image?.equals(CONTENT)).toBe(true);
   });
 
+  test('for months is some minutes, also where the patience has no end', async () => {
+    await using server = await startFaultServer(busy(503, 'Retry-After: 9999999'));
+    const told: number[] = [];
+    const giveUp = new AbortController();
+    const patience = {
+      milliseconds: Number.POSITIVE_INFINITY,
+      notify: (_: string, wait: number) => {
+        told.push(wait);
+        giveUp.abort();
+      },
+    };
+    const options = { ca: [], login: undefined, signal: giveUp.signal, patience };
+    const opened = openSource(`${server.url}/image.raw`, options);
+    await expect(opened).rejects.toThrow();
+    expect(told).toHaveLength(1);
+    expect(told[0]).toBeGreaterThan(599_000);
+    expect(told[0]).toBeLessThanOrEqual(600_000);
+  });
+
   test.each(['-5', 'soon', '1.5', '99999999999999'])('that is %p counts for nothing', async (value) => {
     await using server = await startFaultServer(busy(503, `Retry-After: ${value}`));
     const { image, said } = await transferOf(`${server.url}/image.raw`);
