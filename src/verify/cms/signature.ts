@@ -220,6 +220,8 @@ async function findMatch(
       'if the certificate is yours, put it into /etc/verity.d of the initrd or name its file with --certificate=FILE; if not, find out who signed',
     );
   }
+  // What cannot be checked says nothing of who has changed the file.
+  requireStrongKey(named, printable(named.subject.replaceAll('\n', ', ')), made);
   const error = new RdpullError(
     'signature-bad',
     `${made} does not match ${file.url}: this is not the file that the holder of the certificate ${printable(named.subject)} signed`,
@@ -261,23 +263,37 @@ function requireTimely(
   }
 }
 
+function requireStrongKey(certificate: X509Certificate, subject: string, made: string): void {
+  const key = publicKeyOf(certificate);
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key ?? {};
+  const isStrong =
+    type === 'rsa'
+      ? (details?.modulusLength ?? 0) >= MIN_RSA_BITS
+      : type === 'ec' && CURVES.includes(details?.namedCurve);
+  if (isStrong) return;
+  const kind = [type, details?.modulusLength ?? details?.namedCurve].filter((each) => each !== undefined);
+  throw new RdpullError(
+    'signature-weak',
+    `the key of the certificate ${subject}, which made ${made}, is too weak or of an unknown kind${kind.length === 0 ? '' : ` (${kind.join(' ')})`}`,
+    `sign the file with an RSA key of at least ${MIN_RSA_BITS} bits, or an ECDSA key on P-256, P-384 or P-521`,
+  );
+}
+
+/** undefined for a kind of key that the runtime does not know, such as one that is for RSASSA-PSS alone. */
+function publicKeyOf(certificate: X509Certificate): X509Certificate['publicKey'] | undefined {
+  try {
+    return certificate.publicKey;
+  } catch {
+    return undefined;
+  }
+}
+
 async function requireUsable(
   certificate: X509Certificate,
   subject: string,
   { made }: Judging,
 ): Promise<void> {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
-  const isStrong =
-    type === 'rsa' || type === 'rsa-pss'
-      ? (details?.modulusLength ?? 0) >= MIN_RSA_BITS
-      : type === 'ec' && CURVES.includes(details?.namedCurve);
-  if (!isStrong) {
-    throw new RdpullError(
-      'signature-weak',
-      `the key of the certificate ${subject}, which made ${made}, is too weak or of an unknown kind (${type} ${details?.modulusLength ?? details?.namedCurve ?? ''})`,
-      `sign the file with an RSA key of at least ${MIN_RSA_BITS} bits, or an ECDSA key on P-256, P-384 or P-521`,
-    );
-  }
+  requireStrongKey(certificate, subject, made);
   const { BitString } = await import('asn1js');
   const { Certificate } = await import('pkijs');
   const { extensions = [] } = Certificate.fromBER(bytesOf(certificate.raw));

@@ -92,7 +92,7 @@ export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
     }
   }
   for (const { file, fingerprint } of areDefaults ? voaVerifiers(root, warn) : []) {
-    const found = await parseKeys(await readBounded(file), file);
+    const found = await parseKeys(await readWhole(file), file);
     const [key, ...others] = found.certificates;
     if (found.unusable.length === 0 && (key?.fingerprint !== fingerprint || others.length > 0)) {
       warn(`${printable(file)} is not considered: it does not hold the one key that its name tells`);
@@ -158,6 +158,15 @@ async function readFirst(
     }
   }
   return undefined;
+}
+
+/** @throws RdpullError keyring-malformed */
+async function readWhole(file: string): Promise<Uint8Array> {
+  try {
+    return await readBounded(file);
+  } catch (error) {
+    throw malformed(file, error);
+  }
 }
 
 async function readBounded(file: string): Promise<Uint8Array> {

@@ -99,6 +99,13 @@ describe('takes keys for OS images', () => {
   });
 });
 
+test('a verifier that cannot be a key is told by its name', async () => {
+  put(verifier('usr/share/voa', 'debian', alice), Buffer.alloc(17 * 1024 * 1024));
+  const error = await fingerprints().catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ code: 'keyring-malformed' });
+  expect(String(error)).toContain(verifier('usr/share/voa', 'debian', alice));
+});
+
 describe('does not take', () => {
   test.each([
     ['another system', 'usr/share/voa/arch/image/default/openpgp'],
