@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { isSystemError } from '../kernel/system-error.ts';
 
 /**
  * The root of an unpacked tarball: `directory` itself, or its only child when the tarball wraps a whole OS tree into
@@ -15,7 +16,16 @@ export function osTreeRoot(directory: string): string {
 
 /** os-release(5): one of the two files makes a directory an OS tree. */
 function isOsTree(directory: string): boolean {
-  return ['etc/os-release', 'usr/lib/os-release'].some(
-    (name) => fs.lstatSync(path.join(directory, name), { throwIfNoEntry: false }) !== undefined,
-  );
+  return ['etc/os-release', 'usr/lib/os-release'].some((name) => isThere(path.join(directory, name)));
+}
+
+function isThere(file: string): boolean {
+  try {
+    fs.lstatSync(file);
+    return true;
+  } catch (error) {
+    // A tarball may have anything in place of the directories on the way.
+    if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES')) return false;
+    throw error;
+  }
 }

@@ -9,6 +9,8 @@ import { storageError } from './sink/storage-error.ts';
 export function makeTreeRoot(path: string): void {
   try {
     fs.mkdirSync(path, { mode: 0o755 });
+    // Whatever the umask is: others than root have to get through it.
+    fs.chmodSync(path, 0o755);
   } catch (error) {
     throw storageError(path, 0, error);
   }
