@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { compareVersions } from '../request/version-order.ts';
 import { ABOUT_MAX, type AboutImage, parseAbout } from './about-image.ts';
 import { type CachedName, FILES_SUFFIX, parseCachedName, plainName } from './cached-name.ts';
-import { compareVersions } from './version-order.ts';
 
 /** What an image is described by, and what keeps it from being removed, in the directory beside it. */
 export const ABOUT_FILE = 'about.json';

@@ -4,6 +4,7 @@ import { printable, quoted } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
+import { compareVersions } from '../request/version-order.ts';
 import { architectureOfRoot, rootType } from './discoverable-partitions.ts';
 import type { AttachedLoopDevice, AttachedPartition } from './loop-device.ts';
 
@@ -47,10 +48,8 @@ export function rootDevice(
   );
 }
 
-const VERSIONS = new Intl.Collator('en', { numeric: true });
-
 function newer(one: AttachedPartition, other: AttachedPartition): AttachedPartition {
-  return VERSIONS.compare(other.name ?? '', one.name ?? '') > 0 ? other : one;
+  return compareVersions(other.name ?? '', one.name ?? '') > 0 ? other : one;
 }
 
 /** Others who make the same link may take the temporary one away: tries, of which each makes somebody's link. */

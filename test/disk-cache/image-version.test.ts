@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { formatCachedName, parseCachedName } from '../../src/disk-cache/cached-name.ts';
 import { imageVersion, nameWithoutVersion } from '../../src/disk-cache/image-version.ts';
-import { compareVersions } from '../../src/disk-cache/version-order.ts';
+import { compareVersions } from '../../src/request/version-order.ts';
 
 const SHA256 = '0123456789abcdef'.repeat(4);
 const file = (url: string, lastModified?: string) => ({

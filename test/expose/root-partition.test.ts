@@ -51,6 +51,15 @@ describe('the root of an image is', () => {
     ['the partition of the root type', attached([[ESP], [LINUX], [X64]]), 'p3'],
     ["of two architectures, this one's", attached([[ARM64], [X64]]), 'p2'],
     [
+      'of a release and what went before it, the release',
+      attached([
+        [X64, 'os_1.0~rc1'],
+        [X64, 'os_1.0'],
+        [X64, 'os_1.0~rc2'],
+      ]),
+      'p2',
+    ],
+    [
       'of two versions, the newer one',
       attached([
         [X64, 'os_9'],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { compareVersions } from '../../src/disk-cache/version-order.ts';
+import { compareVersions } from '../../src/request/version-order.ts';
 import { run } from '../fixtures/run.ts';
 import { SeededRandom } from '../request/seeded-random.ts';
 
