@@ -16,13 +16,17 @@ export interface Exposure {
 /**
  * Finds out before the download what would make {@link exposeImage} fail after it.
  *
- * @throws RdpullError not-root, loop-missing, mount-failed
+ * @throws RdpullError not-root, loop-missing, mount-failed, target-unwritable
  */
-export async function requireExposable({ blockdev, bind }: Exposure): Promise<void> {
+export async function requireExposable({ blockdev, bind, rootLink }: Exposure): Promise<void> {
   if (blockdev || bind !== undefined) requireRoot(blockdev ? 'attaching a loop device' : 'mounting');
   if (blockdev) {
     const { requireLoopControl } = await import('../expose/loop-control.ts');
     requireLoopControl();
+  }
+  if (rootLink !== undefined) {
+    const { requireLinkPlace } = await import('../expose/root-partition.ts');
+    requireLinkPlace(rootLink);
   }
   if (bind !== undefined && fs.statSync(bind, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new RdpullError(

@@ -56,12 +56,28 @@ function newer(one: AttachedPartition, other: AttachedPartition): AttachedPartit
 const ATTEMPTS = 64;
 
 /**
- * Makes the symbolic link `link` to a device, in place of one that is there; nobody ever sees it missing. Its temporary
+ * Finds out whether there may be a link to a device: what is there already, and is no link, is somebody's.
+ *
+ * @throws RdpullError target-unwritable
+ */
+export function requireLinkPlace(link: string): void {
+  const found = fs.lstatSync(link, { throwIfNoEntry: false });
+  if (found === undefined || found.isSymbolicLink()) return;
+  throw new RdpullError(
+    'target-unwritable',
+    `the link ${printable(link)} cannot be made: ${found.isDirectory() ? 'a directory' : 'something that is no link'} has that name`,
+    'name a path where nothing is, such as /run/rdpull/root, or move away what is there',
+  );
+}
+
+/**
+ * Makes the symbolic link `link` to a device, in place of a link that is there; nobody ever sees it missing. Its temporary
  * name is always the same, so that what a dead process has left is used up by the next.
  *
  * @throws RdpullError target-unwritable
  */
 export function linkDevice(link: string, device: string): void {
+  requireLinkPlace(link);
   const temporary = path.join(path.dirname(link), `.#${path.basename(link)}`);
   for (let attempt = 1; ; attempt++) {
     try {

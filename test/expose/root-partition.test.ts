@@ -136,6 +136,15 @@ describe('the link', () => {
     expect(directory.names('new')).toEqual(['root']);
   });
 
+  test("takes the place of a link alone, and of nothing that is somebody's", () => {
+    using directory = new TemporaryDirectory();
+    const notes = directory.write('notes.txt', 'precious');
+    const { code, message } = refusal(() => linkDevice(notes, '/dev/loop1'));
+    expect(code).toBe('target-unwritable');
+    expect(message).toBe(`the link ${notes} cannot be made: something that is no link has that name`);
+    expect(fs.readFileSync(notes, 'utf8')).toBe('precious');
+  });
+
   test('that cannot be made leaves nothing', () => {
     using directory = new TemporaryDirectory();
     fs.mkdirSync(directory.file('root', 'full'), { recursive: true });
