@@ -117,9 +117,19 @@ export function npmPackage(directory: string, files: readonly string[]): Compone
     licence: spdxExpression(license) ?? license,
     texts: [...texts, ...notices(files)],
     ...npmIdentity(name, version, locked(directory).integrity),
-    parts: [],
+    parts: files.some((file) => file.includes('/llhttp/llhttp-wasm.')) ? [LLHTTP] : [],
   };
 }
+
+/** undici brings it as WebAssembly, and neither its version nor its licence. */
+const LLHTTP: Component = {
+  name: 'llhttp',
+  version: undefined,
+  licence: 'MIT',
+  texts: [fs.readFileSync('licences/npm/llhttp', 'utf8')],
+  website: 'https://github.com/nodejs/llhttp',
+  parts: [],
+};
 
 function licenceTexts(directory: string): string[] {
   return fs
