@@ -209,7 +209,8 @@ describe('what is printed is what rdpull-json(7) says', () => {
       ['disk.raw', `--keyring=${keyring}`],
       ['bare.raw', '--verify=no'],
     ] as const) {
-      const env = { SYSTEMD_PROC_CMDLINE: 'roothash=00' };
+      // Only in an initrd it is about the image that is pulled.
+      const env = { SYSTEMD_PROC_CMDLINE: 'roothash=00', SYSTEMD_IN_INITRD: '1' };
       const images = `--image-root=${target.file(`on-demand${trust.length}`)}`;
       const link =
         trust === '--verify=no' && name === 'disk.raw' ? [`${LINK[1]}=${target.file('link')}`] : [];
