@@ -20,7 +20,7 @@ const MAGICS: readonly Magic[] = [
 const ZSTD_SKIPPABLE = '\x2a\x4d\x18';
 
 /** The length of the longest of these: every member of every format is longer. */
-export const MAGIC_BYTES = 6;
+export const LONGEST_MAGIC = 6;
 
 /** The compression that a file which begins with `start` has; undefined for any that rdpull does not read, and none. */
 export function compressionOf(start: Uint8Array): Exclude<Compression, 'none'> | undefined {

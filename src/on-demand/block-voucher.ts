@@ -1,5 +1,6 @@
 import { quoted } from '../console/printable.ts';
 import { insistsOnSignature } from '../generator/image-policy.ts';
+import { parseBoolean } from '../request/boolean.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { sameKey, splitWords } from '../request/kernel-command-line.ts';
 import { lastComponent } from '../request/url.ts';
@@ -69,9 +70,6 @@ const OBEYING_POLICY = ['dissect', 'dissect-force'];
 /** What `root=` may say so that systemd mounts what `roothash=` is about. */
 const OPENED_BY_HASH = ['', '/dev/mapper/root'];
 
-/** A boolean that says no (systemd.syntax(7)). */
-const NO = /^(?:0|n|no|f|false|off)$/i;
-
 /** The word of a kernel command line that lets nothing be mounted but with dm-verity; undefined where there is none. */
 function insistenceOf(commandLine: string): string | undefined {
   const words = splitWords(commandLine).map((word) => /^([^=]*)=(.*)$/s.exec(word) ?? []);
@@ -79,7 +77,7 @@ function insistenceOf(commandLine: string): string | undefined {
   const root = said('root');
   const usr = said('mount.usr');
   const isUsrVerified = ['', '/dev/mapper/usr'].includes(usr);
-  const isOff = ['systemd.verity', 'rd.systemd.verity'].some((name) => NO.test(said(name)));
+  const isOff = ['systemd.verity', 'rd.systemd.verity'].some((name) => parseBoolean(said(name)) === false);
   if (said('roothash') !== '' && isUsrVerified && !isOff && OPENED_BY_HASH.includes(root)) return 'roothash=';
   if (!isOff && said('usrhash') !== '' && isUsrVerified && root === 'tmpfs') return 'usrhash=';
   const policy = said('systemd.image_policy');

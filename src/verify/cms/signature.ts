@@ -93,7 +93,7 @@ async function verifyOne(
   const found = await findMatch(signedData, index, file, trusted, judging);
   if (found.kind === 'mismatch') return found;
   const { certificate } = found;
-  const subject = printable(certificate.subject.replaceAll('\n', ', '));
+  const subject = subjectOf(certificate);
   requireTimely(certificate, subject, madeAt, judging);
   await requireUsable(certificate, subject, judging);
   const signer: Signer = {
@@ -221,7 +221,7 @@ async function findMatch(
     );
   }
   // What cannot be checked says nothing of who has changed the file.
-  requireStrongKey(named, printable(named.subject.replaceAll('\n', ', ')), made);
+  requireStrongKey(named, made);
   const error = new RdpullError(
     'signature-bad',
     `${made} does not match ${file.url}: this is not the file that the holder of the certificate ${printable(named.subject)} signed`,
@@ -263,7 +263,7 @@ function requireTimely(
   }
 }
 
-function requireStrongKey(certificate: X509Certificate, subject: string, made: string): void {
+function requireStrongKey(certificate: X509Certificate, made: string): void {
   const key = publicKeyOf(certificate);
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key ?? {};
   const isStrong =
@@ -274,9 +274,14 @@ function requireStrongKey(certificate: X509Certificate, subject: string, made: s
   const kind = [type, details?.modulusLength ?? details?.namedCurve].filter((each) => each !== undefined);
   throw new RdpullError(
     'signature-weak',
-    `the key of the certificate ${subject}, which made ${made}, is too weak or of an unknown kind${kind.length === 0 ? '' : ` (${kind.join(' ')})`}`,
+    `the key of the certificate ${subjectOf(certificate)}, which made ${made}, is too weak or of an unknown kind${kind.length === 0 ? '' : ` (${kind.join(' ')})`}`,
     `sign the file with an RSA key of at least ${MIN_RSA_BITS} bits, or an ECDSA key on P-256, P-384 or P-521`,
   );
+}
+
+/** On one line. */
+function subjectOf(certificate: X509Certificate): string {
+  return printable(certificate.subject.replaceAll('\n', ', '));
 }
 
 /** undefined for a kind of key that the runtime does not know, such as one that is for RSASSA-PSS alone. */
@@ -293,7 +298,7 @@ async function requireUsable(
   subject: string,
   { made }: Judging,
 ): Promise<void> {
-  requireStrongKey(certificate, subject, made);
+  requireStrongKey(certificate, made);
   const { BitString } = await import('asn1js');
   const { Certificate } = await import('pkijs');
   const { extensions = [] } = Certificate.fromBER(bytesOf(certificate.raw));
