@@ -73,7 +73,7 @@ export function createHeadRecord(): HeadRecord {
       if (status === SWITCHING_PROTOCOLS) throw notHttp('it goes over to a protocol that was not asked for');
       const values = fieldValues(parser.headers);
       if (status < 200) interim++;
-      else requireOneFraming(versionOf(parser), values);
+      else requireOneFraming(versionOf(parser), values, readsToEnd(parser));
       if (interim > INTERIM_MAX) throw notHttp(`more than ${INTERIM_MAX} interim answers`);
       isComplete = status >= 200;
       const last = /\n\r?\n/.exec(text);
@@ -94,6 +94,11 @@ function wholeHead(chunk: Buffer): number {
   const isFinal = (chunk[CLASS_OF_STATUS] ?? 0) >= DIGIT_2;
   const end = isFinal ? chunk.indexOf('\r\n\r\n') : -1;
   return end < 0 ? Number.POSITIVE_INFINITY : end + 4;
+}
+
+/** Whether llhttp takes the end of the connection for the end of the body. */
+function readsToEnd({ llhttp, ptr }: UndiciParser): boolean {
+  return llhttp.llhttp_message_needs_eof(ptr) !== 0;
 }
 
 function requireVersion1(parser: UndiciParser): void {

@@ -8,6 +8,8 @@ export interface UndiciParser {
     llhttp_get_http_major(parser: number): number;
     llhttp_get_http_minor(parser: number): number;
     llhttp_get_error_reason(parser: number): number;
+    /** Behind a head: not 0: the body ends with the connection (llhttp's api.h). */
+    llhttp_message_needs_eof(parser: number): number;
     llhttp_set_lenient_optional_cr_before_lf(parser: number, enabled: number): void;
     /** Lets it wait for the next answer, with the same settings. */
     llhttp_reset(parser: number): void;

@@ -178,6 +178,17 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       `${OK}Transfer-Encoding: identity\r\n\r\nbody`,
       'its Transfer-Encoding is identity',
     ],
+    // To curl it is chunked, and to llhttp a body that ends with the connection.
+    [
+      'a coding with a tab behind it',
+      `${OK}Transfer-Encoding: chunked\t\r\n\r\n4\r\nbody\r\n0\r\n\r\n`,
+      'a tab follows its Transfer-Encoding',
+    ],
+    [
+      'a coding with a tab between blanks behind it',
+      `${OK}Transfer-Encoding: chunked \t \r\n\r\n4\r\nbody\r\n0\r\n\r\n`,
+      'a tab follows its Transfer-Encoding',
+    ],
     ['an empty coding', `${OK}Transfer-Encoding:\r\n\r\nbody`, 'its Transfer-Encoding is'],
     [
       'chunks of version 1.0',
