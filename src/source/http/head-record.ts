@@ -78,7 +78,10 @@ export function createHeadRecord(): HeadRecord {
       isComplete = status >= 200;
       const last = /\n\r?\n/.exec(text);
       const end = last === null ? text.length : last.index + last[0].length;
-      const hasLoneLf = /(?<!\r)\n/.test(text.slice(0, end));
+      const lines = text.slice(0, end);
+      // Behind the status llhttp takes one for the end of the line, and the next one for the end of the head.
+      if (/\r(?!\n)/.test(lines)) throw notHttp('a carriage return within its head ends no line');
+      const hasLoneLf = /(?<!\r)\n/.test(lines);
       text = text.slice(end);
       return { hasLoneLf, length: contentLength(values) };
     },

@@ -139,6 +139,11 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       'one of its headers is "Content-Length : 4"',
     ],
     ['a header without colon', `${OK}nothing\r\n\r\nbody`, 'one of its headers is "nothing"'],
+    [
+      'a first line with two carriage returns behind it',
+      'HTTP/1.1 200 OK\r\r\nContent-Length: 4\r\n\r\nbody',
+      'a carriage return within its head ends no line',
+    ],
     ['a header without name', `${OK}: x\r\n\r\nbody`, 'one of its headers is ": x"'],
     ['a first header that is folded', `${OK} X: y\r\n\r\nbody`, 'its first header begins with a space'],
     [
