@@ -8,7 +8,7 @@ import { HttpFault } from '../../../src/source/http/http-fault.ts';
 import { createOriginPool } from '../../../src/source/http/origin-pool.ts';
 import { openHttpSource } from '../../../src/source/http.ts';
 import { startFaultServer } from '../../fixtures/fault-server.ts';
-import { alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../../fixtures/property.ts';
+import { alwaysAsync, CASES, mutatedBytes, unlessRefusedAsync } from '../../fixtures/property.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const SAMPLES = [
@@ -125,7 +125,7 @@ test('what is taken for a file is the same file to curl, unless curl refuses it'
     0.1,
   );
   expect(compared).toBeGreaterThan(10);
-}, 120_000);
+}, 60 * CASES);
 
 /** What curl(1) writes; undefined when it fails. Where it takes less than all, it says so with its status. */
 async function curl(url: string): Promise<string | undefined> {
