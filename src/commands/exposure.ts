@@ -102,7 +102,7 @@ async function attach(
   }
   const { attachImage } = await import('../expose/attach-image.ts');
   const device = await attachImage({ path: target, readOnly, warn, signal });
-  return linkedRoot(device, target, rootLink);
+  return linkedRoot(device, rootLink);
 }
 
 /**
@@ -110,11 +110,7 @@ async function attach(
  *
  * @throws RdpullError image-unrecognised, target-unwritable; the device is detached then
  */
-export async function linkedRoot(
-  device: AttachedLoopDevice,
-  target: string,
-  rootLink: string | undefined,
-): Promise<Exposed> {
+export async function linkedRoot(device: AttachedLoopDevice, rootLink: string | undefined): Promise<Exposed> {
   try {
     return await linked(device, rootLink);
   } catch (error) {
@@ -123,8 +119,8 @@ export async function linkedRoot(
       import('../expose/loop-detach.ts'),
       import('../expose/loop-ref-file.ts'),
     ]);
-    await detachLoopDevice(device.device);
-    removeLoopRefFile(target);
+    const { backingFile } = await detachLoopDevice(device.device);
+    removeLoopRefFile(backingFile);
     throw error;
   }
 }

@@ -197,16 +197,22 @@ async function expose(
   { image, size }: Found,
   target: string,
 ): Promise<Exposed> {
-  const [{ bindLoopDevice, loopRefBytes }, { removeLoopRefFile, writeLoopRefFile }, { encodeLinkName }] =
-    await Promise.all([
-      import('../expose/loop-device.ts'),
-      import('../expose/loop-ref-file.ts'),
-      import('../request/device-link-name.ts'),
-    ]);
+  const [
+    { realPath },
+    { bindLoopDevice, loopRefBytes },
+    { removeLoopRefFile, writeLoopRefFile },
+    { encodeLinkName },
+  ] = await Promise.all([
+    import('../expose/image-file.ts'),
+    import('../expose/loop-device.ts'),
+    import('../expose/loop-ref-file.ts'),
+    import('../request/device-link-name.ts'),
+  ]);
   const { warn } = display.reporter;
   const name = path.basename(target);
   nameIt(target, image.device, plan.existing === 'replaced');
-  writeLoopRefFile(target, encodeLinkName(name), warn);
+  const backingFile = realPath(image.device);
+  writeLoopRefFile(backingFile, encodeLinkName(name), warn);
   try {
     const device = await bindLoopDevice({
       path: image.device,
@@ -220,9 +226,9 @@ async function expose(
       part: image.part ?? { start: 0, size },
       signal: access.signal,
     });
-    return await linkedRoot(device, target, plan.exposure.rootLink);
+    return await linkedRoot(device, plan.exposure.rootLink);
   } catch (error) {
-    removeLoopRefFile(target);
+    removeLoopRefFile(backingFile);
     fs.rmSync(target, { force: true });
     throw error;
   }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { encodeLinkName } from '../request/device-link-name.ts';
+import { realPath } from './image-file.ts';
 import { type AttachedLoopDevice, attachLoopDevice, type LoopAttachRequest } from './loop-device.ts';
 import { removeLoopRefFile, writeLoopRefFile } from './loop-ref-file.ts';
 
@@ -10,11 +11,12 @@ import { removeLoopRefFile, writeLoopRefFile } from './loop-ref-file.ts';
  */
 export async function attachImage(request: LoopAttachRequest): Promise<AttachedLoopDevice> {
   const { path: image, loopRef = path.basename(image), warn = () => undefined } = request;
-  writeLoopRefFile(image, encodeLinkName(loopRef), warn);
+  const backingFile = realPath(image);
+  writeLoopRefFile(backingFile, encodeLinkName(loopRef), warn);
   try {
     return await attachLoopDevice(request);
   } catch (error) {
-    removeLoopRefFile(image);
+    removeLoopRefFile(backingFile);
     throw error;
   }
 }

@@ -50,6 +50,15 @@ export function statFile(path: string): fs.BigIntStats {
   }
 }
 
+/** A path as the kernel has it of an open file: without symbolic links. One that leads nowhere stays as it is. */
+export function realPath(path: string): string {
+  try {
+    return fs.realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 function unreachable(path: string, error: unknown): RdpullError {
   if (isSystemError(error, 'ENOENT', 'ENOTDIR')) {
     return new RdpullError('file-not-found', `${path} does not exist`, 'check the path', { cause: error });

@@ -59,7 +59,7 @@ describe('attach and detach', () => {
     expect(run(['losetup', '-nO', 'RO', device]).toString().trim()).toBe('1');
     // For the udev rule, where udev itself does not ask the kernel.
     const forUdev = path.join('/run/rdpull/loop-ref', image);
-    expect(fs.readFileSync(forUdev, 'utf8')).toBe('RDPULL_LOOP_REF=root.raw\n');
+    expect(fs.readFileSync(forUdev, 'utf8')).toBe(`# "${image}"\nRDPULL_LOOP_REF=root.raw\n`);
     expect((await rdpull(['detach', device])).status).toBe(0);
     expect(attached()).toBe('');
     expect(fs.existsSync(forUdev)).toBe(false);

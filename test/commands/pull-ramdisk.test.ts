@@ -98,6 +98,9 @@ describe('an image in memory is used, and nothing is downloaded but what vouches
         expect(fs.readlinkSync(target.file('root.raw'))).toBe(disk.device);
         expect(fs.readlinkSync(link)).toBe(device ?? '');
         expect(sizeOf(device)).toBe(fs.statSync(served.file('image.raw')).size);
+        // Where udev before systemd 254 looks for the name of the link: the kernel knows no link to the disk.
+        const forUdev = `/run/rdpull/loop-ref${fs.realpathSync(disk.device)}`;
+        expect(fs.readFileSync(forUdev, 'utf8')).toContain('RDPULL_LOOP_REF=root.raw\n');
         expect(run(['blockdev', '--getro', device ?? '']).toString()).toBe('1\n');
         expect(run(['debugfs', '-R', 'cat /etc/os-release', device ?? '']).toString()).toContain(
           'ID=rdpull-test',

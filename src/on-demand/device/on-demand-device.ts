@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { realPath } from '../../expose/image-file.ts';
 import { type AttachedLoopDevice, loopRefBytes } from '../../expose/loop-device.ts';
 import { removeLoopRefFile, writeLoopRefFile } from '../../expose/loop-ref-file.ts';
 import { loopNumber } from '../../expose/loop-sysfs.ts';
@@ -100,13 +101,14 @@ function deviceOf(attached: AttachedLoopDevice, origin: Origin): OnDemandDevice 
       const used = use();
       if (used.kind === 'whole' && !used.survives) throw cannotHandOver(device, used.what);
       // Before udev looks at what has changed.
-      writeLoopRefFile(path, encodeLinkName(origin.name), origin.warn);
+      const backingFile = realPath(path);
+      writeLoopRefFile(backingFile, encodeLinkName(origin.name), origin.warn);
       const isPartitionUsed = used.kind === 'partition';
       await inThread({
         kind: 'change',
         request: { device, partitions, isPartitionUsed, path, size: origin.size },
       });
-      if (path !== origin.path) removeLoopRefFile(origin.path);
+      if (backingFile !== origin.path) removeLoopRefFile(origin.path);
     },
     async detach() {
       // Its number may be another device's by now.
