@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { type PlannedPull, ROOT_LINK } from '../generator/planned-pull.ts';
@@ -348,9 +349,9 @@ function checkDisk(directory: string, bytes: number, findings: Findings): void {
       'memory',
       new RdpullError(
         'no-room',
-        `the image takes ${bytes} bytes, and the file system of ${directory} has room for ${free}`,
+        `the image takes ${bytes} bytes, and the file system of ${printable(directory)} has room for ${free}`,
         'make room there',
       ),
     );
-  } else findings.ok('memory', `${directory} has room for it on this machine`);
+  } else findings.ok('memory', `${printable(directory)} has room for it on this machine`);
 }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { kernelParameters, sameKey, splitWords } from '../request/kernel-command-line.ts';
 import { nearest } from '../request/nearest.ts';
@@ -34,7 +35,7 @@ export function subjectOf(operand: string): Subject {
     throw new RdpullError(
       'bad-argument',
       `${quotedUrl(operand)} is the URL of a UKI, and check reads a UKI from a file`,
-      `download it, and tell where it is booted from: rdpull check FILE --boot-url=${shownUrl(operand)}`,
+      `download it, and tell where it is booted from: rdpull check FILE --boot-url=${shellWord(shownUrl(operand))}`,
     );
   }
   if (/\.efi$/i.test(operand)) {

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { isNvmeUrl, parseNvmeUrl } from '../request/nvme-url.ts';
@@ -27,7 +28,7 @@ A disk on an NVMe server is named by itself (/dev/nvme0n1), or by as much of its
     const { removeLoopRefFile } = await import('../expose/loop-ref-file.ts');
     const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand), { signal });
     removeLoopRefFile(backingFile);
-    reporter.info(`${device} (${backingFile}) is detached`);
+    reporter.info(`${device} (${printable(backingFile)}) is detached`);
     reporter.result([], { device, backingFile } satisfies DetachedJson);
   },
 };

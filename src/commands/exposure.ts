@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
 
 /** How a published image is to be made usable. */
@@ -31,8 +32,8 @@ export async function requireExposable({ blockdev, bind, rootLink }: Exposure): 
   if (bind !== undefined && fs.statSync(bind, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new RdpullError(
       'mount-failed',
-      `${bind} is not a directory, so nothing can be mounted on it`,
-      `make it first: mkdir -p ${bind}`,
+      `${printable(bind)} is not a directory, so nothing can be mounted on it`,
+      `make it first: mkdir -p ${shellWord(bind)}`,
     );
   }
 }

@@ -207,7 +207,7 @@ function tellTarget(
   const mode = formatVerifyMode(verify);
   reporter.about({ url: shownUrl(first), target: printable(target) });
   recorder.about(target, mode, first);
-  reporter.detail(`${urls.map(shownUrl).join(', ')} will become ${target}, verify=${mode}`);
+  reporter.detail(`${urls.map(shownUrl).join(', ')} will become ${printable(target)}, verify=${mode}`);
 }
 
 /** Uses the image that is there. */
@@ -336,7 +336,7 @@ async function expose({ plan, access, display }: Pull, target: string): Promise<
 /** The image is good and stays, so that nobody has to download it again. */
 function withCompleteImage(error: unknown, target: string): RdpullError {
   const { code, message, hint } = RdpullError.from(error);
-  return new RdpullError(code, message, `${hint}; the image itself is complete: ${target}`, {
+  return new RdpullError(code, message, `${hint}; the image itself is complete: ${printable(target)}`, {
     cause: error,
   });
 }

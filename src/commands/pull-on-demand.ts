@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
 import { duration, size } from '../console/quantity.ts';
 import { shownUrl, withoutSecrets } from '../console/shown-url.ts';
 import type { FetchFigures } from '../on-demand/fetch/fetch-figures.ts';
@@ -46,7 +47,7 @@ export function onDemandSummary(
   milliseconds: number,
 ): string {
   const { fetched, size: bytes } = figures;
-  return `${target}: complete in ${duration(milliseconds)}, ${size(fetched)} received, ${size(bytes)} written, ${readOnDemand(figures)}, ${handedOver ? 'handed over' : 'detached'}, ${vouched(promised)}`;
+  return `${printable(target)}: complete in ${duration(milliseconds)}, ${size(fetched)} received, ${size(bytes)} written, ${readOnDemand(figures)}, ${handedOver ? 'handed over' : 'detached'}, ${vouched(promised)}`;
 }
 
 /** `12 blocks read on demand` */

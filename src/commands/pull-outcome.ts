@@ -23,7 +23,7 @@ export function pulledSummary(
     copy === undefined
       ? `received${reusedFrom(reused)}`
       : `reused (${printable(copy.path)}), nothing fetched`;
-  return `${target}: ${size(received)}${kind} ${from}, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
+  return `${printable(target)}: ${size(received)}${kind} ${from}, ${size(decoded)} written in ${duration(milliseconds)}, ${vouched(promised)}`;
 }
 
 /** `, 12 MiB found in /var/lib/old.raw` */

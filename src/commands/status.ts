@@ -1,3 +1,4 @@
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import type { TransferStatus } from '../status/transfer-status.ts';
 import type { Command } from './command.ts';
@@ -73,5 +74,5 @@ function isNamed({ target }: TransferStatus, name: string): boolean {
 function failureOf({ state, target, record }: TransferStatus): RdpullError | undefined {
   if (record?.error !== undefined && state === 'failed') return RdpullError.fromRecord(record.error);
   if (state !== 'killed' && state !== 'interrupted') return undefined;
-  return new RdpullError('boot-incomplete', `the pull of ${target} was stopped`, 'pull it again');
+  return new RdpullError('boot-incomplete', `the pull of ${printable(target)} was stopped`, 'pull it again');
 }

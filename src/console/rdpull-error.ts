@@ -1,3 +1,4 @@
+import { printableUpTo } from './printable.ts';
 /**
  * The closed set of things that can go wrong. Each code belongs to one family, and each family has one exit
  * status, so that a script can tell "the server is down" from "somebody tampered with the image".
@@ -253,7 +254,7 @@ function exhaustion(error: unknown): keyof typeof EXHAUSTIONS | undefined {
   return undefined;
 }
 
-/** What a caught value says of itself. */
+/** What a caught value says of itself, fit for a terminal: the kernel's errors name paths as they are. */
 export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return printableUpTo(Number.POSITIVE_INFINITY, error instanceof Error ? error.message : String(error));
 }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { isMountedOn, requireFreeMountPoint } from './free-mount-point.ts';
@@ -20,15 +21,15 @@ export function bindMount(
   requireDirectory(source, () => {
     return new RdpullError(
       'file-not-found',
-      `${source} does not exist`,
+      `${printable(source)} does not exist`,
       'check the path of the unpacked tree',
     );
   });
   requireDirectory(target, () => {
     return new RdpullError(
       'mount-failed',
-      `${source} cannot be mounted on ${target}: that directory does not exist`,
-      `create it first: mkdir -p ${target}`,
+      `${printable(source)} cannot be mounted on ${printable(target)}: that directory does not exist`,
+      `create it first: mkdir -p ${shellWord(target)}`,
     );
   });
   try {
@@ -42,7 +43,7 @@ export function bindMount(
     }
     throw new RdpullError(
       'mount-failed',
-      `${source} cannot be mounted on ${target}: ${reasonOf(error)}`,
+      `${printable(source)} cannot be mounted on ${printable(target)}: ${reasonOf(error)}`,
       'look into the kernel log with dmesg',
       { cause: error },
     );
@@ -90,8 +91,8 @@ export function unbindMount(target: string): void {
     if (isSystemError(error, 'EBUSY')) {
       throw new RdpullError(
         'target-busy',
-        `${target} is in use and stays mounted`,
-        `find out by what: fuser -vm ${target}`,
+        `${printable(target)} is in use and stays mounted`,
+        `find out by what: fuser -vm ${shellWord(target)}`,
         {
           cause: error,
         },
@@ -104,7 +105,7 @@ export function unbindMount(target: string): void {
     }
     throw new RdpullError(
       'mount-failed',
-      `${target} cannot be unmounted: ${reasonOf(error)}`,
+      `${printable(target)} cannot be unmounted: ${reasonOf(error)}`,
       'see with findmnt what is mounted where',
       { cause: error },
     );
@@ -117,7 +118,7 @@ function requireDirectory(path: string, missing: () => RdpullError): void {
   if (!stat.isDirectory()) {
     throw new RdpullError(
       'mount-failed',
-      `${path} is not a directory`,
+      `${printable(path)} is not a directory`,
       "name directories on both sides; 'rdpull attach' is for disk images",
     );
   }

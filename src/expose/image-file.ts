@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 
@@ -20,7 +21,7 @@ export function openImageFile(path: string, readOnly: boolean): ImageFile {
   if (!statFile(path).isFile()) {
     throw new RdpullError(
       'bad-argument',
-      `${path} is not a regular file`,
+      `${printable(path)} is not a regular file`,
       'name the file of a raw disk image',
     );
   }
@@ -61,11 +62,13 @@ export function realPath(path: string): string {
 
 function unreachable(path: string, error: unknown): RdpullError {
   if (isSystemError(error, 'ENOENT', 'ENOTDIR')) {
-    return new RdpullError('file-not-found', `${path} does not exist`, 'check the path', { cause: error });
+    return new RdpullError('file-not-found', `${printable(path)} does not exist`, 'check the path', {
+      cause: error,
+    });
   }
   return new RdpullError(
     'file-unreadable',
-    `${path} cannot be opened: ${reasonOf(error)}`,
+    `${printable(path)} cannot be opened: ${reasonOf(error)}`,
     'check the permissions of the file and of the directories above it',
     { cause: error },
   );

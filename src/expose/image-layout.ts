@@ -1,3 +1,4 @@
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { compressionOf } from '../decode/compression-magic.ts';
 import { FOREIGN_FORMAT_BYTES, recogniseForeignFormat } from '../decode/foreign-format.ts';
@@ -55,7 +56,7 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
   if (image.size === 0) {
     throw new RdpullError(
       'image-unrecognised',
-      `${path} is empty`,
+      `${printable(path)} is empty`,
       'check that the image was written or downloaded',
     );
   }
@@ -64,14 +65,14 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
   if (packing !== undefined) {
     throw new RdpullError(
       'image-unrecognised',
-      `${path} is a ${packing} file, not a raw disk image`,
+      `${printable(path)} is a ${packing} file, not a raw disk image`,
       "decompress it first, or let 'rdpull pull' fetch it: that decompresses by itself",
     );
   }
   if (isQcow2(start)) {
     throw new RdpullError(
       'image-unrecognised',
-      `${path} is a qcow2 image, not a raw disk image`,
+      `${printable(path)} is a qcow2 image, not a raw disk image`,
       "convert it first (qemu-img convert -O raw), or let 'rdpull pull' fetch it: that converts by itself",
     );
   }
@@ -79,13 +80,13 @@ export function identifyImage(image: ImageBytes, path: string): ImageLayout {
   if (foreign !== undefined) {
     throw new RdpullError(
       'image-unrecognised',
-      `${path} is ${foreign.name}, not a raw disk image`,
+      `${printable(path)} is ${foreign.name}, not a raw disk image`,
       foreign.remedy,
     );
   }
   throw new RdpullError(
     'image-unrecognised',
-    `${path} holds neither a partition table (GPT, MBR) nor a file system that rdpull knows`,
+    `${printable(path)} holds neither a partition table (GPT, MBR) nor a file system that rdpull knows`,
     'check that this is a raw disk image, and whole: file(1) and fdisk -l show what it looks like',
   );
 }

@@ -1,6 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { printable } from '../console/printable.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import { deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
 import {
@@ -53,7 +55,7 @@ export async function detachLoopDevice(
     if (isSystemError(error, 'EPERM', 'EACCES')) throw notRoot('detaching a loop device', error);
     throw new RdpullError(
       'loop-failed',
-      `${fileOrDevice} could not be detached: ${error.message}`,
+      `${printable(fileOrDevice)} could not be detached: ${reasonOf(error)}`,
       'look into the kernel log with dmesg',
       { cause: error },
     );
@@ -102,20 +104,20 @@ function loopNumberOf(fileOrDevice: string): number {
     if (number === undefined) {
       // What the firmware has left in memory is attached where it lies.
       const last = findLoopDevices(fileOrDevice).at(-1);
-      if (last === undefined) throw notAttached(`${fileOrDevice} is not a loop device`);
+      if (last === undefined) throw notAttached(`${printable(fileOrDevice)} is not a loop device`);
       return last.number;
     }
     if (partition !== undefined) {
       throw new RdpullError(
         'bad-argument',
-        `${fileOrDevice} is a partition and cannot be detached by itself`,
+        `${printable(fileOrDevice)} is a partition and cannot be detached by itself`,
         `name the whole device: ${loopDevicePath(Number(number))}`,
       );
     }
     return Number(number);
   }
   const last = findLoopDevices(fileOrDevice).at(-1);
-  if (last === undefined) throw notAttached(`${fileOrDevice} is not attached to a loop device`);
+  if (last === undefined) throw notAttached(`${printable(fileOrDevice)} is not attached to a loop device`);
   return last.number;
 }
 
@@ -134,7 +136,7 @@ function unbind(number: number, binding: LoopBinding): boolean {
   try {
     if (!tryLockFile(fd)) return false;
     if (!isBoundAs(number, binding))
-      throw notAttached(`${binding.backingFile} is not attached to ${device} any more`);
+      throw notAttached(`${printable(binding.backingFile)} is not attached to ${device} any more`);
     // From here on a crash leaves the rest to the kernel.
     const status = loopGetStatus(fd);
     loopSetStatus(fd, { ...status, flags: status.flags | LO_FLAGS_AUTOCLEAR });
@@ -184,8 +186,8 @@ function inUse(number: number): RdpullError {
   if (mount !== undefined) {
     return new RdpullError(
       'target-busy',
-      `${device} cannot be detached: ${mount.device} is mounted on ${mount.mountPoint}`,
-      `unmount it first: umount ${mount.mountPoint}`,
+      `${device} cannot be detached: ${mount.device} is mounted on ${printable(mount.mountPoint)}`,
+      `unmount it first: umount ${shellWord(mount.mountPoint)}`,
     );
   }
   return new RdpullError(

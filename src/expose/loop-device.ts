@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { constants } from 'node:os';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
-import { RdpullError } from '../console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { addBlockPartition, deleteBlockPartition } from '../kernel/block-partition.ts';
 import { tryLockFile } from '../kernel/file-lock.ts';
 import {
@@ -97,7 +97,7 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
   const image = openImageFile(imagePath, request.readOnly);
   try {
     if (image.readOnly && !request.readOnly) {
-      warn?.(`${imagePath} cannot be opened for writing: it is attached read-only`);
+      warn?.(`${printable(imagePath)} cannot be opened for writing: it is attached read-only`);
     }
     const bytes = imageBytes(image.fd);
     const layout = identifyImage(bytes, imagePath);
@@ -106,7 +106,9 @@ export async function attachLoopDevice(request: LoopAttachRequest): Promise<Atta
     }
     const rest = bytes.size % layout.sectorSize;
     if (rest !== 0) {
-      warn?.(`${imagePath} does not end with a whole sector: its last ${rest} bytes are not on the device`);
+      warn?.(
+        `${printable(imagePath)} does not end with a whole sector: its last ${rest} bytes are not on the device`,
+      );
     }
     return await bindLoopDevice({
       path: imagePath,
@@ -182,7 +184,7 @@ export function loopRefBytes(loopRef: string, warn: LoopAttachRequest['warn']): 
   }
   if (bytes.length <= LOOP_REF_MAX) return bytes;
   warn?.(
-    `the loop-ref ${loopRef} is ${bytes.length} bytes long, more than ${LOOP_REF_MAX}: ` +
+    `the loop-ref ${printable(loopRef)} is ${bytes.length} bytes long, more than ${LOOP_REF_MAX}: ` +
       'there will be no link in /dev/disk/by-loop-ref',
   );
   return bytes.subarray(0, LO_NAME_SIZE - 1);
@@ -335,7 +337,7 @@ function attachError(error: unknown, imagePath: string): unknown {
   if (isSystemError(error, 'EPERM', 'EACCES')) return notRoot('attaching a loop device', error);
   return new RdpullError(
     'loop-failed',
-    `${imagePath} could not be attached to a loop device: ${error.message}`,
+    `${printable(imagePath)} could not be attached to a loop device: ${reasonOf(error)}`,
     'look into the kernel log with dmesg; rdpull needs Linux 5.8 or later for loop devices',
     { cause: error },
   );

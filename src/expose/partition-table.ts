@@ -1,3 +1,4 @@
+import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 
 /** One partition. `start` and `size` in bytes, inside the image, and overlapping no other. */
@@ -31,7 +32,7 @@ const NUMBER_MAX = 255;
 export function damagedTable(path: string, what: string): RdpullError {
   return new RdpullError(
     'image-unrecognised',
-    `${path}: damaged partition table: ${what}`,
+    `${printable(path)}: damaged partition table: ${what}`,
     'check that the image is whole and not compressed: compare its size and checksum with the original',
   );
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
-import { shellCommand } from '../console/shell-command.ts';
+import { shellCommand, shellWord } from '../console/shell-command.ts';
 import {
   isWithin,
   type Mount,
@@ -61,7 +61,7 @@ function useOfTree(real: string, mounts: readonly Mount[]): TargetUse | undefine
     if (elsewhere === undefined) continue;
     return {
       what: `it is mounted on ${printable(elsewhere.mountPoint)} in the mount namespace of process ${process}`,
-      remedy: `end what runs there: nsenter --mount --target ${process} fuser -vm ${printable(elsewhere.mountPoint)} shows it`,
+      remedy: `end what runs there: nsenter --mount --target ${process} fuser -vm ${shellWord(elsewhere.mountPoint)} shows it`,
     };
   }
   const inside = processes().find((process) =>

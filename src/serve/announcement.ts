@@ -3,6 +3,7 @@ import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { size } from '../console/quantity.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { imageUrls } from '../origin/image-url.ts';
 import { FILE_TYPES, type ImageType } from '../request/image-class.ts';
@@ -177,11 +178,11 @@ export function ukiFacts(
   served: { readonly address: string; readonly port: number },
 ): UkiFact[] {
   const facts: UkiFact[] = [
-    { label: 'firmware', text: `rdpull boot-entry add --first ${url}`, isCommand: true },
+    { label: 'firmware', text: `rdpull boot-entry add --first ${shellWord(url)}`, isCommand: true },
   ];
   if (isReachedByGuests(served.address)) {
     const guest = `http://${QEMU_HOST}:${served.port}/${urlPath([nameOf(url)])}`;
-    const text = `-netdev user,id=n0,bootfile=${guest} -device virtio-net-pci,netdev=n0,bootindex=0`;
+    const text = `-netdev ${shellWord(`user,id=n0,bootfile=${guest}`)} -device virtio-net-pci,netdev=n0,bootindex=0`;
     facts.push({ label: 'QEMU', text, isCommand: true });
   }
   for (const expression of expressions ?? []) {

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { shellWord } from '../console/shell-command.ts';
 import { lockHolder, tryLockFile } from '../kernel/file-lock.ts';
 import { NAME_MAX } from '../kernel/name-limits.ts';
 import { removeTree } from '../kernel/remove-tree.ts';
@@ -188,6 +189,6 @@ function inTheWay(directory: string): RdpullError {
   return new RdpullError(
     'target-busy',
     `${printable(directory)} is in the way, and it cannot be told whether an rdpull is at work there`,
-    `remove it when none is: rm -r ${printable(directory)}`,
+    `remove it when none is: rm -r ${shellWord(directory)}`,
   );
 }

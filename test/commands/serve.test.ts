@@ -52,6 +52,13 @@ describe('what is told at the start', () => {
     expect(status).toBe(0);
   });
 
+  test('a UKI with a name that a shell would act on: what is to be pasted is quoted', async () => {
+    makeUki(served, "it's.efi", [['.cmdline', 'quiet']]);
+    const server = await RdpullServe.start(served.path, ['--address=127.0.0.1']);
+    const { stdout } = await server.stop();
+    expect(stdout).toMatch(/ rdpull boot-entry add --first 'http:\/\/\S+\/it'\\''s\.efi'$/m);
+  });
+
   test('a SHA256SUMS that somebody has left there, and that is not right any more', async () => {
     random('image.raw', 100);
     served.write('SHA256SUMS', `${'0'.repeat(64)}  image.raw\n`);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { RdpullError } from '../../src/console/rdpull-error.ts';
+import { RdpullError, reasonOf } from '../../src/console/rdpull-error.ts';
 
 /** As node:fs throws it. */
 const failed = (code: string) => Object.assign(new Error(`${code}: open '/x'`), { code });
@@ -28,4 +28,10 @@ describe('what failed for want of descriptors is told as that', () => {
     expect(RdpullError.from(other)).toBe(other);
     expect(RdpullError.from(failed('ENOENT')).code).toBe('internal');
   });
+});
+
+test('a reason is fit for a terminal, whatever it names', () => {
+  expect(reasonOf(new Error(`EACCES: open '/x\x1b[2J\n${'y'.repeat(1000)}'`))).toBe(
+    `EACCES: open '/x\\x1b[2J\\x0a${'y'.repeat(1000)}'`,
+  );
 });

@@ -138,7 +138,7 @@ describe('leaves alone, and says why,', () => {
     expect(await failure(image)).toEqual({
       code: 'target-busy',
       message: `${device} cannot be detached: ${device}p2 is mounted on ${mnt}`,
-      hint: `unmount it first: umount ${mnt}`,
+      hint: `unmount it first: umount '${mnt}'`,
     });
     const name = path.basename(device);
     expect(sysfs(`${name}/loop/autoclear`)).toBe('0');

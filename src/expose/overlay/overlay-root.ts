@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { shellWord } from '../../console/shell-command.ts';
 import {
   MS_BIND,
   MS_NODEV,
@@ -61,7 +62,7 @@ function requireMounted(root: string): string {
   throw new RdpullError(
     'mount-failed',
     `nothing is mounted on ${printable(root)}, so that there is nothing to write over`,
-    `mount the root there first, read-only: mount -o ro DEVICE ${printable(root)}`,
+    `mount the root there first, read-only: mount -o ro DEVICE ${shellWord(root)}`,
   );
 }
 
@@ -71,7 +72,7 @@ function requireSame(existing: MountedOverlay, target: string, warn: (text: stri
     throw new RdpullError(
       'target-busy',
       `there is an overlay on ${printable(mountPoint)} already, and a machine has one root`,
-      `take it away first: umount ${printable(mountPoint)} ${LOWER} ${UPPER}`,
+      `take it away first: umount ${shellWord(mountPoint)} ${LOWER} ${UPPER}`,
     );
   }
   warn(`${printable(target)} has an overlay already, which is used as it is`);

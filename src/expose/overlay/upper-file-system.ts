@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import type { RdpullError } from '../../console/rdpull-error.ts';
+import { shellWord } from '../../console/shell-command.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, unmount } from '../../kernel/mount.ts';
 import { isSystemError, reasonWithoutPath } from '../../kernel/system-error.ts';
 import type { RootOverlay } from '../../request/root-overlay.ts';
@@ -72,7 +73,7 @@ function typeOf(device: OverlayDevice): string {
   throw unusable(
     device,
     'it holds no file system that is known here, and none is made',
-    `make one, which deletes what is there: mkfs.ext4 ${printable(device.path)}`,
+    `make one, which deletes what is there: mkfs.ext4 ${shellWord(device.path)}`,
   );
 }
 
@@ -110,10 +111,10 @@ function unmountable(device: OverlayDevice, type: string, error: unknown): Rdpul
         `have its module in the initrd: dracut --add-drivers ${type}, or KernelModules= of mkosi`,
       ]
     : isSystemError(error, 'EACCES', 'EROFS')
-      ? ['it is read-only', `see whether it is write-protected: blockdev --getro ${printable(device.path)}`]
+      ? ['it is read-only', `see whether it is write-protected: blockdev --getro ${shellWord(device.path)}`]
       : [
           `its ${type} cannot be mounted: ${reasonWithoutPath(error)}`,
-          `look into dmesg, and check it: fsck ${printable(device.path)}`,
+          `look into dmesg, and check it: fsck ${shellWord(device.path)}`,
         ];
   return unusable(device, why, hint, error);
 }

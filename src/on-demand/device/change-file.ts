@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { type AttachedPartition, makePartition } from '../../expose/loop-device.ts';
 import { announceLoopPartition, loopNumber } from '../../expose/loop-sysfs.ts';
@@ -61,7 +62,7 @@ export async function changeFile(request: ChangeRequest): Promise<void> {
     if (error instanceof RdpullError) throw error;
     throw new RdpullError(
       'loop-failed',
-      `${path} cannot be put under ${device}: ${reasonOf(error)}`,
+      `${printable(path)} cannot be put under ${device}: ${reasonOf(error)}`,
       'look into the kernel log with dmesg',
       { cause: error },
     );
@@ -78,7 +79,7 @@ function openPlainFile(path: string, size: number): number {
   fs.closeSync(file);
   throw new RdpullError(
     'loop-failed',
-    `${path} is not the image: it has ${stat.size} bytes, and the image ${size}`,
+    `${printable(path)} is not the image: it has ${stat.size} bytes, and the image ${size}`,
     'keep others from changing it, and pull again',
   );
 }

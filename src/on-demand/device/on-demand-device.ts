@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { printable } from '../../console/printable.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
 import { realPath } from '../../expose/image-file.ts';
 import { type AttachedLoopDevice, loopRefBytes } from '../../expose/loop-device.ts';
@@ -54,7 +55,8 @@ export async function attachOnDemand(
 ): Promise<OnDemandDevice> {
   const loopRef = new Uint8Array(loopRefBytes(name, warn));
   const found = await identifyCachedImage(cache, want, file.path);
-  for (const oddity of found.oddities ?? []) warn(`${file.path}: damaged partition table: ${oddity}`);
+  for (const oddity of found.oddities ?? [])
+    warn(`${printable(file.path)}: damaged partition table: ${oddity}`);
   const layout = onDemandLayout(found, cache.size);
   // udev looks for it as soon as there is a device.
   writeLoopRefFile(file.path, encodeLinkName(name), warn);
@@ -77,7 +79,9 @@ export async function attachOnDemand(
   }
   file.release();
   if (!attached.directIo) {
-    warn(`the kernel reads ${file.path} through its page cache: one slow read holds up all others`);
+    warn(
+      `the kernel reads ${printable(file.path)} through its page cache: one slow read holds up all others`,
+    );
   }
   return deviceOf(attached, { path: file.path, size: cache.size, name, warn });
 }

@@ -1,4 +1,6 @@
 import fs from 'node:fs';
+import { printable } from '../../console/printable.ts';
+import { reasonOf } from '../../console/rdpull-error.ts';
 import { assignments } from './assignments.ts';
 import { type DhcpLease, dhcpLease, type LeaseText } from './dhcp-lease.ts';
 
@@ -127,7 +129,7 @@ function read(file: string, detail: (text: string) => void): string | undefined 
     const buffer = Buffer.alloc(LONGEST);
     return buffer.toString('utf8', 0, fs.readSync(descriptor, buffer, 0, LONGEST, 0));
   } catch (error) {
-    detail(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    detail(`${printable(file)} cannot be read: ${reasonOf(error)}`);
     return undefined;
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);

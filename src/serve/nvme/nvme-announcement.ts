@@ -72,7 +72,7 @@ export function exportLines({ mode, exports, left }: ExportsView, address: strin
   const lines = ['', `over NVMe/TCP at port ${NVME_PORT}, ${MODES[mode]}`];
   if (exports.length === 0) lines.push('  there is no raw image (*.raw) here');
   for (const each of announcedExports(exports, address)) {
-    lines.push(`  ${each.path} (${size(each.size)})`);
+    lines.push(`  ${printable(each.path)} (${size(each.size)})`);
     for (const { label, text } of exportFacts(each)) lines.push(`    ${label.padEnd(10)}${text}`);
   }
   for (const { path, why } of left) lines.push(`  not ${printable(path)}: ${printable(why)}`);

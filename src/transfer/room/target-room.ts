@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError } from '../../console/rdpull-error.ts';
+import { shellWord } from '../../console/shell-command.ts';
 import { tryLockFile, tryShareFile } from '../../kernel/file-lock.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { limitTmpfs } from '../../kernel/tmpfs.ts';
@@ -172,7 +173,7 @@ export class TargetRoom implements Disposable {
         return new RdpullError(
           'no-room',
           `${what}, and the tmpfs of ${where} has room for ${size(free)} of ${size(total)}`,
-          `enlarge it: mount -o remount,size=${enlarged}M ${printable(mountPoint)}; or ${elsewhere}; ${anyway}`,
+          `enlarge it: mount -o remount,size=${enlarged}M ${shellWord(mountPoint)}; or ${elsewhere}; ${anyway}`,
         );
       }
       case 'disk':

@@ -1,6 +1,7 @@
 import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
+import { shellWord } from '../../console/shell-command.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { type FileSystem, inspectFileSystem } from '../room/file-system.ts';
 import { namedDirectory } from '../staging-directory.ts';
@@ -77,7 +78,7 @@ function full(where: string, soFar: string, fileSystem: FileSystem | undefined) 
       message: `the file system of ${where} has no inodes left (it has ${inodes}), and each file or directory takes one; ${soFar}`,
       hint:
         kind === 'tmpfs'
-          ? `give it more: mount -o remount,nr_inodes=${inodes * 2} ${printable(mountPoint)}; or ${elsewhere}`
+          ? `give it more: mount -o remount,nr_inodes=${inodes * 2} ${shellWord(mountPoint)}; or ${elsewhere}`
           : 'remove files, or name a file system with more inodes (mkfs.ext4 -N NUMBER; btrfs and xfs need none set aside)',
     };
   }

@@ -187,7 +187,7 @@ function malformed(file: string, cause: unknown): RdpullError {
   const reason = reasonOf(cause);
   return new RdpullError(
     'keyring-malformed',
-    `cannot use the keyring ${file}: ${reason}`,
+    `cannot use the keyring ${printable(file)}: ${reason}`,
     'write it anew with: gpg --export KEY... > FILE',
     { cause },
   );
