@@ -99,6 +99,7 @@ export async function checkPull(
     const question = {
       ...{ locations, stores, seeds: [], limits: DEFAULT_LIMITS },
       verify,
+      target: pull.object.path,
       commandLine,
       rootLink,
       inInitrd: pull.object.path.startsWith('/run/'),

@@ -1,5 +1,7 @@
+import path from 'node:path';
 import { quoted } from '../console/printable.ts';
 import { insistsOnSignature } from '../generator/image-policy.ts';
+import { ROOT_DISK } from '../generator/root-device.ts';
 import { parseBoolean } from '../request/boolean.ts';
 import { stripImageSuffixes } from '../request/image-name.ts';
 import { sameKey, splitWords } from '../request/kernel-command-line.ts';
@@ -21,6 +23,8 @@ export interface VoucherQuestion {
   readonly verify: VerifyMode;
   readonly demand: Demand;
   readonly url: string;
+  /** The final name of the image. */
+  readonly target: string;
   /** The kernel command line. */
   readonly commandLine: string;
   /** Whether somebody mounts it as it is, without a look at what lies beside it: rdpull's own sysroot.mount does. */
@@ -32,17 +36,20 @@ export interface VoucherQuestion {
  * Decides whether blocks of an image may be shown before the digest of the whole is known. What was asked for (`verify=`) never
  * becomes less by that: only dm-verity checks a block when it is read, and only where nobody can mount the image without it.
  *
- * - in an initrd, `roothash=` or `usrhash=` on the kernel command line: systemd opens that very device. On a running host they are
- *   about its own root, and say nothing of another image.
- * - in an initrd, `systemd.image_policy=` that allows nothing but what is signed, with `dm_verity.require_signatures=1` (without
- *   that, systemd falls back to any signer: SECURITY.md), and `root=dissect`, which is what obeys a policy.
+ * - in an initrd, of the image called `rootdisk` alone: `roothash=` or `usrhash=` on the kernel command line. systemd opens that very
+ *   device. They say nothing of another image that is pulled in the same initrd, and which that is nobody could tell by its partitions:
+ *   who sends it chooses their UUIDs. On a running host they are about its own root.
+ * - in an initrd, of the same image, `systemd.image_policy=` that allows nothing but what is signed, with `dm_verity.require_signatures=1` (without
+ *   that, systemd falls back to any signer: SECURITY.md), and `root=dissect`, which is what obeys a policy,
+ *   and takes the loop device with that name for the root.
  * - by hand, outside of an initrd: a checksum file of the kind that was asked for lists the root hash, and whoever mounts the image
  *   uses that (systemd-dissect(1) does).
  */
 export function blockVoucher(question: VoucherQuestion): BlockVoucher {
-  const { verify, demand, url, inInitrd, isMountedPlainly } = question;
+  const { verify, demand, url, target, inInitrd, isMountedPlainly } = question;
   if (verify.kind === 'no') return { kind: 'not-asked' };
-  const insisting = isMountedPlainly || !inInitrd ? undefined : insistenceOf(question.commandLine);
+  const isSystemdsRoot = inInitrd && !isMountedPlainly && path.basename(target) === `${ROOT_DISK}.raw`;
+  const insisting = isSystemdsRoot ? insistenceOf(question.commandLine) : undefined;
   if (insisting !== undefined)
     return { kind: 'verity', because: `${insisting} stands on the kernel command line` };
 
@@ -56,7 +63,7 @@ export function blockVoucher(question: VoucherQuestion): BlockVoucher {
     kind: 'none',
     reason: `is vouched for as a whole (${mode}), and nothing vouches for a part of it`,
     remedy: inInitrd
-      ? 'make an image with dm-verity, and let the command line insist on it: roothash=, or systemd.image_policy=root=signed with root=dissect and dm_verity.require_signatures=1'
+      ? `make an image with dm-verity, give it the local name ${ROOT_DISK} if it is the root, and let the command line insist on it: roothash=, or systemd.image_policy=root=signed with root=dissect and dm_verity.require_signatures=1`
       : `make an image with dm-verity, and list ${rootHash} in the checksum file`,
   };
 }

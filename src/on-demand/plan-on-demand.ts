@@ -14,7 +14,7 @@ import type { ServedImage } from './served-image.ts';
 /** What has to be known to decide it. */
 export type PlanQuestion = Pick<
   OnDemandRequest,
-  'locations' | 'stores' | 'seeds' | 'verify' | 'commandLine' | 'rootLink' | 'inInitrd' | 'limits'
+  'locations' | 'stores' | 'seeds' | 'verify' | 'target' | 'commandLine' | 'rootLink' | 'inInitrd' | 'limits'
 >;
 
 /** How an image is read on demand, or why it is downloaded whole. */
@@ -44,14 +44,14 @@ export async function planOnDemand(
     what: `${shownUrl(url)} ${reason}`,
     remedy,
   });
-  const { verify, commandLine, rootLink, inInitrd, limits } = pull;
+  const { verify, target, commandLine, rootLink, inInitrd, limits } = pull;
   if (isChunkIndexUrl(url)) {
     if (isFileUrl(url)) return whole('is on this machine already', 'name an http or https URL');
     // The index is what was demanded, and tells each block by itself.
     return { kind: 'on-demand', image: await openChunkedImage(pull, demand, limits, options) };
   }
   const voucher = blockVoucher({
-    ...{ verify, demand, url, commandLine, inInitrd },
+    ...{ verify, demand, url, target, commandLine, inInitrd },
     isMountedPlainly: rootLink !== undefined,
   });
   if (voucher.kind === 'none') return whole(voucher.reason, voucher.remedy);

@@ -33,7 +33,13 @@ async function check(name: string, { isRequired = false, verify = { kind: 'no' }
     { isRequired, fillRate: Number.POSITIVE_INFINITY },
     {
       ...{ locations: [location], stores: [], seeds: [], limits: DEFAULT_LIMITS },
-      ...{ verify, commandLine: '', rootLink: '/run/rdpull/root', inInitrd: true },
+      ...{
+        verify,
+        target: '/run/machines/root.raw',
+        commandLine: '',
+        rootLink: '/run/rdpull/root',
+        inInitrd: true,
+      },
     },
     { promised: undefined, digestOf: () => undefined },
     { ca: [], login: undefined, signal: new AbortController().signal },

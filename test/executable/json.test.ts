@@ -211,7 +211,8 @@ describe('what is printed is what rdpull-json(7) says', () => {
     ] as const) {
       // Only in an initrd it is about the image that is pulled.
       const env = { SYSTEMD_PROC_CMDLINE: 'roothash=00', SYSTEMD_IN_INITRD: '1' };
-      const images = `--image-root=${target.file(`on-demand${trust.length}`)}`;
+      const directory = `on-demand-${name}-${trust.length}`;
+      const images = `--image-root=${target.file(directory)}`;
       const link =
         trust === '--verify=no' && name === 'disk.raw' ? [`${LINK[1]}=${target.file('link')}`] : [];
       const args = [
@@ -221,6 +222,7 @@ describe('what is printed is what rdpull-json(7) says', () => {
         '--quiet',
         images,
         trust,
+        '--local=rootdisk',
         ...link,
         `${server.url}/${name}`,
       ];
@@ -230,8 +232,8 @@ describe('what is printed is what rdpull-json(7) says', () => {
       expectDocumented('PULL: AN IMAGE CAN BE READ', JSON.parse(attached));
       expectDocumented('PULL: AN IMAGE WAS READ ON DEMAND', JSON.parse(complete));
       expect(rest).toBe('');
-      await printed('STATUS', ['status', name]);
-      await rdpull(['detach', target.file(`on-demand${trust.length}`, name)]);
+      await printed('STATUS', ['status', 'rootdisk']);
+      await rdpull(['detach', target.file(directory, 'rootdisk.raw')]);
     }
   });
 

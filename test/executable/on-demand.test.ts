@@ -620,9 +620,19 @@ describe('what vouches for the whole vouches for no part:', () => {
       // On a running host it is about that host's own root.
       SYSTEMD_IN_INITRD: '1',
     };
-    await using pull = new OnDemand(`${server.url}/image.raw`, ['--verify=checksum', '--fill=4M'], { env });
-    await pull.mount();
-    expect(await pull.end()).toMatchObject({ status: 0, stderr: expect.stringContaining('handed over') });
+    const args = ['--verify=checksum', '--fill=4M'];
+    {
+      await using pull = new OnDemand(`${server.url}/image.raw`, [...args, '--local=rootdisk'], { env });
+      await pull.mount();
+      expect(await pull.end()).toMatchObject({ status: 0, stderr: expect.stringContaining('handed over') });
+    }
+    // It is about the root: of what is pulled beside it, nothing is to be seen before all of it was checked.
+    await using other = new OnDemand(`${server.url}/image.raw`, [...args, '--local=data'], { env });
+    const { status, stderr } = await other.end();
+    expect({ status, stderr }).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining('it is downloaded whole, and not read on demand'),
+    });
   });
 });
 

@@ -11,6 +11,7 @@ const QUESTION: VoucherQuestion = {
   verify: { kind: 'signature' },
   demand: listing('image.raw.xz'),
   url: 'http://h/d/image.raw.xz',
+  target: '/run/machines/rootdisk.raw',
   commandLine: 'quiet',
   isMountedPlainly: false,
   inInitrd: false,
@@ -66,6 +67,22 @@ describe('dm-verity does', () => {
 });
 
 describe('it does not count', () => {
+  test.each(['roothash=abc', 'usrhash=abc root=tmpfs', SIGNED])(
+    'for another image than the root: %s',
+    (commandLine) => {
+      for (const target of [
+        '/run/machines/data.raw',
+        '/run/machines/rootdisk2.raw',
+        '/run/rootdisk.raw/x.raw',
+      ]) {
+        expect(ask({ target, commandLine, inInitrd: true })).toMatchObject({
+          kind: 'none',
+          remedy: expect.stringContaining('give it the local name rootdisk if it is the root'),
+        });
+      }
+    },
+  );
+
   test.each([
     'roothash=',
     'roothash=abc root=/dev/disk/by-loop-ref/x.raw-part1',
