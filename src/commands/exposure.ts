@@ -1,8 +1,8 @@
-import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shellWord } from '../console/shell-command.ts';
 import type { AttachedLoopDevice } from '../expose/loop-device.ts';
+import { obstacleTo, statAt } from '../kernel/path-lookup.ts';
 
 /** How a published image is to be made usable. */
 export interface Exposure {
@@ -29,11 +29,13 @@ export async function requireExposable({ blockdev, bind, rootLink }: Exposure): 
     const { requireLinkPlace } = await import('../expose/root-partition.ts');
     requireLinkPlace(rootLink);
   }
-  if (bind !== undefined && fs.statSync(bind, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (bind !== undefined && statAt(bind)?.isDirectory() !== true) {
     throw new RdpullError(
       'mount-failed',
       `${printable(bind)} is not a directory, so nothing can be mounted on it`,
-      `make it first: mkdir -p ${shellWord(bind)}`,
+      obstacleTo(bind) === undefined
+        ? `make it first: mkdir -p ${shellWord(bind)}`
+        : 'name a directory with --bind=DIR',
     );
   }
 }

@@ -162,8 +162,12 @@ function recordPlan(recorder: Recorder, plan: PullPlan): void {
 }
 
 /** Finds out before the download what would fail after it. */
-async function requirePossible({ exposure, request }: PullPlan): Promise<void> {
+async function requirePossible({ exposure, request, imageRoot }: PullPlan): Promise<void> {
   await requireExposable(exposure);
+  if (imageRoot !== undefined) {
+    const { requireDirectoryPlace } = await import('../transfer/sink/storage-error.ts');
+    requireDirectoryPlace(imageRoot);
+  }
   if (isTree(request.type)) requireRoot('unpacking a root file system');
 }
 

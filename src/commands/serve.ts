@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import type { Reporter } from '../console/reporter.ts';
+import { statAt } from '../kernel/path-lookup.ts';
 import type { KernelTarget } from '../serve/nvme/kernel-target.ts';
 import type { NvmeExports } from '../serve/nvme/nvme-exports.ts';
 import type { ExportMode } from '../serve/nvme/raw-images.ts';
@@ -207,7 +208,7 @@ function lookAtFiles({ directory, digests, lists, warn }: Site): void {
 /** @throws RdpullError file-not-found, bad-argument */
 function servedDirectory(operand: string): string {
   const directory = operand === '' ? '.' : operand;
-  const stat = fs.statSync(directory, { throwIfNoEntry: false });
+  const stat = statAt(directory);
   if (stat === undefined) {
     throw new RdpullError(
       'file-not-found',

@@ -341,7 +341,7 @@ export const ERROR_REMEDIES: Readonly<Record<ErrorCode, Explanation>> = {
     remedy: 'Wait, or end what uses it: lsblk, findmnt and fuser -vm show what does.',
   },
   'target-unwritable': {
-    cause: 'The directory is read-only, or this user may not write to it.',
+    cause: 'The directory is read-only or none, or this user may not write to it.',
     remedy: 'Name another one with --image-root=DIR, or run rdpull as root.',
   },
   'disk-full': {

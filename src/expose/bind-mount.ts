@@ -3,6 +3,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shellWord } from '../console/shell-command.ts';
 import { MNT_DETACH, MS_BIND, MS_RDONLY, MS_REMOUNT, mount, unmount } from '../kernel/mount.ts';
+import { statAt } from '../kernel/path-lookup.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { isMountedOn, requireFreeMountPoint } from './free-mount-point.ts';
 
@@ -113,7 +114,7 @@ export function unbindMount(target: string): void {
 }
 
 function requireDirectory(path: string, missing: () => RdpullError): void {
-  const stat = fs.statSync(path, { throwIfNoEntry: false });
+  const stat = statAt(path);
   if (stat === undefined) throw missing();
   if (!stat.isDirectory()) {
     throw new RdpullError(

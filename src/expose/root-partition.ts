@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { lstatAt, obstacleTo } from '../kernel/path-lookup.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { ARCHITECTURES } from '../request/architecture.ts';
 import { compareVersions } from '../request/version-order.ts';
@@ -61,11 +62,17 @@ const ATTEMPTS = 64;
  * @throws RdpullError target-unwritable
  */
 export function requireLinkPlace(link: string): void {
-  const found = fs.lstatSync(link, { throwIfNoEntry: false });
+  const found = lstatAt(link);
+  const obstacle = found === undefined ? obstacleTo(path.dirname(link)) : undefined;
+  if (obstacle !== undefined) throw noLink(link, `${printable(obstacle)} is not a directory`);
   if (found === undefined || found.isSymbolicLink()) return;
-  throw new RdpullError(
+  throw noLink(link, `${found.isDirectory() ? 'a directory' : 'something that is no link'} has that name`);
+}
+
+function noLink(link: string, why: string): RdpullError {
+  return new RdpullError(
     'target-unwritable',
-    `the link ${printable(link)} cannot be made: ${found.isDirectory() ? 'a directory' : 'something that is no link'} has that name`,
+    `the link ${printable(link)} cannot be made: ${why}`,
     'name a path where nothing is, such as /run/rdpull/root, or move away what is there',
   );
 }

@@ -119,6 +119,30 @@ describe('a path with control characters is shown without them, and quoted in wh
   });
 });
 
+describe('a path that leads through a file is no defect of rdpull, and told before anything is done', () => {
+  const through = () => {
+    fs.writeFileSync(file('plain'), '');
+    return file('plain/x');
+  };
+  const blockdev = ['pull', '--verify=no', '--blockdev', 'http://127.0.0.1:1/x.raw'];
+  test.each([
+    [
+      'pull --bind',
+      () => ['pull', '--verify=no', `--bind=${through()}`, 'file:///none.tar'],
+      './plain/x is not a directory, so nothing can be mounted on it\nrdpull: try: name a directory with --bind=DIR\n',
+    ],
+    [
+      'pull --root-link',
+      () => [...blockdev, `--root-link=${through()}`],
+      'the link ./plain/x cannot be made: ./plain is not a directory\n',
+    ],
+    ['serve', () => ['serve', through()], 'there is no directory ./plain/x\n'],
+    ['overlay', () => ['overlay', '/dev/null/x', '/'], 'there is no /dev/null/x\n'],
+  ])('%s', async (_, args, told) => {
+    expect(await failure(args())).toContain(told);
+  });
+});
+
 test('a URL in a hint is one word for a shell', async () => {
   expect(await failure(['check', 'http://host/a.efi?x=1&y=(2)'])).toEndWith(
     "rdpull check FILE --boot-url='http://host/a.efi?x=1&y=(2)'\n",

@@ -245,6 +245,26 @@ describe('a failure leaves nothing behind and says what to try', () => {
   }
   const keyring = (name: string) => `--keyring=${keys.file(name)}`;
 
+  test.each([
+    ['file', '', ' is not a directory'],
+    ['file', '/a/b', '/a/b cannot be made: {} is not a directory'],
+    ['dangling', '', ' is not a directory'],
+  ])('an --image-root that is none, before anything is asked for: %s%s', async (name, behind, told) => {
+    using target = new TemporaryDirectory();
+    target.write('file', '');
+    fs.symlinkSync('nowhere', target.file('dangling'));
+    const before = server.requests.length;
+    const place = target.file(name);
+    const args = [`--image-root=${place}${behind}`, '--verify=checksum', `${server.url}/image.raw`];
+    const { status, stderr } = await rdpull(['pull', ...args]);
+    expect(stderr).toBe(
+      `rdpull: error: ${place}${told.replace('{}', place)}\n` +
+        'rdpull: try: name a directory for images with --image-root=DIR\n',
+    );
+    expect(status).toBe(14);
+    expect(server.requests.length).toBe(before);
+  });
+
   test('unknown host', async () => {
     const url = 'http://no-such-host.invalid/image.raw.xz';
     expect(await failed(10, '--verify=no', url)).toEqual([

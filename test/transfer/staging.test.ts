@@ -156,10 +156,16 @@ describe('directories that were made on the way', () => {
   });
 });
 
-test('a directory that cannot be made is a clear error', async () => {
-  directory.write('run', 'a file');
-  expect(await codeOf(() => open({ of: directory.file('run/machines/image.raw') }))).toBe('storage-failed');
-});
+test.each(['plain', 'plain/a/b'])(
+  'a directory that cannot be made is a clear error, and not the fault of the disk: %s',
+  async (place) => {
+    fs.writeFileSync(directory.file('plain'), '');
+    await expect(open({ of: directory.file(place, 'image.raw') })).rejects.toMatchObject({
+      code: 'target-unwritable',
+      message: expect.stringContaining(`${directory.file('plain')} is not a directory`),
+    });
+  },
+);
 
 describe('what a dead process has left', () => {
   /** A process that holds the lock of what it makes, and is killed when `release` is called. */

@@ -4,6 +4,7 @@ import { size } from '../../console/quantity.ts';
 import type { RdpullError } from '../../console/rdpull-error.ts';
 import { shellWord } from '../../console/shell-command.ts';
 import { MS_NODEV, MS_NOEXEC, MS_NOSUID, mount, unmount } from '../../kernel/mount.ts';
+import { statAt } from '../../kernel/path-lookup.ts';
 import { isSystemError, reasonWithoutPath } from '../../kernel/system-error.ts';
 import type { RootOverlay } from '../../request/root-overlay.ts';
 import { recogniseFileSystem } from '../file-system-magic.ts';
@@ -58,7 +59,7 @@ function mountDevice(device: OverlayDevice): void {
 
 /** @throws RdpullError overlay-unusable */
 function typeOf(device: OverlayDevice): string {
-  const stat = fs.statSync(device.path, { throwIfNoEntry: false });
+  const stat = statAt(device.path);
   if (stat === undefined) {
     throw unusable(
       device,

@@ -2,6 +2,7 @@ import { printable } from '../../console/printable.ts';
 import { size } from '../../console/quantity.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
 import { shellWord } from '../../console/shell-command.ts';
+import { obstacleTo } from '../../kernel/path-lookup.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { type FileSystem, inspectFileSystem } from '../room/file-system.ts';
 import { namedDirectory } from '../staging-directory.ts';
@@ -49,12 +50,34 @@ export function storageError(target: string, written: number, error: unknown): R
       { cause: error },
     );
   }
+  const obstacle = isSystemError(error, 'EEXIST', 'ENOTDIR') ? obstacleTo(directory) : undefined;
+  if (obstacle !== undefined) return noDirectory(directory, obstacle, error);
   const reason = isSystemError(error, 'EIO') ? 'the disk reports an error (EIO)' : reasonOf(error);
   return new RdpullError(
     'storage-failed',
     `writing below ${where} failed${written === 0 ? '' : ` after ${size(written)}`}: ${reason}`,
     'look at the kernel log (dmesg) for errors of the disk',
     { cause: error },
+  );
+}
+
+/**
+ * Finds out whether there is, or can be, a directory of this name.
+ *
+ * @throws RdpullError target-unwritable
+ */
+export function requireDirectoryPlace(directory: string): void {
+  const obstacle = obstacleTo(directory);
+  if (obstacle !== undefined) throw noDirectory(directory, obstacle);
+}
+
+function noDirectory(directory: string, obstacle: string, cause?: unknown): RdpullError {
+  const what = `${printable(obstacle)} is not a directory`;
+  return new RdpullError(
+    'target-unwritable',
+    obstacle === directory ? what : `${printable(directory)} cannot be made: ${what}`,
+    'name a directory for images with --image-root=DIR',
+    { cause },
   );
 }
 
