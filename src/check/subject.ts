@@ -3,6 +3,7 @@ import { quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shellWord } from '../console/shell-command.ts';
 import { quotedUrl, shownUrl } from '../console/shown-url.ts';
+import { isSystemError } from '../kernel/system-error.ts';
 import { kernelParameters, sameKey, splitWords } from '../request/kernel-command-line.ts';
 import { nearest } from '../request/nearest.ts';
 import { lastComponent } from '../request/url.ts';
@@ -38,15 +39,10 @@ export function subjectOf(operand: string): Subject {
       `download it, and tell where it is booted from: rdpull check FILE --boot-url=${shellWord(shownUrl(operand))}`,
     );
   }
+  const other = otherThanUki(operand);
+  if (other !== undefined) throw other;
   if (/\.efi$/i.test(operand)) {
     throw new RdpullError('file-not-found', `there is no file ${shownUrl(operand)}`, 'check the path');
-  }
-  if (fs.existsSync(operand)) {
-    throw new RdpullError(
-      'bad-argument',
-      `${quoted(operand)} is a file, but no UKI: it does not begin with "MZ", as EFI programs do`,
-      'name the UKI itself, or check an image with rdpull verify',
-    );
   }
   return { kind: 'expression', text: operand };
 }
@@ -63,9 +59,9 @@ function isUki(operand: string): boolean {
   try {
     if (!fs.statSync(operand).isFile()) return false;
     fd = fs.openSync(operand, 'r');
-  } catch {
+  } catch (error) {
     // Whatever is wrong with it, reading it will tell.
-    return /\.efi$/i.test(operand) && fs.existsSync(operand);
+    return /\.efi$/i.test(operand) && !isSystemError(error, 'ENOENT', 'ENOTDIR');
   }
   try {
     const start = new Uint8Array(2);
@@ -74,6 +70,27 @@ function isUki(operand: string): boolean {
   } finally {
     fs.closeSync(fd);
   }
+}
+
+/** What is there under this name, and is none; undefined where nothing is. */
+function otherThanUki(operand: string): RdpullError | undefined {
+  let stat: fs.Stats;
+  try {
+    stat = fs.statSync(operand);
+  } catch {
+    // An expression need not even be fit for a name.
+    return undefined;
+  }
+  const [what, hint] = stat.isFile()
+    ? [
+        'is a file, but no UKI: it does not begin with "MZ", as EFI programs do',
+        'name the UKI itself, or check an image with rdpull verify',
+      ]
+    : [
+        `is ${stat.isDirectory() ? 'a directory' : 'not a regular file'}, and no UKI`,
+        'name the file of a UKI',
+      ];
+  return new RdpullError('bad-argument', `${quoted(operand)} ${what}`, hint);
 }
 
 function misspeltKey(operand: string): RdpullError | undefined {

@@ -292,6 +292,31 @@ describe('a UKI', () => {
     expect((await check(directory.write('notes.txt', 'hello'))).stderr).toContain('is a file, but no UKI');
   });
 
+  test.each([
+    ['directory', 'is a directory', ['mkdir']],
+    ['directory.efi', 'is a directory', ['mkdir']],
+    ['pipe', 'is not a regular file', ['mkfifo']],
+    ['pipe.efi', 'is not a regular file', ['mkfifo']],
+    ['device.efi', 'is not a regular file', ['ln', '-s', '/dev/zero']],
+  ])('that is no file at all: %s', async (name, what, make) => {
+    using place = new TemporaryDirectory();
+    const file = place.file(name);
+    run([...make, file]);
+    const { status, stderr } = await rdpull(['check', file]);
+    expect(stderr).toBe(
+      `rdpull: error: "${file}" ${what}, and no UKI\nrdpull: try: name the file of a UKI\n`,
+    );
+    expect(status).toBe(2);
+  });
+
+  test('that nobody may look at is there all the same', async () => {
+    using place = new TemporaryDirectory();
+    place.write('image.efi', 'MZ');
+    fs.chmodSync(place.path, 0o700);
+    const { stdout, stderr } = await rdpull(['check', place.file('image.efi')], { user: 'nobody' });
+    expect(stdout + stderr).toContain('cannot be read: EACCES');
+  });
+
   test('over https: the bundle of the initrd is what the server is checked against', async () => {
     using authority = CertificateAuthority.root();
     await using secure = await startNginx(served.path, { certificate: authority.issue('localhost') });
