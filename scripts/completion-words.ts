@@ -47,11 +47,6 @@ export const LEADING_OPTIONS: readonly CompletedOption[] = [
   { name: 'version', value: undefined, isRepeatable: false, description: 'print the version' },
 ];
 
-/** Whether something follows a word, so that no space must. */
-export function isBeginning(word: string): boolean {
-  return /[=:/,]$/.test(word);
-}
-
 function completedSummary({ name, operand, completes, summary }: CommandSummary) {
   return {
     name,

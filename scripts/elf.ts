@@ -2,7 +2,7 @@
 
 export const PT_LOAD = 1;
 const PT_NOTE = 4;
-export const PF_R = 4;
+const PF_R = 4;
 
 /** Elf64_Ehdr */
 const E_PHOFF = 32;

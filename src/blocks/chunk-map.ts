@@ -54,6 +54,6 @@ export function zerosIn(table: ChunkTable): (number: number) => boolean {
 }
 
 /** What a chunk is called by, in lower-case hexadecimal. */
-export function digestText({ digest }: Chunk): string {
+function digestText({ digest }: Chunk): string {
   return Buffer.from(digest.buffer, digest.byteOffset, digest.length).toString('hex');
 }

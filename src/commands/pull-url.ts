@@ -74,7 +74,7 @@ export async function findLocations(request: PullRequest, options: FindOptions):
  * @returns undefined when the request is for the boot origin alone and the machine was not booted over HTTP
  * @throws RdpullError dhcp-lease-missing, dhcp-url-missing; bad-url, http-not-found or http-forbidden when no image lies beside the UKI, and those of `openSource`
  */
-export async function findPullUrl(
+async function findPullUrl(
   { remote, type }: PullRequest,
   options: FindOptions,
 ): Promise<Location | undefined> {

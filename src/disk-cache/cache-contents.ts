@@ -6,7 +6,7 @@ import type { DiskCache } from './disk-cache.ts';
 import { familyOfPath, familyPath, type ImageFamily } from './version-directory.ts';
 
 /** The directory of each class in a cache, which is called as the one below /run. */
-export const CLASS_DIRECTORIES: readonly string[] = IMAGE_CLASSES.map((each) =>
+const CLASS_DIRECTORIES: readonly string[] = IMAGE_CLASSES.map((each) =>
   path.basename(imageDirectory(each, true)),
 );
 

@@ -80,39 +80,6 @@ function mountOnce(
   }
 }
 
-/**
- * Takes a bind mount away again, the topmost on `target`.
- *
- * @throws RdpullError `target-busy`, `mount-failed` (nothing is mounted there), `not-root`
- */
-export function unbindMount(target: string): void {
-  try {
-    unmount(target);
-  } catch (error) {
-    if (isSystemError(error, 'EBUSY')) {
-      throw new RdpullError(
-        'target-busy',
-        `${printable(target)} is in use and stays mounted`,
-        `find out by what: fuser -vm ${shellWord(target)}`,
-        {
-          cause: error,
-        },
-      );
-    }
-    if (isSystemError(error, 'EPERM')) {
-      throw new RdpullError('not-root', 'unmounting needs root (CAP_SYS_ADMIN)', 'run it again as root', {
-        cause: error,
-      });
-    }
-    throw new RdpullError(
-      'mount-failed',
-      `${printable(target)} cannot be unmounted: ${reasonOf(error)}`,
-      'see with findmnt what is mounted where',
-      { cause: error },
-    );
-  }
-}
-
 function requireDirectory(path: string, missing: () => RdpullError): void {
   const stat = statAt(path);
   if (stat === undefined) throw missing();

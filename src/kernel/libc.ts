@@ -5,7 +5,7 @@ import { isSystemError, SystemCallError } from './system-error.ts';
  * The way into glibc, for the other files of this folder. Each of them opens just the functions it needs, so that
  * a command binds nothing it does not call.
  */
-export const LIBC = 'libc.so.6';
+const LIBC = 'libc.so.6';
 
 /**
  * Opens `symbols` of glibc. Variadic functions (ioctl, openat, syscall) are declared with the arguments used here: the System V ABI of

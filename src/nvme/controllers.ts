@@ -51,7 +51,7 @@ export function tcpControllers(): Controller[] {
 }
 
 /** undefined when there is no such controller, or it is none over TCP */
-export function tcpController(instance: number): Controller | undefined {
+function tcpController(instance: number): Controller | undefined {
   const attribute = (name: string) => read(`${controllerDirectory(instance)}/${name}`);
   const address = attribute('address') ?? '';
   const option = (name: string) => new RegExp(`(?:^|,)${name}=([^,]*)`).exec(address)?.[1] ?? '';
@@ -78,7 +78,7 @@ export function namespacesOf(instance: number): NamespaceDisk[] {
 }
 
 /** undefined when there is no such disk (any more) */
-export function namespaceDisk(name: string): NamespaceDisk | undefined {
+function namespaceDisk(name: string): NamespaceDisk | undefined {
   const attribute = (key: string) => read(`/sys/block/${name}/${key}`);
   const nsid = Number(attribute('nsid'));
   if (!Number.isInteger(nsid) || nsid < 1) return undefined;

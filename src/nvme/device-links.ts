@@ -44,17 +44,6 @@ export function forgetDisks(nqn: string): void {
   removeTree(directoryOf(nqn));
 }
 
-/** The name below /dev/disk/by-loop-ref that a namespace was given; undefined when it has none. */
-export function linkOfDisk(nqn: string, nsid: number): string | undefined {
-  try {
-    return /^RDPULL_LOOP_REF=(.+)$/m.exec(
-      fs.readFileSync(path.join(directoryOf(nqn), String(nsid)), 'utf8'),
-    )?.[1];
-  } catch {
-    return undefined;
-  }
-}
-
 /** As udev replaces what it does not let into the name of a file (`udev_replace_chars()`): here, only the tilde. */
 function directoryOf(nqn: string): string {
   return path.join(DIRECTORY, nqn.replaceAll(/[^A-Za-z0-9#+.:=@_-]/g, '_'));

@@ -15,7 +15,7 @@ import { formatPlatform, type Platform } from './platform.ts';
 import type { LayerCompression } from './registry-image.ts';
 
 /** systemd's limit (LAYER_MAX in its pull-oci.c); what people build has a hundred at most, which is what overlayfs takes. */
-export const LAYERS_MAX = 4096;
+const LAYERS_MAX = 4096;
 
 /** What a registry has to take (OCI distribution specification 1.1, "Pushing manifests"), in bytes: nobody makes larger ones. */
 export const DOCUMENT_MAX = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /** Below `/run`, which the real root takes over. Its unit has the same path as a condition: units/rdpull-report-root.service. */
-export const REPORT_PLACE = '/run/rdpull/report-to';
+const REPORT_PLACE = '/run/rdpull/report-to';
 
 /** Where reports go, and what it takes to reach that. */
 export interface ReportPlace {

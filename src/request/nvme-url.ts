@@ -1,7 +1,7 @@
 import { quotedUrl } from '../console/shown-url.ts';
 
 /** The scheme of the NVM Express Boot Specification, 1.0: the fabric that TCP carries. */
-export const NVME_SCHEME = 'nvme+tcp:';
+const NVME_SCHEME = 'nvme+tcp:';
 
 /** The well-known name of every discovery controller: who asks for that, asks the server what it has. */
 export const DISCOVERY_NQN = 'nqn.2014-08.org.nvmexpress.discovery';

@@ -75,11 +75,6 @@ export function formatReference({ protocol, registry, image, tag, digest }: OciR
   ].join('');
 }
 
-/** Whether `text` was meant to be a reference, and not an expression, whose options are never without a comma. */
-export function looksLikeReference(text: string): boolean {
-  return !text.includes(',') && text.includes('/');
-}
-
 /** The local name that a reference yields, which systemd takes, too: the last part of the name of the image. */
 export function nameOfImage({ image }: OciReference): string {
   return image.slice(image.lastIndexOf('/') + 1);

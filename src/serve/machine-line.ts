@@ -5,7 +5,7 @@ import type { EventLine } from '../report/report-line.ts';
 import { type Boot, foremostPull, type Machine, stageOf } from './machine.ts';
 
 /** `192.0.2.7 (node3)` */
-export function machineName({ address, boot }: Machine): string {
+function machineName({ address, boot }: Machine): string {
   const { name, serial } = boot?.about ?? {};
   const what = name ?? serial;
   return what === undefined ? address : `${address} (${what})`;

@@ -14,7 +14,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   zst: 'application/zstd',
 };
 
-export const PLAIN_TEXT = 'text/plain; charset=utf-8';
+const PLAIN_TEXT = 'text/plain; charset=utf-8';
 
 /** The media type of a file of this name. Never a page that a browser would run: images come from anywhere. */
 export function mediaType(name: string): string {

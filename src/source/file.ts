@@ -14,7 +14,7 @@ const TURN = 50;
  *
  * @throws RdpullError bad-url
  */
-export function pathOfFileUrl(url: string): string {
+function pathOfFileUrl(url: string): string {
   try {
     return Bun.fileURLToPath(url);
   } catch (error) {

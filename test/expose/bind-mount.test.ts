@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:tes
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { bindMount, unbindMount } from '../../src/expose/bind-mount.ts';
+import { bindMount } from '../../src/expose/bind-mount.ts';
 import { AS_NOBODY } from '../fixtures/as-nobody.ts';
 import { createScratch } from './scratch.ts';
 
@@ -117,34 +117,4 @@ describe('mounts nothing, and says why,', () => {
     const [program = '', ...args] = [...wrapper, process.execPath, '-e', script, source, sysroot];
     return spawnSync(program, args, { encoding: 'utf8' }).stdout;
   }
-});
-
-describe('taking it away', () => {
-  test('leaves the tree where it was', () => {
-    bindMount(source, sysroot, { readOnly: false });
-    unbindMount(sysroot);
-    expect(mountedHere()).toEqual([]);
-    expect(fs.readFileSync(`${source}/file`, 'utf8')).toBe('hello');
-  });
-
-  test('fails while it is in use', () => {
-    bindMount(source, sysroot, { readOnly: false });
-    const user = fs.openSync(`${sysroot}/file`, 'r');
-    try {
-      expect(() => unbindMount(sysroot)).toThrow(
-        expect.objectContaining({ code: 'target-busy', message: `${sysroot} is in use and stays mounted` }),
-      );
-    } finally {
-      fs.closeSync(user);
-    }
-  });
-
-  test('fails where nothing is mounted', () => {
-    expect(() => unbindMount(sysroot)).toThrow(
-      expect.objectContaining({
-        code: 'mount-failed',
-        message: `${sysroot} cannot be unmounted: umount2: EINVAL`,
-      }),
-    );
-  });
 });

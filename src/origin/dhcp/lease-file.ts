@@ -102,7 +102,7 @@ export function leasesInFiles(root: string, detail: (text: string) => void): Dhc
 }
 
 /** Interfaces by their numbers. */
-export function interfaceNames(root: string): ReadonlyMap<number, string> {
+function interfaceNames(root: string): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   for (const name of entries(`${root}/sys/class/net`)) {
     const index = read(`${root}/sys/class/net/${name}/ifindex`, () => undefined);

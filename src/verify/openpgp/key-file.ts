@@ -5,7 +5,7 @@ import { type Packet, splitPackets, TAG } from './packets.ts';
 
 /** How many packets of one file are read, at 200 bytes of memory each, and how many of them may be keys, at 30 us each. */
 const PACKETS_MAX = 200_000;
-export const KEYS_MAX = 10_000;
+const KEYS_MAX = 10_000;
 
 /**
  * Reads the keys of one file: armored (any number of blocks, with text around them), binary (`gpg --export`) or a keybox;
