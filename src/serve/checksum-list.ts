@@ -75,19 +75,25 @@ export class ChecksumLists {
 
   async #attempt(names: readonly string[], patience: number): Promise<string | 'changed' | 'late'> {
     const files = (this.#directory.list(names) ?? []).filter(({ kind }) => kind === 'file');
-    const listed = files.filter(({ name }) => !isAboutList(name));
+    const listed = files.filter(({ name }) => !isAboutList(name)).map(({ name }) => name);
     using timer = new Timer(patience);
     try {
-      const lines = listed.map(async ({ name }) => {
-        const found = this.#directory.open([...names, name]);
-        return found.kind === 'file' ? line(await this.#digests.of(found), name) : '';
-      });
-      const all = await Promise.race([Promise.all(lines), timer.expired]);
-      return all === undefined ? 'late' : all.join('');
+      const list = await Promise.race([this.#linesOf(names, listed), timer.expired]);
+      return list ?? 'late';
     } catch (error) {
       if (!(error instanceof FileChanged)) throw error;
       return 'changed';
     }
+  }
+
+  /** The lines of files in the directory `names`. One file after the other: all of them at once may be more than may be open. */
+  async #linesOf(names: readonly string[], files: readonly string[]): Promise<string> {
+    let lines = '';
+    for (const file of files) {
+      const found = this.#directory.open([...names, file]);
+      if (found.kind === 'file') lines += line(await this.#digests.of(found), file);
+    }
+    return lines;
   }
 
   #remember(client: string, names: readonly string[], text: string): void {

@@ -274,6 +274,15 @@ describe('SHA256SUMS', () => {
   });
 });
 
+test('SHA256SUMS of more files than may be open at once', async () => {
+  const count = 600;
+  for (let index = 0; index < count; index++) served.write(`file-${index}`, 'x');
+  await using server = await RdpullServe.start(served.path, [], undefined, {
+    wrapper: ['prlimit', '--nofile=256'],
+  });
+  expect(curl(server.url('SHA256SUMS')).stdout.toString().match(/\n/g)).toHaveLength(count);
+});
+
 describe('nothing is served', () => {
   test.each([
     '../secret',
