@@ -28,6 +28,11 @@ export function isSystemError(error: unknown, ...codes: string[]): error is Erro
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
+/** Whether `error` came from the kernel (through us or through Node's fs), with whichever code. */
+export function isFromSystemCall(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error;
+}
+
 /** What the runtime has no words for: errno(3) calls it "Structure needs cleaning". */
 const DAMAGED = 'EUCLEAN: the file system is damaged: check it with fsck';
 

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { printable } from '../console/printable.ts';
+import { isFromSystemCall, reasonWithoutPath } from '../kernel/system-error.ts';
 import { FileChanged, type FileDigests } from './file-digests.ts';
 import type { ListSigner } from './list-signer.ts';
-import type { ServedDirectory } from './served-directory.ts';
+import type { ServedDirectory, ServedFile } from './served-directory.ts';
 
 /** The names of the list and of its signature. */
 export const LIST = 'SHA256SUMS';
@@ -25,13 +27,21 @@ export class ChecksumLists {
   readonly #digests: FileDigests;
   /** Whose signatures there are; undefined: nobody's. */
   readonly signer: ListSigner | undefined;
+  readonly #warn: (text: string) => void;
   readonly #given = new Map<string, { readonly text: string; readonly at: number }>();
   readonly #signed = new Map<string, Promise<Uint8Array>>();
 
-  constructor(directory: ServedDirectory, digests: FileDigests, signer: ListSigner | undefined) {
+  /** @param warn takes a line about a file that cannot be listed */
+  constructor(
+    directory: ServedDirectory,
+    digests: FileDigests,
+    signer: ListSigner | undefined,
+    warn: (text: string) => void,
+  ) {
     this.#directory = directory;
     this.#digests = digests;
     this.signer = signer;
+    this.#warn = warn;
   }
 
   /**
@@ -91,9 +101,20 @@ export class ChecksumLists {
     let lines = '';
     for (const file of files) {
       const found = this.#directory.open([...names, file]);
-      if (found.kind === 'file') lines += line(await this.#digests.of(found), file);
+      if (found.kind === 'file') lines += await this.#lineOf(found, file);
     }
     return lines;
+  }
+
+  /** Of a file that cannot be read there is none, and the others have theirs nevertheless. */
+  async #lineOf(file: ServedFile, name: string): Promise<string> {
+    try {
+      return line(await this.#digests.of(file), name);
+    } catch (error) {
+      if (!isFromSystemCall(error)) throw error;
+      this.#warn(`${printable(name)} is not in ${LIST}: it cannot be read: ${reasonWithoutPath(error)}`);
+      return '';
+    }
   }
 
   #remember(client: string, names: readonly string[], text: string): void {

@@ -12,7 +12,11 @@ const CHUNK = 512 * 1024;
 const KEPT = 4096;
 
 /** A file was written to while it was read. */
-export class FileChanged extends Error {}
+export class FileChanged extends Error {
+  constructor() {
+    super('it is being written to');
+  }
+}
 
 /**
  * The SHA-256 of files as they are now. Each content is read once, one file after the other, so that serving goes on

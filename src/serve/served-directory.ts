@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { isSystemError } from '../kernel/system-error.ts';
+import { isFromSystemCall, isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 import { type FileState, fileState } from './file-state.ts';
-import type { WithheldFiles } from './withheld-files.ts';
+import { isPrivateKey, type WithheldFiles } from './withheld-files.ts';
 
 /** An open file that may be served. Whoever has it closes it. */
 export interface ServedFile extends Disposable {
@@ -11,18 +11,21 @@ export interface ServedFile extends Disposable {
   readonly state: FileState;
 }
 
-/** What lies at a path. `refused` says, for a log, why what is there is not served. */
+/**
+ * What lies at a path. `refused` says, for a log, why what is there is not served, and `unreadable` why it cannot be: its disk fails, or
+ * the server that it lies on.
+ */
 export type Found =
   | ServedFile
-  | { readonly kind: 'directory' }
+  | { readonly kind: 'directory'; readonly state: FileState }
   | { readonly kind: 'missing' }
-  | { readonly kind: 'refused'; readonly why: string };
+  | { readonly kind: 'refused'; readonly why: string }
+  | { readonly kind: 'unreadable'; readonly why: string };
 
 /** A file that is served, in a list. */
 export interface Entry {
   readonly name: string;
   readonly kind: 'file' | 'directory';
-  /** Of a file. */
   readonly state: FileState;
 }
 
@@ -69,14 +72,21 @@ export class ServedDirectory {
       if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG')) return { kind: 'missing' };
       if (isSystemError(error, 'EACCES', 'EPERM')) return { kind: 'refused', why: 'it may not be read' };
       if (isSystemError(error, 'ENXIO')) return { kind: 'refused', why: 'it is no regular file' };
-      throw error;
+      return unreadable(error);
     }
-    const found = this.#judge(fd);
-    if (found.kind !== 'file') fs.closeSync(fd);
-    return found;
+    let found: Found | undefined;
+    try {
+      found = this.#judge(fd);
+      return found;
+    } finally {
+      if (found?.kind !== 'file') fs.closeSync(fd);
+    }
   }
 
-  /** What is served in the directory `names`, sorted by name; undefined when there is no such directory. */
+  /**
+   * What is served in the directory `names`, sorted by name, without what cannot be read; undefined when there is no such
+   * directory.
+   */
   list(names: readonly string[]): Entry[] | undefined {
     if (this.open(names).kind !== 'directory') return undefined;
     return fs
@@ -84,10 +94,8 @@ export class ServedDirectory {
       .sort()
       .flatMap((name): Entry[] => {
         using found = disposable(this.open([...names, name]));
-        if (found.kind === 'file') return [{ name, kind: 'file', state: found.state }];
-        if (found.kind !== 'directory') return [];
-        const state = fileState(fs.statSync(path.join(this.#root, ...names, name), { bigint: true }));
-        return [{ name, kind: 'directory', state }];
+        if (found.kind !== 'file' && found.kind !== 'directory') return [];
+        return [{ name, kind: found.kind, state: found.state }];
       });
   }
 
@@ -96,11 +104,18 @@ export class ServedDirectory {
     const real = fs.readlinkSync(`/proc/self/fd/${fd}`);
     const why = this.#refusal(real);
     if (why !== undefined) return { kind: 'refused', why };
-    const stats = fs.fstatSync(fd, { bigint: true });
-    if (stats.isDirectory()) return { kind: 'directory' };
-    if (!stats.isFile()) return { kind: 'refused', why: 'it is no regular file' };
-    const state = fileState(stats);
-    if (this.#withheld.has(real, state.identity, fd)) return { kind: 'refused', why: 'it is a secret' };
+    let state: FileState;
+    let isKey: boolean;
+    try {
+      const stats = fs.fstatSync(fd, { bigint: true });
+      state = fileState(stats);
+      if (stats.isDirectory()) return { kind: 'directory', state };
+      if (!stats.isFile()) return { kind: 'refused', why: 'it is no regular file' };
+      isKey = isPrivateKey(fd);
+    } catch (error) {
+      return unreadable(error);
+    }
+    if (isKey || this.#withheld.has(real, state.identity)) return { kind: 'refused', why: 'it is a secret' };
     return { kind: 'file', fd, state, [Symbol.dispose]: () => fs.closeSync(fd) };
   }
 
@@ -109,6 +124,12 @@ export class ServedDirectory {
     if (relative === '..' || relative.startsWith('..')) return 'a symbolic link leads out of the directory';
     return relative.split('/').some((name) => name.startsWith('.')) ? 'it is hidden' : undefined;
   }
+}
+
+/** What a file is that a system call has failed for. Throws what is the matter with this process, or with this machine. */
+function unreadable(error: unknown): Found {
+  if (!isFromSystemCall(error) || isSystemError(error, 'EMFILE', 'ENFILE', 'ENOMEM')) throw error;
+  return { kind: 'unreadable', why: `it cannot be read: ${reasonWithoutPath(error)}` };
 }
 
 /** A found thing that ends with its block, also where it holds nothing. */

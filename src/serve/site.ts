@@ -50,7 +50,6 @@ export async function createSite(
   const secret = [key, passphrase].filter((file) => file !== undefined);
   const directory = new ServedDirectory(path, new WithheldFiles(secret));
   const digests = new FileDigests();
-  const lists = new ChecksumLists(directory, digests, signer);
   const machines = new MachineTable();
   const rows = createLiveRows(() => liveRows(machines, log), output.progress, output.height);
   const info = (text: string) => rows.above(() => output.info(text));
@@ -58,6 +57,7 @@ export async function createSite(
   const log = createRequestLog(above, machines);
   const told = createMachineLog(machines, above);
   const warn = (text: string) => rows.above(() => output.warn(text));
+  const lists = new ChecksumLists(directory, digests, signer, warn);
   const news = new EventStream({ directory, machines, signer, warn });
   return {
     ...{ directory, digests, lists, log, machines, reports: new ReportIntake(machines), news, info, warn },

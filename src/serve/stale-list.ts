@@ -1,10 +1,11 @@
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { reasonOf } from '../console/rdpull-error.ts';
+import { reasonWithoutPath } from '../kernel/system-error.ts';
 import { MANIFEST_MAX, parseManifest } from '../verify/manifest.ts';
 import { isAboutList, LIST } from './checksum-list.ts';
 import type { FileDigests } from './file-digests.ts';
-import { disposable, type ServedDirectory } from './served-directory.ts';
+import { disposable, type ServedDirectory, type ServedFile } from './served-directory.ts';
 
 /**
  * What is wrong with the SHA256SUMS that somebody has put into the directory, in the light of what lies beside it: the
@@ -30,11 +31,26 @@ export async function staleListWarnings(directory: ServedDirectory, digests: Fil
       found[Symbol.dispose]();
       if (/\.(?:efi|raw|tar)(?:\.\w+)?$/.test(name))
         warnings.push(`${printable(name)} is not in the ${LIST} beside it`);
-    } else if (digest !== (await digests.of(found))) {
-      warnings.push(
-        `${LIST} has another digest for ${printable(name)} than it has now: remove the file, and it is made for what is there`,
-      );
+    } else {
+      warnings.push(...(await digestWarnings(name, digest, found, digests)));
     }
   }
   return warnings;
+}
+
+async function digestWarnings(
+  name: string,
+  listed: string,
+  file: ServedFile,
+  digests: FileDigests,
+): Promise<string[]> {
+  try {
+    if (listed === (await digests.of(file))) return [];
+    return [
+      `${LIST} has another digest for ${printable(name)} than it has now: remove the file, and it is made for what is there`,
+    ];
+  } catch (error) {
+    // One file must not keep the others from being looked at.
+    return [`${printable(name)} is not compared with ${LIST}: ${reasonWithoutPath(error)}`];
+  }
 }

@@ -140,6 +140,7 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   const name = names.at(-1) ?? '';
   const isMade = name === LIST || name === SIGNATURE;
   if (isMade && (await sendMade(site, request, response, watch, names))) return;
+  if (found.kind === 'unreadable') return failed(response, watch, found.why);
   if (found.kind === 'refused') return notFound(response, watch, found.why);
   if (found.kind === 'missing' || isDirectory) return notFound(response, watch);
 
@@ -209,6 +210,11 @@ async function sendMade(
 
 function notFound(response: ServerResponse, watch: RequestWatch, why?: string): void {
   sendText(response, watch, 404, 'there is no such file\n', {}, why);
+}
+
+/** It may be otherwise in a moment, and then has to be said as what it is: a disk that fails, or a server behind this one. */
+function failed(response: ServerResponse, watch: RequestWatch, why: string): void {
+  sendText(response, watch, 500, 'it cannot be sent\n', {}, why);
 }
 
 function sendText(

@@ -14,7 +14,7 @@ const KEY_ALGORITHMS: readonly number[] = [1, 2, 3, 16, 17, 18, 19, 22, 25, 26, 
 
 /**
  * What nobody may fetch: the files that the server was given because they hold secrets, under every name and also when another
- * has taken their place since; and whatever begins as a private key does, such as a copy of one, or the next one on its way.
+ * has taken their place since. Nor may they fetch a copy of one, or the next one on its way: see {@link isPrivateKey}.
  */
 export class WithheldFiles {
   readonly #files: readonly string[];
@@ -44,10 +44,10 @@ export class WithheldFiles {
    * @param real its path, without symbolic links
    * @param identity as {@link fileState} has it
    */
-  has(real: string, identity: string, fd: number): boolean {
+  has(real: string, identity: string): boolean {
     if (this.#paths.has(real)) return true;
     this.#notice();
-    return this.#identities.has(identity) || isPrivateKey(fd);
+    return this.#identities.has(identity);
   }
 
   /** What is there now under the names of the files, if anything is. */
@@ -59,7 +59,8 @@ export class WithheldFiles {
   }
 }
 
-function isPrivateKey(fd: number): boolean {
+/** Whether an open file begins as a private key does. */
+export function isPrivateKey(fd: number): boolean {
   const start = Buffer.alloc(START);
   const length = fs.readSync(fd, start, 0, START, 0);
   return PRIVATE_KEY.test(start.toString('latin1', 0, length)) || isSecretKeyPacket(start);

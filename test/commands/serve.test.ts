@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { DamagedDisk } from '../fixtures/damaged-disk.ts';
 import { rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
@@ -271,6 +272,43 @@ describe('SHA256SUMS', () => {
     await using server = await RdpullServe.start(served.path);
     expect(curl(server.url('below/SHA256SUMS')).stdout.toString()).toMatch(/^[0-9a-f]{64} \*image\.raw\n$/);
     expect(code(server.url('nowhere/SHA256SUMS'))).toBe('404');
+  });
+});
+
+describe('of a disk that fails', () => {
+  /** Files of which one fails at once, and one in its third MiB. */
+  function damaged(): DamagedDisk {
+    const disk = new DamagedDisk();
+    const start = 'the first block'.repeat(1000);
+    const third = 'a block of the third MiB'.repeat(1000);
+    fs.writeFileSync(`${disk.path}/at-once.raw`, start);
+    fs.writeFileSync(
+      `${disk.path}/later.raw`,
+      Buffer.concat([Buffer.alloc(2 * MIB, 'good'), Buffer.from(third), Buffer.alloc(MIB, 'end')]),
+    );
+    fs.writeFileSync(`${disk.path}/whole.raw`, 'whole');
+    disk.damage(Buffer.from(start.slice(0, 4096)));
+    disk.damage(Buffer.from(third.slice(0, 4096)));
+    return disk;
+  }
+
+  test('what can be read is served, listed and vouched for; and who asks for the rest is told', async () => {
+    using disk = damaged();
+    await using server = await RdpullServe.start(disk.path);
+    expect(curl(server.url('whole.raw')).stdout.toString()).toBe('whole');
+    expect(
+      curl(server.url(''))
+        .stdout.toString()
+        .match(/[a-z-]+\.raw(?=<)/g),
+    ).toEqual(['later.raw', 'whole.raw']);
+    expect(curl(server.url('SHA256SUMS')).stdout.toString()).toMatch(/^[0-9a-f]{64} \*whole\.raw\n$/);
+    expect(code(server.url('at-once.raw'))).toBe('500');
+    const { stderr } = await server.stop();
+    expect(stderr).toContain('GET /at-once.raw  500, 18 B in');
+    expect(stderr).toContain(': it cannot be read: EIO: i/o error, read');
+    expect(stderr).toContain(
+      'warning: later.raw is not in SHA256SUMS: it cannot be read: EIO: i/o error, read',
+    );
   });
 });
 

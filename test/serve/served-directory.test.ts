@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { entityTag } from '../../src/serve/entity-tag.ts';
 import { disposable, ServedDirectory } from '../../src/serve/served-directory.ts';
 import { WithheldFiles } from '../../src/serve/withheld-files.ts';
+import { DamagedDisk } from '../fixtures/damaged-disk.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -41,6 +42,25 @@ test('symbolic links that lead out, hidden files, fifos and secrets are not serv
   expect(kindOf(served, 'other-name')).toBe('it is a secret');
   expect(kindOf(served, 'fifo')).toBe('it is no regular file');
   expect(served.list([])?.map(({ name }) => name)).toEqual(['image.raw', 'inside']);
+});
+
+test('a file that cannot be read is left out of the list, and the others are in it', () => {
+  using disk = new DamagedDisk();
+  const start = 'this is the first block of the file'.repeat(300);
+  fs.writeFileSync(`${disk.path}/damaged.raw`, start);
+  fs.writeFileSync(`${disk.path}/image.raw`, 'image');
+  fs.mkdirSync(`${disk.path}/below`);
+  disk.damage(Buffer.from(start.slice(0, 4096)));
+  const served = new ServedDirectory(disk.path, new WithheldFiles([]));
+  const descriptors = () => fs.readdirSync('/proc/self/fd').length;
+  const before = descriptors();
+  expect(served.list([])?.map(({ name, kind }) => [name, kind])).toEqual([
+    ['below', 'directory'],
+    ['image.raw', 'file'],
+  ]);
+  const found = served.open(['damaged.raw']);
+  expect(found).toEqual({ kind: 'unreadable', why: 'it cannot be read: EIO: i/o error, read' });
+  expect(descriptors()).toBe(before);
 });
 
 describe('the key that signs', () => {

@@ -79,7 +79,7 @@ export interface OpenImage extends Disposable {
 /** Opens an image, or says why it cannot be exported. */
 export function openImage(directory: ServedDirectory, image: RawImage, mode: ExportMode): OpenImage | string {
   const found = directory.open(image.names);
-  if (found.kind !== 'file') return found.kind === 'refused' ? found.why : 'it is no file any more';
+  if (found.kind !== 'file') return 'why' in found ? found.why : 'it is no file any more';
   let fd = found.fd;
   try {
     const { sectorSize } = identifyImage(imageBytes(fd), image.path);
