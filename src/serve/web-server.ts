@@ -2,7 +2,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { descriptorLimit } from '../kernel/descriptors.ts';
-import { isSystemError } from '../kernel/system-error.ts';
+import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 import { REPORT_HEADER } from '../report/report-url.ts';
 import { LIST, SIGNATURE } from './checksum-list.ts';
 import { clientAddress } from './client-address.ts';
@@ -117,6 +117,23 @@ async function answer(site: Site, request: IncomingMessage, response: ServerResp
   if (request.method === 'POST' && request.url === REPORT_PATH) return takeReport(site, request, response);
   if (request.method === 'GET' && request.url === EVENTS_PATH) return sendNews(site, response);
   const watch = site.log.began(request);
+  try {
+    await sendAnswer(site, request, response, watch);
+  } catch (error) {
+    const why = reasonWithoutPath(error);
+    if (!response.headersSent) return failed(response, watch, why);
+    // What is missing must not look like the end.
+    response.destroy();
+    watch.ended(response.statusCode, why);
+  }
+}
+
+async function sendAnswer(
+  site: Site,
+  request: IncomingMessage,
+  response: ServerResponse,
+  watch: RequestWatch,
+): Promise<void> {
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return sendText(response, watch, 405, 'only GET and HEAD are answered\n', { allow: 'GET, HEAD' });
   }

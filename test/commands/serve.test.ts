@@ -310,6 +310,21 @@ describe('of a disk that fails', () => {
       'warning: later.raw is not in SHA256SUMS: it cannot be read: EIO: i/o error, read',
     );
   });
+
+  test('a transfer that fails is over: it has a line, and no row any more', async () => {
+    using disk = damaged();
+    await using server = await RdpullServe.start(disk.path, ['--json']);
+    const { status, stdout } = curl(server.url('later.raw'));
+    expect(status).not.toBe(0);
+    expect(stdout.length).toBeWithin(MIB, 2 * MIB + 1);
+    const lines = (await server.stop()).stdout.trim().split('\n');
+    const requests = lines
+      .map((line) => JSON.parse(line))
+      .filter(({ path: asked }) => asked === '/later.raw');
+    expect(requests).toEqual([
+      expect.objectContaining({ status: 200, reason: 'EIO: i/o error, read', sent: expect.any(Number) }),
+    ]);
+  });
 });
 
 test('SHA256SUMS of more files than may be open at once', async () => {
