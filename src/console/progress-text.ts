@@ -166,8 +166,8 @@ function fitted(parts: Parts, columns: number, dropped: readonly Part[]): string
   return cut(compose(left), columns);
 }
 
-/** The first characters of `text` that take no more than `columns`. */
-function cut(text: string, columns: number): string {
+/** The first characters of `text` that take no more than `columns`: one may take two, and an accent none. */
+export function cut(text: string, columns: number): string {
   if (Bun.stringWidth(text) <= columns) return text;
   let shown = '';
   for (const character of text) {

@@ -1,4 +1,5 @@
 import type { ProgressOutput } from '../console/progress.ts';
+import { cut } from '../console/progress-text.ts';
 
 /** How often a terminal is drawn, and how often a line is written where there is none, in ms. */
 const DRAW_INTERVAL = 250;
@@ -28,19 +29,20 @@ export function createLiveRows(
   { isTerminal, write, columns, line }: ProgressOutput,
   height: () => number,
 ): LiveRows {
-  let drawn = 0;
+  let drawn: readonly string[] = [];
+  /** A terminal that became narrower has broken rows into several. */
   const clear = () => {
-    if (drawn > 0) write(`\r\x1b[${drawn}A\x1b[J`);
-    drawn = 0;
+    const heights = drawn.map((row) => Math.max(1, Math.ceil(Bun.stringWidth(row) / columns())));
+    const above = heights.reduce((sum, each) => sum + each, 0);
+    if (above > 0) write(`\r\x1b[${above}A\x1b[J`);
+    drawn = [];
   };
   const draw = () => {
     clear();
-    const shown = first(rows(), Math.max(ROWS_MIN, height() - ABOVE)).map((row) =>
-      row.slice(0, columns() - 1),
-    );
+    const shown = first(rows(), Math.max(ROWS_MIN, height() - ABOVE)).map((row) => cut(row, columns() - 1));
     if (shown.length === 0) return;
     write(shown.map((row) => `${row}\n`).join(''));
-    drawn = shown.length;
+    drawn = shown;
   };
   const tell = () => {
     for (const row of first(rows(), LINES_MAX)) line(row);

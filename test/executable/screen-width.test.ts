@@ -7,6 +7,7 @@ import path from 'node:path';
 import { RDPULL } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { Terminal } from '../fixtures/terminal.ts';
 
 /*
  * What a person sees in a real terminal, tmux(1), while a download goes on; the text of each is kept beside this file, in
@@ -48,32 +49,12 @@ afterAll(async () => {
 });
 
 /** A terminal in which rdpull pulls. */
-class Terminal implements Disposable {
-  readonly #socket = target.file(`tmux-${randomUUID()}`);
-
-  constructor(file: string, columns: number, locale: string) {
-    const images = target.file(randomUUID());
-    const command = `env LC_ALL=${locale} ${RDPULL} pull --verify=no --image-root=${images} ${url}/${file}; sleep 60`;
-    const size = ['-x', String(columns), '-y', '12'];
-    run(['tmux', '-u', '-f', '/dev/null', '-S', this.#socket, 'new-session', '-d', ...size, command]);
-  }
-
-  resize(columns: number): void {
-    run(['tmux', '-S', this.#socket, 'resize-window', '-x', String(columns), '-y', '12']);
-  }
-
-  /** The rows that are on the screen, once there is one with `text`. */
-  async rows(text: RegExp): Promise<readonly string[]> {
-    for (;;) {
-      const screen = run(['tmux', '-u', '-S', this.#socket, 'capture-pane', '-p']).toString('utf8').trimEnd();
-      if (text.test(screen)) return screen.split('\n');
-      await Bun.sleep(100);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    run(['tmux', '-S', this.#socket, 'kill-server']);
-  }
+function pullingTerminal(file: string, columns: number, locale: string): Terminal {
+  const images = target.file(randomUUID());
+  return new Terminal(
+    `env LC_ALL=${locale} ${RDPULL} pull --verify=no --image-root=${images} ${url}/${file}; sleep 60`,
+    columns,
+  );
 }
 
 /** What is another time otherwise: the port, the rate and what follows from it, how far the decoder
@@ -103,7 +84,7 @@ describe.concurrent('a terminal', () => {
     ['80-columns-ascii', 80, 'C', 'image.raw'],
     ['200-columns-ascii', 200, 'C', 'image.raw'],
   ])('of %s shows how it goes on', async (name, columns, locale, file) => {
-    using terminal = new Terminal(file, columns, locale);
+    using terminal = pullingTerminal(file, columns, locale);
     const rows = await terminal.rows(/50 %/);
     const bars = rows.filter((row) => /50 %/.test(row));
     expect(bars).toHaveLength(1);
@@ -114,7 +95,7 @@ describe.concurrent('a terminal', () => {
   });
 
   test('that becomes narrower, and wider again, has one bar', async () => {
-    using terminal = new Terminal('image.raw', 100, 'C.UTF-8');
+    using terminal = pullingTerminal('image.raw', 100, 'C.UTF-8');
     await terminal.rows(/50 %/);
     for (const columns of [40, 100]) {
       terminal.resize(columns);
