@@ -16,6 +16,9 @@ import { isUrlText, urlDefect } from './url.ts';
 
 const GRAMMAR = 'write OPTIONS:LOCAL:REMOTE, for example raw,machine:root:https://example.com/root.raw.xz';
 
+/** What is looked at behind a colon to tell whether it belongs to a URL: a login with a token in it, and no server takes a longer one. */
+const LOOKED_AT = 8 * 1024;
+
 /** The three fields, as far as they can be told apart without understanding them. */
 interface Fields {
   readonly options: readonly string[];
@@ -139,7 +142,7 @@ function readField(
         );
       }
       read += text.charAt(index);
-    } else if (character === ':' && !isText(read, text.slice(index + 1, index + 66))) {
+    } else if (character === ':' && !isText(read, text.slice(index + 1, index + 1 + LOOKED_AT))) {
       return { text: read, rest: text.slice(index + 1) };
     } else {
       read += character;

@@ -171,6 +171,8 @@ describe('mirror= and store=', () => {
     ['mirror=http\\://m/x', ['http://m/x']],
     ['mirror=http://[2001:db8::1]:8081/x', ['http://[2001:db8::1]:8081/x']],
     ['mirror=http://user\\:secret@m/x', ['http://user:secret@m/x']],
+    // A token may be long.
+    [`mirror=https://user:${'a'.repeat(2000)}@m:8443/x`, [`https://user:${'a'.repeat(2000)}@m:8443/x`]],
     ['mirror=file:///srv/x', ['file:///srv/x']],
     ['mirror=http://m/{serial}/x%2Cy', ['http://m/{serial}/x%2Cy']],
   ])('%s', (option, mirrors) => {
