@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { printable } from '../../console/printable.ts';
-import { reasonOf } from '../../console/rdpull-error.ts';
+import { reasonWithoutPath } from '../../kernel/system-error.ts';
 import { assignments } from './assignments.ts';
 import { type DhcpLease, dhcpLease, type LeaseText } from './dhcp-lease.ts';
 
@@ -102,7 +102,7 @@ export function leasesInFiles(root: string, detail: (text: string) => void): Dhc
 }
 
 /** Interfaces by their numbers. */
-function interfaceNames(root: string): ReadonlyMap<number, string> {
+export function interfaceNames(root: string): ReadonlyMap<number, string> {
   const names = new Map<number, string>();
   for (const name of entries(`${root}/sys/class/net`)) {
     const index = read(`${root}/sys/class/net/${name}/ifindex`, () => undefined);
@@ -129,7 +129,7 @@ function read(file: string, detail: (text: string) => void): string | undefined 
     const buffer = Buffer.alloc(LONGEST);
     return buffer.toString('utf8', 0, fs.readSync(descriptor, buffer, 0, LONGEST, 0));
   } catch (error) {
-    detail(`${printable(file)} cannot be read: ${reasonOf(error)}`);
+    detail(`${printable(file)} cannot be read: ${reasonWithoutPath(error)}`);
     return undefined;
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { printable } from '../../console/printable.ts';
 import { reasonOf } from '../../console/rdpull-error.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { type DhcpLease, dhcpLease } from './dhcp-lease.ts';
@@ -36,7 +37,7 @@ export async function leasesOfNetworkd(root: string, detail: (text: string) => v
     return interfacesIn(answer).flatMap((each) => leaseOf(source, each) ?? []);
   } catch (error) {
     if (!isSystemError(error, 'ENOENT', 'ECONNREFUSED'))
-      detail(`${source} says nothing of DHCP: ${reasonOf(error)}`);
+      detail(`${source} says nothing of DHCP: ${printable(reasonOf(error))}`);
     return [];
   }
 }

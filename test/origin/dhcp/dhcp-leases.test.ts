@@ -147,6 +147,16 @@ describe('what nobody can use counts as not said', () => {
     expect(details.join()).toContain('dhclient.eth0.dhcpopts cannot be read: ELOOP');
   });
 
+  test('a link whose name would clear the screen, which is shown as what it is', async () => {
+    using root = machine({ 'tmp/x': '' });
+    fs.symlinkSync('x', root.file('tmp/dhclient.\x1b[2J.dhcpopts'));
+    const details: string[] = [];
+    expect(await readDhcpLeases((text) => details.push(text), root.path)).toEqual([]);
+    expect(details).toEqual([
+      expect.stringMatching(/^\S+\/tmp\/dhclient\.\\x1b\[2J\.dhcpopts cannot be read: ELOOP: [\w ]+$/),
+    ]);
+  });
+
   test('more files than any machine has interfaces', async () => {
     const many = Object.fromEntries(
       Array.from({ length: 100 }, (_, index) => [
