@@ -15,8 +15,9 @@ const TURN = 50;
  * @throws RdpullError bad-url
  */
 function pathOfFileUrl(url: string): string {
+  let path: string;
   try {
-    return Bun.fileURLToPath(url);
+    path = Bun.fileURLToPath(url);
   } catch (error) {
     throw new RdpullError(
       'bad-url',
@@ -25,6 +26,13 @@ function pathOfFileUrl(url: string): string {
       { cause: error },
     );
   }
+  // The runtime makes nothing at all of what is not UTF-8.
+  if (path !== '' && !path.includes('\0')) return path;
+  throw new RdpullError(
+    'bad-url',
+    `${shownUrl(url)} does not name a file of this machine: what is percent-encoded in it is not UTF-8, or a NUL`,
+    'give the file another name, or make a link to it (ln -s) that has one',
+  );
 }
 
 /** A file of this machine, or a part of it, as a source. */
