@@ -71,6 +71,7 @@ export function openFileSource(url: string, wanted?: RangeRequest): Source {
     lastModified: stat.mtime,
     validator: undefined,
     entityTag: undefined,
+    opaqueTag: undefined,
     codings: [],
     acceptsRanges: true,
     range,

@@ -12,7 +12,7 @@ import { proxyFor } from './proxy.ts';
 import { requestHeaders } from './request-headers.ts';
 import { retryAfter } from './retry-after.ts';
 import type { ByteRange, RangeRequest, Source, SourceOptions } from './source.ts';
-import { strongEntityTag, strongValidator } from './validator.ts';
+import { opaqueTag, strongEntityTag, strongValidator } from './validator.ts';
 
 /** Redirects that are followed when nothing else was asked for. */
 const MAX_REDIRECTS = 10;
@@ -95,6 +95,7 @@ async function ask(
       lastModified: date(header('last-modified')),
       validator: strongValidator(header),
       entityTag: strongEntityTag(header('etag')),
+      opaqueTag: opaqueTag(header('etag')),
       codings,
       acceptsRanges: part !== undefined || header('accept-ranges')?.toLowerCase() === 'bytes',
       range: part?.range,

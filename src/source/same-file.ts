@@ -4,7 +4,7 @@ import type { Location, RangeRequest, Source } from './source.ts';
 export interface KnownFile {
   readonly location: Location;
   /** What the server said of it. */
-  readonly source: Pick<Source, 'size' | 'lastModified' | 'validator' | 'entityTag'>;
+  readonly source: Pick<Source, 'size' | 'lastModified' | 'validator' | 'entityTag' | 'opaqueTag'>;
 }
 
 /**
@@ -51,6 +51,7 @@ export function reasonToJoin(
       ? 'promise'
       : undefined;
   }
+  if (hasOtherTag(source, before)) return undefined;
   // The same validator, or none: a server that was asked with If-Range has sent a part only if it still holds.
   const tagHolds = source.entityTag === undefined || source.entityTag === before.entityTag;
   const dateHolds = sameDate(source, before) !== false;
@@ -79,10 +80,17 @@ export function otherIdentity(
   { source: before }: KnownFile,
 ): string | undefined {
   const sameBytes = source.size !== undefined && sameDate(source, before) === true;
-  if (source.entityTag !== undefined && before.entityTag !== undefined) {
-    return source.entityTag === before.entityTag || sameBytes ? undefined : 'it has another ETag now';
-  }
+  if (hasOtherTag(source, before)) return sameBytes ? undefined : 'it has another ETag now';
+  if (source.entityTag !== undefined && source.entityTag === before.entityTag) return undefined;
   return sameDate(source, before) === false ? 'it has another date now' : undefined;
+}
+
+/** Whether a server that gives tags says by them that it is another file; a weak one is enough for that. */
+function hasOtherTag(
+  { opaqueTag: one }: Pick<Source, 'opaqueTag'>,
+  { opaqueTag: other }: Pick<Source, 'opaqueTag'>,
+): boolean {
+  return one !== undefined && other !== undefined && one !== other;
 }
 
 /** undefined when one of the dates is unknown. */

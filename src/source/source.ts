@@ -98,6 +98,8 @@ export interface Source {
   readonly validator: string | undefined;
   /** The strong entity tag alone (RFC 9110, section 8.8.3): what servers can agree upon. */
   readonly entityTag: string | undefined;
+  /** Of the entity tag, strong or weak, what is another one where it is another file. */
+  readonly opaqueTag: string | undefined;
   /** What the server says to have put around the file, though its name does not (`Content-Encoding`), to be told where it matters. */
   readonly codings: readonly string[];
   /** Whether the server says or shows that it can send parts of the file. */

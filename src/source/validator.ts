@@ -12,6 +12,14 @@ export function strongEntityTag(header: string | undefined): string | undefined 
 }
 
 /**
+ * What a strong and a weak entity tag have between their quotes, with those: what differs in that is of another file, whichever they are
+ * (RFC 9110, section 8.8.3.2). The same in two weak ones says nothing of the bytes.
+ */
+export function opaqueTag(header: string | undefined): string | undefined {
+  return strongEntityTag(header?.trim().replace(/^W\/(?=")/, ''));
+}
+
+/**
  * What `If-Range` may carry: the strong entity tag, else the date of the last change where that is strong (RFC 9110,
  * section 13.1.5). Where there is any entity tag, a date must not be sent.
  */

@@ -149,6 +149,14 @@ describe.concurrent('a file that is replaced during the download', () => {
 
   test.each([
     ['another ETag', { ETag: '"a"' }, { ETag: '"b"' }, 'it has another ETag now'],
+    ['another weak ETag', { ETag: 'W/"a"' }, { ETag: 'W/"b"' }, 'it has another ETag now'],
+    ['a weak ETag that is not its strong one', { ETag: '"a"' }, { ETag: 'W/"b"' }, 'it has another ETag now'],
+    [
+      'the same weak ETag and other bytes',
+      { ETag: 'W/"a"' },
+      { ETag: 'W/"a"' },
+      `its first ${STOP} bytes are not those that had arrived`,
+    ],
     [
       'another date',
       LONG_AGO,

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { strongEntityTag, strongValidator } from '../../src/source/validator.ts';
+import { opaqueTag, strongEntityTag, strongValidator } from '../../src/source/validator.ts';
 
 const CHANGED = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const headers = (values: Readonly<Record<string, string>>) => (name: string) => values[name];
@@ -17,6 +17,17 @@ test.each(['W/"a"', 'w/"a"', 'a', '"a', '"a"b"', '"a b"', '"a\r\nx"', ''])(
     expect(strongValidator(headers({ etag: tag, 'last-modified': CHANGED, date }))).toBeUndefined();
   },
 );
+
+test.each([
+  ['"a"', '"a"'],
+  [' W/"a" ', '"a"'],
+  ['w/"a"', undefined],
+  ['W/a', undefined],
+  ['W/ "a"', undefined],
+  [undefined, undefined],
+])('of %p, weak or strong, %p has to be the same', (header, tag) => {
+  expect(opaqueTag(header)).toBe(tag);
+});
 
 test.each([
   ['Sun, 06 Nov 1994 08:50:37 GMT', CHANGED],

@@ -163,6 +163,13 @@ describe.concurrent('an image that was replaced', () => {
   test.each([
     [ONE, { ETag: '"two"' }, CONTENT, 'it has another ETag now'],
     [ONE, ONE, CONTENT.subarray(1), 'it has 999999 bytes now, and had 1000000'],
+    // Made twice within a second, or with the date of its sources.
+    [
+      { ETag: 'W/"one"', ...DATED },
+      { ETag: 'W/"two"', ...DATED },
+      CONTENT,
+      'it has another ETag or date now, or none',
+    ],
     [DATED, { 'Last-Modified': 'Sat, 28 Nov 2026 11:00:00 GMT' }, CONTENT, 'it has another date now'],
   ])('is never mixed: %p, %p', async (before, after, content, how) => {
     await using server = await replaced(before, after, content);

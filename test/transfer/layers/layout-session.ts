@@ -83,6 +83,7 @@ export function sessionFor(
         lastModified: undefined,
         validator: undefined,
         entityTag: undefined,
+        opaqueTag: undefined,
         codings: [],
         acceptsRanges: true,
         range: undefined,
