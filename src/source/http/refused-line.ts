@@ -12,8 +12,9 @@ const SHOWN = 80;
  * @returns the end of a sentence, fit for a terminal
  */
 export function refusedLine(reason: string, text: string, position: number, inHead: boolean): string {
-  if (inHead && !text.startsWith('HTTP/')) return `it begins with ${quoted(lineAt(text, 0).slice(0, 40))}`;
-  const line = lineAt(text, position);
+  if (inHead && !text.startsWith('HTTP/'))
+    return `it begins with ${quoted(lineAt(text, 0, inHead).slice(0, 40))}`;
+  const line = lineAt(text, position, inHead);
   if (reason === 'Unexpected space after start line') return 'its first header begins with a space';
   if (inHead && !text.slice(0, position).includes('\n')) return `its first line is ${quoted(line)}`;
   if (reason.includes('Content-Length') && reason.includes('Transfer-Encoding'))
@@ -28,13 +29,21 @@ export function refusedLine(reason: string, text: string, position: number, inHe
   return `${printable(reason)}: ${quoted(line)}`;
 }
 
-/** The line around a place; one that begins with a space goes on with the line before it (RFC 9112, section 5.2). */
-function lineAt(text: string, position: number): string {
-  const start = text.lastIndexOf('\n', position - 1) + 1;
+/** The line around a place; in a head, one that begins with a space goes on with the line before it (RFC 9112, section 5.2). */
+function lineAt(text: string, position: number, inHead: boolean): string {
+  let start = lineStart(text, position);
+  while (inHead && start > 0 && (text[start] === ' ' || text[start] === '\t'))
+    start = lineStart(text, start - 1);
   const end = text.indexOf('\n', position);
-  const line = withoutCr(text.slice(start, end < 0 ? undefined : end));
-  if (!/^[\t ]/.test(line) || start === 0) return line.slice(0, SHOWN);
-  return `${lineAt(text, start - 1)} ${line.trim()}`.slice(0, SHOWN);
+  const [first = '', ...others] = text
+    .slice(start, end < 0 ? undefined : end)
+    .split('\n')
+    .map(withoutCr);
+  return [first, ...others.map((line) => line.trim())].join(' ').slice(0, SHOWN);
+}
+
+function lineStart(text: string, position: number): number {
+  return position === 0 ? 0 : text.lastIndexOf('\n', position - 1) + 1;
 }
 
 /** All lengths that a head says. */

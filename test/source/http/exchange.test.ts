@@ -226,6 +226,11 @@ describe.concurrent('what breaks the rules is refused, and said:', () => {
       'a chunk is longer than it says',
     ],
     [
+      'a chunk of lines that all begin with a space, with more behind it',
+      `${CHUNKED}30d40\r\n${' \n'.repeat(100_000)} more\r\n0\r\n\r\n`,
+      'a chunk is longer than it says',
+    ],
+    [
       'a chunk that ends in LF alone',
       `${CHUNKED}4\r\nbody\n0\r\n\r\n`,
       'a line ends without a carriage return',
