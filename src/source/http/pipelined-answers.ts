@@ -1,6 +1,7 @@
 import { printable, quoted } from '../../console/printable.ts';
 import { HEAD_MAX } from './head-record.ts';
 import { HttpFault, notHttp } from './http-fault.ts';
+import { withoutSpace } from './response-head.ts';
 
 /** The answer to a request, all of it. */
 export interface PipelinedAnswer {
@@ -33,7 +34,7 @@ const END_OF_HEAD = '\r\n\r\n';
 /** RFC 9112, section 4 and 5, and no more than that: no folded lines, no space before a colon, no lone CR or LF, no controls. */
 const HEAD =
   /^HTTP\/1\.1 (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n((?:[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*)\r\n$/;
-const LENGTH = /^content-length:[\t ]*(.*?)[\t ]*\r$/im;
+const LENGTH = /^content-length:(.*)\r$/im;
 const ALL_LENGTHS = new RegExp(LENGTH, 'gim');
 /** What makes the end of a body something else than its length says. */
 const OTHER_END = /^(?:transfer-encoding|upgrade|trailer):/im;
@@ -141,9 +142,10 @@ function parseHead(text: string, most: number): Head {
 /** @throws HttpFault RDPULL_NOT_HTTP: there is none, or more than one */
 function onlyLength(fields: string): number {
   const found = LENGTH.exec(fields);
-  const [line, length] = found ?? [];
+  const [line, value] = found ?? [];
+  const length = value === undefined ? undefined : withoutSpace(value);
   const isOnly = line !== undefined && !LENGTH.test(fields.slice((found?.index ?? 0) + line.length));
   if (isOnly && length !== undefined && /^\d{1,15}$/.test(length)) return Number(length);
-  const all = Array.from(fields.matchAll(ALL_LENGTHS), ([, value = '']) => value);
+  const all = Array.from(fields.matchAll(ALL_LENGTHS), ([, each = '']) => withoutSpace(each));
   throw notHttp(`its Content-Length is ${printable(all.length === 0 ? 'missing' : all.join(' and '))}`);
 }

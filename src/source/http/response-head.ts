@@ -23,7 +23,7 @@ export function fieldValues(raw: readonly Buffer[]): FieldValues {
 }
 
 /** Without the optional white space around it (RFC 9110, section 5.6.3); trim() would take more than that. */
-function withoutSpace(value: string): string {
+export function withoutSpace(value: string): string {
   let [from, to] = [0, value.length];
   while (from < to && isSpace(value.charCodeAt(from))) from++;
   while (to > from && isSpace(value.charCodeAt(to - 1))) to--;

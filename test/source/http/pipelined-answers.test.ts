@@ -87,4 +87,13 @@ describe('there is no going on behind', () => {
     for (const lengths of [[100_000], [1], [7000]])
       expect(() => taken(pieces(text, lengths), 1)).toThrow(message);
   });
+
+  // 0.3 s for each of them with a pattern that goes back and forth.
+  test('a length with thousands of blanks in it, at once', () => {
+    const head = `${OK}Content-Length: 1${' '.repeat(16_000)}1\r\n\r\n`;
+    const begun = performance.now();
+    for (let times = 0; times < 20; times++)
+      expect(() => taken([Buffer.from(head)], 1)).toThrow('its Content-Length is 1 ');
+    expect(performance.now() - begun).toBeLessThan(2000);
+  });
 });
