@@ -14,7 +14,7 @@ const TURN = 50;
  *
  * @throws RdpullError bad-url
  */
-function pathOfFileUrl(url: string): string {
+export function pathOfFileUrl(url: string): string {
   let path: string;
   try {
     path = Bun.fileURLToPath(url);
