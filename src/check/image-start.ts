@@ -5,6 +5,7 @@ import type { Compression } from '../decode/compression-magic.ts';
 import { openGzipCodec } from '../decode/gzip.ts';
 import type { MemberCodec } from '../decode/member-decoder.ts';
 import { isQcow2 } from '../decode/qcow2-magic.ts';
+import { beginsLikeTarball } from '../decode/tar-block.ts';
 import { openXzCodec } from '../decode/xz.ts';
 import { openZstdCodec } from '../decode/zstd.ts';
 import type { ImageBytes } from '../expose/image-bytes.ts';
@@ -12,7 +13,7 @@ import { type ImageLayout, identifyImage } from '../expose/image-layout.ts';
 import { rootDevice } from '../expose/root-partition.ts';
 import type { FileType } from '../request/image-class.ts';
 import type { ExpectedSize } from '../transfer/expected-size.ts';
-import { beginsLikeTarball, CONTENT_START_BYTES, requireContent } from '../transfer/sink/expected-content.ts';
+import { CONTENT_START_BYTES, requireContent } from '../transfer/sink/expected-content.ts';
 import type { Findings } from './finding.ts';
 
 /**

@@ -7,6 +7,7 @@ import { FOREIGN_FORMAT_BYTES, recogniseForeignFormat } from './foreign-format.t
 import { openGzipCodec } from './gzip.ts';
 import { openMemberDecoder } from './member-decoder.ts';
 import { openStoredDecoder } from './stored.ts';
+import { beginsLikeTarball } from './tar-block.ts';
 import { openXzCodec } from './xz.ts';
 import { openZstdCodec, zstdDictionaryNeeded } from './zstd.ts';
 import { zstdDictionary } from './zstd-frame-header.ts';
@@ -21,6 +22,7 @@ export const MAGIC_BYTES = FOREIGN_FORMAT_BYTES;
  *   "image" is an HTML page
  */
 export function detectCompression(start: Uint8Array): Compression {
+  if (beginsLikeTarball(start)) return 'none';
   const compression = compressionOf(start);
   if (compression === 'zstd') requireNoDictionary(start);
   if (compression !== undefined) return compression;

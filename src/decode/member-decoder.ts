@@ -1,5 +1,5 @@
 import { RdpullError } from '../console/rdpull-error.ts';
-import { compressionOf, LONGEST_MAGIC } from './compression-magic.ts';
+import { compressionOf, MEMBER_START_BYTES } from './compression-magic.ts';
 import type { Decoder, DecoderContext } from './decoder.ts';
 
 const NOTHING: Uint8Array = new Uint8Array(0);
@@ -114,9 +114,9 @@ export function openMemberDecoder(
     // A zero byte behind the first ones of a magic number is one of it (the last one of xz is), and no padding.
     const isPadded = paddingUnit > 0 && start.length === 0;
     const rest = isPadded ? input.subarray(skipPadding(input, 0)) : input;
-    const taken = Math.min(rest.length, LONGEST_MAGIC - start.length);
+    const taken = Math.min(rest.length, MEMBER_START_BYTES - start.length);
     start = Buffer.concat([start, rest.subarray(0, taken)]);
-    if (start.length < LONGEST_MAGIC) return NOTHING;
+    if (start.length < MEMBER_START_BYTES) return NOTHING;
     if (!isMember(start) || (padding > 0 && padding % paddingUnit !== 0)) {
       trailing();
       return NOTHING;

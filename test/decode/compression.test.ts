@@ -313,6 +313,13 @@ test('xz: a dictionary of more than 128 MiB is refused with the remedy', async (
   expect(error.hint).toContain('xz -T0 -6');
 });
 
+test('bzip2: a digit and a block, or the end of a file of nothing, are part of its magic number', () => {
+  expect(detectCompression(run(['bzip2', '-c', '-1'], { input: SMALL }))).toBe('bzip2');
+  expect(detectCompression(run(['bzip2', '-c'], { input: Buffer.alloc(0) }))).toBe('bzip2');
+  for (const text of ['BZh', 'BZh0', 'BZhang', 'BZh9 is a name', 'BZh91AY&SZ'])
+    expect(detectCompression(Buffer.from(text))).toBe('none');
+});
+
 test('a file that is not compressed passes unchanged, however short', async () => {
   for (const bytes of [IMAGE, Buffer.from('x'), Buffer.alloc(0)])
     expect((await decode(bytes)).equals(bytes)).toBe(true);

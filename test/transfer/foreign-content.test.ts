@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
 import { run } from '../fixtures/run.ts';
 import { startSlowServer } from '../fixtures/slow-server.ts';
+import { tarMember } from '../fixtures/tar.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const work = new TemporaryDirectory();
@@ -98,6 +99,27 @@ describe('a tarball and a disk image are told apart:', () => {
       expect((await pulled('tar', tarball)).status).toBe(0);
   });
 });
+
+/** What tells other formats, as the name of a member: latin1, because names are bytes. */
+const MAGIC_NAMES = [
+  ...['BZh9', 'BZh91AY&SY', '\x1f\x8b', '\xfd7zXZ', '\x28\xb5\x2f\xfd', '\x50\x2a\x4d\x18'],
+  ...['LZIP', '\x1f\x9d', 'LRZI', '\x04\x22\x4d\x18', '\x25\xb5\x2f\xfd', "7z\xbc\xaf'\x1c", 'PK\x03\x04'],
+  ...['KDMV', 'COWD', '# Disk DescriptorFile', 'vhdxfile', 'conectix', 'QED', 'WithoutFreeSpace'],
+  ...['\x3a\xff\x26\xed', '\x37\xa4\x30\xec', 'QFI\xfb', '<html', '<!doctype html'],
+];
+
+test.each(MAGIC_NAMES.map((name) => [JSON.stringify(name), name] as const))(
+  'a tarball is one whatever its first member is called: %s',
+  async (_, name) => {
+    const first = tarMember({ name: Buffer.from(name, 'latin1') });
+    work.write('named.tar', Buffer.concat([first, fs.readFileSync(work.file('tree.tar'))]));
+    for (const file of ['named.tar', 'named.tar.gz']) {
+      sh('gzip -kf named.tar');
+      expect((await pulled('tar', file)).status).toBe(0);
+      expect((await pulled('raw', file)).said).toContain('the file is a tarball, not a disk image');
+    }
+  },
+);
 
 test.each(['vmdk', 'vmdk.zst'])('it is known when the first bytes have arrived (%s)', async (suffix) => {
   sh(

@@ -9,11 +9,11 @@ import {
 } from '../../decode/foreign-format.ts';
 import { isQcow2 } from '../../decode/qcow2-magic.ts';
 import type { Sink } from '../../decode/sink.ts';
+import { beginsLikeTarball } from '../../decode/tar-block.ts';
 import { recogniseFileSystem } from '../../expose/file-system-magic.ts';
 import { hasBootSignature } from '../../expose/master-boot-record.ts';
 import type { FileType } from '../../request/image-class.ts';
 import { hasMagic } from '../../source/magic-number.ts';
-import { BLOCK_SIZE, classifyBlock } from './tar/tar-header.ts';
 
 /** What an object is said to be, and how it came. */
 export interface ExpectedContent {
@@ -87,7 +87,8 @@ function lastBytes(before: Uint8Array, chunk: Uint8Array): Uint8Array {
  * @throws RdpullError stream-unsupported
  */
 export function requireContent(start: Uint8Array, type: FileType, compression: Compression): void {
-  const foreign = recogniseForeignFormat(start.subarray(0, FOREIGN_FORMAT_BYTES));
+  const isTarball = beginsLikeTarball(start);
+  const foreign = isTarball ? undefined : recogniseForeignFormat(start.subarray(0, FOREIGN_FORMAT_BYTES));
   if (foreign !== undefined) throw unread(foreign, compression);
   if (type === 'raw' && hasTarMagic(start)) {
     throw new RdpullError(
@@ -96,7 +97,7 @@ export function requireContent(start: Uint8Array, type: FileType, compression: C
       'say tar in place of raw, or --type=tar',
     );
   }
-  const image = type === 'tar' && !beginsLikeTarball(start) ? diskImage(start) : undefined;
+  const image = type === 'tar' && !isTarball ? diskImage(start) : undefined;
   if (image === undefined) return;
   throw new RdpullError(
     'stream-unsupported',
@@ -112,11 +113,6 @@ function unread({ name, remedy }: ForeignFormat, compression: Compression): Rdpu
     `the file is ${name}${isPacked ? ` packed with ${compression}` : ''}, and rdpull reads raw images and tarballs`,
     isPacked ? `unpack it, then ${remedy}` : remedy,
   );
-}
-
-/** Whether the first block of a file is the header of a member; tars before POSIX have no magic number. */
-export function beginsLikeTarball(start: Uint8Array): boolean {
-  return start.length >= BLOCK_SIZE && classifyBlock(start.subarray(0, BLOCK_SIZE)) === 'header';
 }
 
 function hasTarMagic(start: Uint8Array): boolean {

@@ -1,6 +1,6 @@
+import { BLOCK_SIZE } from '../../../decode/tar-block.ts';
 import { printableName } from './printable-name.ts';
 import { malformed, trailingData, truncated } from './tar-error.ts';
-import { BLOCK_SIZE } from './tar-header.ts';
 import type { TarInput } from './tar-input.ts';
 
 /**

@@ -1,8 +1,9 @@
+import { BLOCK_SIZE } from '../../../decode/tar-block.ts';
 import { isFile } from './member-of-headers.ts';
 import { type PaxAttributes, sparseFormat } from './pax.ts';
 import { readGnuSparseExtension, readGnuSparseHeader, SparseMap, SparseMapReader } from './sparse-map.ts';
 import { malformed } from './tar-error.ts';
-import { BLOCK_SIZE, TYPE } from './tar-header.ts';
+import { TYPE } from './tar-header.ts';
 import type { TarInput, Wanting } from './tar-input.ts';
 
 /** Where the data of a sparse file belong, and how many of the bytes that follow in the archive they are. */

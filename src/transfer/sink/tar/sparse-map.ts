@@ -1,5 +1,6 @@
+import { BLOCK_SIZE } from '../../../decode/tar-block.ts';
 import { beyondBounds, malformed } from './tar-error.ts';
-import { BLOCK_SIZE, readNumber } from './tar-header.ts';
+import { readNumber } from './tar-header.ts';
 
 /**
  * More stretches of data than this in one sparse file are refused: the map precedes the data in every format, so it

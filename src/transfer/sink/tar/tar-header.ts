@@ -1,7 +1,5 @@
+import { parseOctal } from '../../../decode/tar-block.ts';
 import { malformed } from './tar-error.ts';
-
-/** Everything in a tar archive begins at a multiple of this, in bytes. */
-export const BLOCK_SIZE = 512;
 
 /** The typeflag characters: ustar's (POSIX.1-2017 pax, "ustar Interchange Format"), then GNU's (tar.h, "GNUTYPE_"). */
 export const TYPE = {
@@ -42,8 +40,6 @@ const SIZE = 124;
 const SIZE_LENGTH = 12;
 const MTIME = 136;
 const MTIME_LENGTH = 12;
-const CHECKSUM = 148;
-const CHECKSUM_LENGTH = 8;
 const TYPEFLAG = 156;
 const LINK_NAME = 157;
 const MAGIC = 257;
@@ -51,51 +47,6 @@ const DEVICE_MAJOR = 329;
 const DEVICE_MINOR = 337;
 const PREFIX = 345;
 const PREFIX_LENGTH = 155;
-
-/** What a block at a place where a header belongs turns out to be. */
-export type HeaderBlock = 'header' | 'zeros' | 'not-a-header';
-
-/**
- * Tells a header by its checksum, which some old tars summed up over signed bytes.
- *
- * @param bytes where the block lies, at `at`
- * @param words the same bytes
- */
-export function classifyBlock(bytes: Uint8Array, at = 0, words = wordsOf(bytes)): HeaderBlock {
-  let sum = sumOfBytes(words, at);
-  if (sum === 0) return 'zeros';
-  const start = at + CHECKSUM;
-  // The checksum's own field counts as spaces.
-  for (let i = start; i < start + CHECKSUM_LENGTH; i++) sum += 0x20 - (bytes[i] ?? 0);
-  const recorded = parseOctal(bytes, start, CHECKSUM_LENGTH);
-  return recorded === sum || recorded === sum - 256 * highBytes(bytes, at) ? 'header' : 'not-a-header';
-}
-
-export function wordsOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-}
-
-/**
- * Four bytes at once, into two sums of 16 bits, which a block of 512 times 255 does not fill: byte by byte, this would cost more than all else
- * that is done to a header.
- */
-function sumOfBytes(words: DataView, at: number): number {
-  let sums = 0;
-  for (let i = at; i < at + BLOCK_SIZE; i += 4) {
-    const word = words.getInt32(i, true);
-    sums = (sums + (word & 0xff00ff) + ((word >>> 8) & 0xff00ff)) | 0;
-  }
-  return (sums & 0xffff) + (sums >>> 16);
-}
-
-/** How many bytes of a header, without its checksum, are negative where bytes have a sign. */
-function highBytes(bytes: Uint8Array, at: number): number {
-  let count = 0;
-  for (let i = 0; i < BLOCK_SIZE; i++) {
-    if (i < CHECKSUM || i >= CHECKSUM + CHECKSUM_LENGTH) count += (bytes[at + i] ?? 0) >> 7;
-  }
-  return count;
-}
 
 /** The type alone, of a block that {@link classifyBlock} found to be a header. */
 export function headerType(bytes: Uint8Array, at: number): number {
@@ -191,22 +142,6 @@ export function readNumber(bytes: Uint8Array, start: number, length: number, wha
 function parseBase256(block: Uint8Array, start: number, length: number): number {
   let value = block[start] === 0xff ? -1 : 0;
   for (let i = start + 1; i < start + length; i++) value = value * 256 + (block[i] ?? 0);
-  return value;
-}
-
-/** Digits that may be led by spaces or one NUL (as old tars do) and are ended by a space, a NUL or the field's end. */
-function parseOctal(block: Uint8Array, start: number, length: number): number | undefined {
-  const end = start + length;
-  let at = start;
-  if (block[at] === 0) at++;
-  while (at < end && block[at] === 0x20) at++;
-  let value = 0;
-  for (; at < end; at++) {
-    const byte = block[at] ?? 0;
-    if (byte === 0x20 || byte === 0) return value;
-    if (byte < 0x30 || byte > 0x37) return undefined;
-    value = value * 8 + (byte - 0x30);
-  }
   return value;
 }
 

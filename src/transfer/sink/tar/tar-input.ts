@@ -1,4 +1,4 @@
-import { BLOCK_SIZE, wordsOf } from './tar-header.ts';
+import { BLOCK_SIZE, wordsOf } from '../../../decode/tar-block.ts';
 
 /** A piece of work that waits, wherever it says `yield`, until there are more bytes or none will come. */
 export type Wanting<T> = Generator<void, T, void>;

@@ -1,3 +1,4 @@
+import { BLOCK_SIZE, classifyBlock, wordsOf } from '../../../decode/tar-block.ts';
 import { ArchiveEnd } from './archive-end.ts';
 import { COST, type KeptMemory } from './kept-memory.ts';
 import { memberOf, sparseFileOf, type Warn } from './member-of-headers.ts';
@@ -6,15 +7,7 @@ import { printableName } from './printable-name.ts';
 import { isSparse, readSparseLayout } from './sparse-header.ts';
 import type { SparseMap } from './sparse-map.ts';
 import { ambiguous, malformed, unsupported } from './tar-error.ts';
-import {
-  BLOCK_SIZE,
-  classifyBlock,
-  headerSize,
-  headerType,
-  parseHeader,
-  TYPE,
-  wordsOf,
-} from './tar-header.ts';
+import { headerSize, headerType, parseHeader, TYPE } from './tar-header.ts';
 import { type Place, TarInput, type Wanting } from './tar-input.ts';
 import { beyondLimit, type TarLimits } from './tar-limits.ts';
 import type { TarMember, TarMemberHandler } from './tar-member.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test';
-import { classifyBlock, parseHeader } from '../../../../src/transfer/sink/tar/tar-header.ts';
+import { classifyBlock } from '../../../../src/decode/tar-block.ts';
+import { parseHeader } from '../../../../src/transfer/sink/tar/tar-header.ts';
 import { tarHeader } from '../../../fixtures/tar.ts';
 
 const at = (offset: number, ...bytes: number[]) => [[offset, Buffer.from(bytes)]] as const;
@@ -29,6 +30,15 @@ describe('the checksum', () => {
     const sum = Number.parseInt(block.toString('latin1', 148, 154), 8) - 2 * 256;
     block.write(sum.toString(8).padStart(6, '0'), 148);
     expect(classifyBlock(block)).toBe('header');
+  });
+
+  test('has to be there, also where the sum of signed bytes is 0', () => {
+    const block = Buffer.alloc(512);
+    // The blank field counts as eight spaces: 256.
+    block.set([0x80, 0x80], 20);
+    expect(classifyBlock(block)).toBe('not-a-header');
+    block.fill(' ', 148, 156);
+    expect(classifyBlock(block)).toBe('not-a-header');
   });
 
   test('may be written in any of the ways tars pad it', () => {
