@@ -72,7 +72,10 @@ export class ComingBlob implements Disposable {
     const isLast = this.isUsedUp;
     const downloaded = this.start();
     for (let at = 0; ; ) {
-      await this.#storing;
+      const storing = this.#storing;
+      await storing;
+      // The next ones are on their way there already: they are not to be passed by.
+      if (this.#storing !== storing) continue;
       if (at < (this.#store?.length ?? 0)) {
         at += (await this.#store?.read(at, isLast, take)) ?? 0;
       } else if (this.#isComplete) {
