@@ -118,6 +118,27 @@ describe('accepts a signature', () => {
     expect(await verify({ signature })).toMatchObject({ userId: 'CN=Image Builder' });
   });
 
+  test.each(['ec:brainpoolP256r1', 'ec:brainpoolP384r1', 'ec:secp256k1'])(
+    'beside one by somebody trusted with a key that cannot be checked (%s), in either order',
+    async (key) => {
+      const good = signer.identity({ key: 'ec:P-256' });
+      const unchecked = signer.identity({ key, subject: '/CN=Brainpool' });
+      const trusted = [unchecked, good];
+      for (const [first, second] of [
+        [good, unchecked],
+        [unchecked, good],
+      ] as const) {
+        const signature = signer.sign(DATA, first, ['-signer', second.certificate, '-inkey', second.key]);
+        expect(await verify({ signature, trusted })).toMatchObject({ userId: 'CN=Image Builder' });
+        expect(opensslAccepts({ signature, trusted })).toBe(true);
+        // The good one counts, and nothing else: not over another file, and not without it.
+        const data = DATA.replace('a', 'b');
+        expect((await refusal({ signature, trusted, data })).code).toBe('signature-bad');
+        expect((await refusal({ signature, trusted: [unchecked] })).code).toBe('signature-weak');
+      }
+    },
+  );
+
   test('by a certificate that is for signing', async () => {
     const identity = signer.identity({ extensions: ['keyUsage=critical,digitalSignature'] });
     expect(await verify({ signature: signer.sign(DATA, identity), trusted: [identity] })).toBeDefined();
