@@ -17,7 +17,8 @@ const sources = [...new Bun.Glob('**/*.[1-8].md').scanSync(`${ROOT}/src`)].sort(
 const PAGES = sources.map((source) => path.basename(source, '.md'));
 
 beforeAll(() => {
-  fs.rmSync(MAN, { recursive: true, force: true });
+  fs.mkdirSync(MAN, { recursive: true });
+  fs.writeFileSync(`${MAN}/rdpull-gone.1`, '');
   run([`${ROOT}/scripts/man`]);
 });
 
@@ -29,7 +30,7 @@ function text(page: string): string {
     .replaceAll(/.\x08/g, '');
 }
 
-test('there is a page for the program, the generator and the expression', () => {
+test('there is a page for the program, the generator and the expression, and none that has no source', () => {
   for (const page of ['rdpull.1', 'rdpull-generator.8', 'rdpull.pull.7']) expect(PAGES).toContain(page);
   expect(fs.readdirSync(MAN).sort()).toEqual([...PAGES].sort());
 });
