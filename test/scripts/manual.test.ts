@@ -12,6 +12,12 @@ import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 const ROOT = path.resolve(import.meta.dir, '../..');
 const MAN = `${ROOT}/dist/man`;
 
+/** Those of systemd 261's generator (systemd-import-generator(8)). */
+const SYSTEMD_OPTIONS = [
+  ...['raw', 'tar', 'machine', 'portable', 'sysext', 'confext'],
+  ...['ro', 'rw', 'verify=', 'blockdev', 'bootorigin', 'runtime='],
+];
+
 const sources = [...new Bun.Glob('**/*.[1-8].md').scanSync(`${ROOT}/src`)].sort();
 /** `rdpull.1` */
 const PAGES = sources.map((source) => path.basename(source, '.md'));
@@ -91,6 +97,30 @@ describe('a list that a page repeats is that of the code:', () => {
     expect([...new Set(options)].sort()).toEqual([...PULL_OPTIONS].sort());
   });
 
+  test('what an expression has beside that of systemd', () => {
+    const title = 'DIFFERENCES FROM systemd-import-generator(8)';
+    const sentences = section('generator/rdpull-generator.8.md', title).split(/\.\s/);
+    const said = sentences.find((sentence) => sentence.endsWith("are rdpull's own")) ?? '';
+    const own = [...said.matchAll(/\*\*([^*]+)\*\*/g)].map(([, option = '']) => option);
+    expect(own).toEqual(
+      expect.arrayContaining(PULL_OPTIONS.filter((option) => !SYSTEMD_OPTIONS.includes(option))),
+    );
+    expect(own.filter((option) => SYSTEMD_OPTIONS.includes(option))).toEqual([]);
+  });
+
+  test('the options of rdpull pull in the table of the README', () => {
+    const table = fs
+      .readFileSync(`${ROOT}/README.md`, 'utf8')
+      .split('| option of `rdpull pull` | meaning |\n')[1]
+      ?.split('\n\n')[0];
+    const shown = [...(table ?? '').matchAll(/^\| (.*?) \|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`--([a-z-]+)/g)].map(([, name = '']) => name),
+    );
+    const { options = [] } = COMPLETED_COMMANDS.find(({ name }) => name === 'pull') ?? {};
+    const taken = options.map(({ name }) => name).filter((name) => name !== 'help');
+    expect(shown.sort()).toEqual(taken.sort());
+  });
+
   test('the placeholders', () => {
     const placeholders = terms('request/rdpull.pull.7.md', 'PLACEHOLDERS');
     expect(placeholders.sort()).toEqual(PLACEHOLDERS.map((name) => `{${name}}`).sort());
@@ -111,6 +141,28 @@ describe('a list that a page repeats is that of the code:', () => {
         .sort(),
     ).toEqual(values.sort());
   });
+});
+
+/** Where a text says which section of which page it means: `CREDENTIALS in **rdpull**(1)`, `rdpull(1), "EXPORTS"`. */
+const NAMED_SECTIONS = [
+  /\b(?<title>[A-Z]{2,}(?: [A-Z]+)*) in \*{0,2}(?<name>rdpull[\w.-]*?)\*{0,2}\((?<number>\d)\)/g,
+  /\*{0,2}\b(?<name>rdpull[\w.-]*?)\*{0,2}\((?<number>\d)\), "?(?<title>[A-Z]{2,}(?: [A-Z]+)*)\b/g,
+];
+
+test('every section of a page that is named somewhere is there', () => {
+  const texts = [...sources.map((source) => `src/${source}`), 'README.md', 'SECURITY.md', 'CHANGELOG.md'];
+  const named = texts.flatMap((file) => {
+    const content = fs.readFileSync(`${ROOT}/${file}`, 'utf8').replaceAll('\n', ' ');
+    return NAMED_SECTIONS.flatMap((pattern) => [...content.matchAll(pattern)].map(({ groups }) => groups));
+  });
+  expect(named.length).toBeGreaterThan(5);
+  for (const { title = '', name = '', number = '' } of named.filter((each) => each !== undefined)) {
+    const page = sources.find((source) => path.basename(source) === `${name}.${number}.md`);
+    const headings = fs.readFileSync(`${ROOT}/src/${page}`, 'utf8').matchAll(/^#+ (.*)$/gm);
+    expect([...headings].map(([, heading]) => `${name}(${number}), ${heading}`)).toContain(
+      `${name}(${number}), ${title}`,
+    );
+  }
 });
 
 test('every environment variable that is read is in a page', () => {
