@@ -170,7 +170,8 @@ function runtime(packageName: string): Component {
     name: 'bun',
     version,
     licence: spdxExpression(license) ?? license,
-    texts: [page],
+    // It says which licence Bun is under, and has no text of it.
+    texts: [page, fs.readFileSync('licences/bun/bun', 'utf8')],
     ...npmIdentity(packageName, version, locked(`node_modules/${packageName}`).integrity),
     parts: linkedLibraries(page).map(({ name, website, licence }) => {
       const expression = spdxExpression(licence);

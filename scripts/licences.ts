@@ -27,7 +27,9 @@ ${fs.readFileSync('LICENSE', 'utf8').trimEnd()}
 
 What follows was made by others, and is part of the executable as it was published, minified, or cut down to what is used.
 Where a licence lets you use another version of a library (the LGPL does): the sources of rdpull ${version} have all that is
-needed to build it with that. package.json names the packages of npm, scripts/libraries the libraries of Debian.
+needed to build it with that. package.json names the packages of npm, scripts/libraries the libraries of Debian. JavaScriptCore and
+tinycc are linked into Bun: its page, below, says how Bun is built with another one; put into the place of
+node_modules/bun/bin/bun.exe, it is what scripts/compile.ts makes rdpull of.
 `;
 }
 

@@ -100,6 +100,41 @@ test('each has a licence, and its text travels with the executable', () => {
   }
 });
 
+/** What a text of a licence says where it grants what it grants, by the words of which licence it is. */
+const GRANTS = [
+  [/\bMIT\b/, 'Permission is hereby granted, free of charge'],
+  [/\bBSD[- ]\d/, 'Redistribution and use in source and binary forms'],
+  [/\bLGPL/, '/usr/share/common-licenses/LGPL'],
+] as const;
+
+/** What stands in LICENSES of a component, in one line. */
+const textOf = (title: RegExp) => {
+  const sections = licences.split(/\n={100}\n/);
+  const at = sections.findIndex((section) => title.test(section));
+  return (sections[at + 1] ?? '').replaceAll(/\s+/g, ' ');
+};
+
+test('a text is that of the licence, and not a page that names it', () => {
+  for (const { name, version, licenses } of all()) {
+    const [{ license, expression } = {}] = licenses;
+    const said = expression ?? license?.id ?? license?.name ?? '';
+    const title = new RegExp(`^${RegExp.escape(name)}(?: ${RegExp.escape(version ?? '')}:|, in )`);
+    const lacking = GRANTS.filter(([words, grant]) => words.test(said) && !textOf(title).includes(grant));
+    expect({ name, said, lacking }).toEqual({ name, said, lacking: [] });
+  }
+  // Only a part of JavaScriptCore is under the LGPL that Bun's page names, and Bun is made of what its page gives credit to.
+  for (const notice of [
+    'Copyright (C) 2003-2025 Apple Inc',
+    'Neither the name of Apple Inc. ("Apple")',
+    "THIS SOFTWARE IS PROVIDED BY APPLE COMPUTER, INC. ``AS IS''",
+  ])
+    expect({ notice, isThere: textOf(/^JavaScriptCore, in bun/).includes(notice) }).toEqual({
+      notice,
+      isThere: true,
+    });
+  expect(textOf(/^bun \d/)).toContain('Copyright (c) 2020 Evan Wallace');
+});
+
 test('what is named by its place on a Debian is there as well', () => {
   const named = [...licences.matchAll(/common-licenses\/([A-Z]+-[\d.]*\d)/gi)].map(([, name = '']) => name);
   expect(named).toContain('LGPL-3');
