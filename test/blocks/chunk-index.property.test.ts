@@ -1,16 +1,16 @@
 import { afterAll, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import fc from 'fast-check';
 import { MAX_BLOCK_BYTES } from '../../src/blocks/block-map.ts';
 import { parseChunkIndex } from '../../src/blocks/chunk-index.ts';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { always, mutatedBytes, unlessRefused } from '../fixtures/property.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
-const raw = directory.write('image.raw', imageToChunk(randomBytes(200_000)));
+const raw = directory.write('image.raw', imageToChunk(noiseOf(200_000)));
 const SAMPLES = ([1024, 4096, 65536] as const).map((chunkSize) =>
   fs.readFileSync(makeChunks(directory.path, `c${chunkSize}`, raw, { chunkSize })),
 );

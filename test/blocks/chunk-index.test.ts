@@ -1,11 +1,12 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { openBlockDecoder } from '../../src/blocks/block-decoder.ts';
 import { MAX_INDEX_BYTES, parseChunkIndex } from '../../src/blocks/chunk-index.ts';
 import { chunkMap, mostStored, occupiedByChunks } from '../../src/blocks/chunk-map.ts';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -22,7 +23,7 @@ function failureOf(action: () => unknown): RdpullError | undefined {
 
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
-const IMAGE = imageToChunk(randomBytes(900_000));
+const IMAGE = imageToChunk(noiseOf(900_000));
 const raw = directory.write('image.raw', IMAGE);
 
 const indexOf = (digest: 'sha512-256' | 'sha256') =>
@@ -50,7 +51,7 @@ describe('an index that casync has made', () => {
         expect(table.find(chunk.digest)?.length).toBe(chunk.length);
       }
       expect(end).toBe(IMAGE.length);
-      expect(table.find(randomBytes(32))).toBeUndefined();
+      expect(table.find(noiseOf(32, 1))).toBeUndefined();
       expect(() => table.numberAt(end)).toThrow(RangeError);
     },
   );
@@ -212,7 +213,7 @@ function tail(table: number): Buffer {
 
 describe('a chunk is what its digest says, or nothing:', () => {
   using decoder = openBlockDecoder();
-  const chunk = Buffer.concat([randomBytes(5000), Buffer.alloc(15_000, 'text ')]);
+  const chunk = Buffer.concat([noiseOf(5000, 2), Buffer.alloc(15_000, 'text ')]);
   const digest = createHash('sha256').update(chunk).digest('hex');
   const decode = (stored: Uint8Array, length = chunk.length) => {
     const output = new Uint8Array(length);
@@ -246,7 +247,7 @@ describe('a chunk is what its digest says, or nothing:', () => {
   });
 
   test('another chunk, with both digests', () => {
-    const other = randomBytes(chunk.length);
+    const other = noiseOf(chunk.length, 3);
     const failure = failureOf(() => decode(other));
     expect(failure?.message).toBe(
       `chunk ${digest} is another one: its sha256 is ${createHash('sha256').update(other).digest('hex')}`,

@@ -3,6 +3,7 @@ import { createFindings } from '../../src/check/finding.ts';
 import { checkOnDemand } from '../../src/check/on-demand-check.ts';
 import type { VerifyMode } from '../../src/request/verify-mode.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -10,7 +11,7 @@ import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 const site = new TemporaryDirectory();
 const server = new RangeServer(site.path);
 beforeAll(() => {
-  const image = site.write('image.raw', run(['head', '-c', '6M', '/dev/urandom']));
+  const image = site.write('image.raw', noiseOf(6 * 1024 * 1024));
   for (const [name, ...options] of [
     ['small', '--block-size=256KiB'],
     ['large', '--block-size=3MiB'],

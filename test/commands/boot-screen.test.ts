@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
 import { MachineConsoles } from '../fixtures/machine-consoles.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { plymouthDuring } from '../fixtures/plymouthd.ts';
 import { run } from '../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
@@ -17,7 +18,7 @@ let slow: SlowServer;
 let quick: SlowServer;
 
 beforeAll(async () => {
-  const content = run(['head', '-c', '3M', '/dev/urandom']);
+  const content = noiseOf(3 * 1024 * 1024);
   slow = await startSlowServer(content, DURATION);
   quick = await startSlowServer(content, 1);
 });

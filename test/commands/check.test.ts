@@ -5,6 +5,7 @@ import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
 import { type Finished, finished, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { type Nginx, startNginx } from '../fixtures/nginx.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -634,7 +635,7 @@ describe('of a UKI that nobody has looked at', () => {
 });
 
 test('what is fetched of an image is its start, and of an xz file its index', async () => {
-  fs.writeFileSync(served.file('noise.raw'), run(['head', '-c', '8M', '/dev/urandom']));
+  fs.writeFileSync(served.file('noise.raw'), noiseOf(8 * 1024 * 1024));
   run(['sh', '-c', 'xz -T2 --block-size=1MiB -0 -k noise.raw && zstd -q noise.raw'], { cwd: served.path });
   const log = directory.file('access.log');
   await using logging = await startNginx(served.path, { directives: `access_log ${log} combined;` });

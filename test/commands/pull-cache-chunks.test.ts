@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, publishAsOf, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -23,7 +23,7 @@ beforeEach(() => {
   work = new TemporaryDirectory();
   server = startWebServer(served.path);
   machine = new CachingMachine();
-  image = imageToChunk(randomBytes(1_500_000));
+  image = imageToChunk(noiseOf(1_500_000));
 });
 afterEach(async () => {
   await server[Symbol.asyncDispose]();
@@ -67,7 +67,7 @@ describe('an image in chunks', () => {
   test('of which 1 % has changed costs a few chunks', async () => {
     publish(1);
     const { chunks: all } = await boot();
-    randomBytes(15_000).copy(image, 700_000);
+    noiseOf(15_000, 1).copy(image, 700_000);
     publish(2);
     const changed = await boot();
     expect(changed.image).toBe(digestOf(image));
@@ -77,7 +77,7 @@ describe('an image in chunks', () => {
   });
 
   test('is fetched but for what a cached image has that came packed, and has no index', async () => {
-    image = imageToChunk(randomBytes(6_000_000));
+    image = imageToChunk(noiseOf(6_000_000, 2));
     work.write('image.raw', image);
     const date = new Date(Date.UTC(2026, 0, 1));
     fs.utimesSync(served.write('image.raw.xz', run(['xz', '-0', '-c', work.file('image.raw')])), date, date);
@@ -85,7 +85,7 @@ describe('an image in chunks', () => {
     await boot(`${server.url}/image.raw.xz`);
     const [packed = ''] = machine.images();
     expect(packed).toEndWith('.raw.xz');
-    image = Buffer.concat([image.subarray(0, 2_000_000), randomBytes(9000), image.subarray(2_000_000)]);
+    image = Buffer.concat([image.subarray(0, 2_000_000), noiseOf(9000, 3), image.subarray(2_000_000)]);
     publish(2);
     const changed = await boot();
     expect({ status: changed.status, image: changed.image }).toEqual({ status: 0, image: digestOf(image) });
@@ -96,7 +96,7 @@ describe('an image in chunks', () => {
     );
     expect(changed.stderr).toMatch(/ received, 5\.\d MiB found in .*\.raw\.xz/);
     // From now on there is a newer one, which has an index.
-    image = Buffer.concat([image.subarray(0, 1_000_000), randomBytes(5_500_000)]);
+    image = Buffer.concat([image.subarray(0, 1_000_000), noiseOf(5_500_000, 4)]);
     publish(3);
     const other = await boot();
     expect({ status: other.status, image: other.image }).toEqual({ status: 0, image: digestOf(image) });
@@ -105,7 +105,7 @@ describe('an image in chunks', () => {
   });
 
   test('is fetched but for what several images have that came whole', async () => {
-    const halves = [randomBytes(6_000_000), randomBytes(6_000_000)];
+    const halves = [noiseOf(6_000_000, 5), noiseOf(6_000_000, 6)];
     for (const [at, half] of halves.entries()) {
       const date = new Date(Date.UTC(2026, 0, 1 + at));
       fs.utimesSync(served.write('image.raw', half), date, date);
@@ -153,7 +153,7 @@ describe('an image in chunks', () => {
     await boot();
     machine.comeUp();
     const good = digestOf(image);
-    randomBytes(1000).copy(image, 1000);
+    noiseOf(1000, 7).copy(image, 1000);
     publish(2);
     for (let tries = 0; tries < 3; tries++) expect((await boot()).image).toBe(digestOf(image));
     const fallback = await boot();

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage } from '../fixtures/served-image.ts';
@@ -19,7 +19,7 @@ let image: Buffer;
 beforeEach(() => {
   served = new TemporaryDirectory();
   // What is behind the file system packs to as much: the image does not fit into one request.
-  fs.appendFileSync(makeImage(served), randomBytes(MIB / 2));
+  fs.appendFileSync(makeImage(served), noiseOf(MIB / 2));
   image = fs.readFileSync(served.file('image.raw'));
   run(['xz', '-0', '-k', '--block-size=64KiB', served.file('image.raw')]);
   server = new RangeServer(served.path);

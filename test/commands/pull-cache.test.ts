@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bootedMachine } from '../fixtures/booted-machine.ts';
 import { type Boot, CachingMachine, digestOf, flipBit } from '../fixtures/caching-machine.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -52,9 +52,12 @@ function tagged(request: Request): Response | undefined {
   return new Response(Bun.file(file), { headers: { etag: `"${size}-${mtimeMs}"` } });
 }
 
+/** How many images were made: no two are the same. */
+let made = 0;
+
 /** Publishes a new image, packed by xz, with its checksums and their signature, as of a day in 2026. */
 function publish(day: number, name = 'image.raw'): string {
-  const content = randomBytes(BYTES);
+  const content = noiseOf(BYTES, made++);
   const image = served.write(name, content);
   run(['xz', '-0', '-f', '-k', image]);
   for (const file of [image, `${image}.xz`]) {
@@ -385,7 +388,7 @@ describe('when the server cannot be reached', () => {
     await boot(firstVerify ?? signed(), url());
     if (firstVerify === undefined) {
       const file = path.join(machine.cache, machine.images()[0] ?? '');
-      const forged = randomBytes(BYTES);
+      const forged = noiseOf(BYTES, made++);
       fs.writeFileSync(file, forged);
       const about = path.join(machine.cache, V, 'image_20260101T120000.files/about.json');
       const fields = JSON.parse(fs.readFileSync(about, 'utf8'));

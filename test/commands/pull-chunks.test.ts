@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { chunksOf, imageToChunk, makeChunks, unpackStore } from '../chunks/chunked-image.ts';
@@ -9,6 +8,7 @@ import { type Finished, rdpull } from '../fixtures/executable.ts';
 import { sendFile, startFaultServer } from '../fixtures/fault-server.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
 import { type Nginx, startNginx } from '../fixtures/nginx.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -18,7 +18,7 @@ const site = new TemporaryDirectory();
 const keys = new TemporaryDirectory();
 const gpg = new GpgHome();
 let nginx: Nginx;
-const IMAGE = imageToChunk(randomBytes(1_500_000));
+const IMAGE = imageToChunk(noiseOf(1_500_000));
 
 const VARIANTS = {
   image: {},
@@ -261,7 +261,7 @@ describe('the index is what was promised before anything is made of it:', () => 
 });
 
 describe('each chunk is what the index says, or there is no image:', () => {
-  const other = randomBytes(20_000);
+  const other = noiseOf(20_000, 1);
   /** A server on which one chunk is answered otherwise. */
   const spoilt = (chunk: string, answer: (whole: Buffer) => Response) =>
     startWebServer(site.path, (request) =>

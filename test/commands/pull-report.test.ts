@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import { CertificateAuthority } from '../fixtures/certificate-authority.ts';
 import { type Finished, rdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { ReportServer } from '../fixtures/report-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -11,7 +12,7 @@ const SECRET = 'hunter2secret';
 const work = new TemporaryDirectory();
 let content: Uint8Array;
 beforeAll(() => {
-  content = run(['head', '-c', '1M', '/dev/urandom']);
+  content = noiseOf(1024 * 1024);
 });
 afterAll(() => work[Symbol.dispose]());
 

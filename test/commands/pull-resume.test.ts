@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { parseCommandLine } from '../../src/commands/command-line.ts';
 import { pull } from '../../src/commands/pull.ts';
@@ -8,6 +7,7 @@ import { freePort, untilListening } from '../fixtures/daemon.ts';
 import { type Finished, finished, finishedAfter, rdpull, startRdpull } from '../fixtures/executable.ts';
 import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
 import { startNginx } from '../fixtures/nginx.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -17,7 +17,7 @@ const served = new TemporaryDirectory();
 let content: Buffer;
 
 beforeAll(() => {
-  content = randomBytes(32 * MIB);
+  content = noiseOf(32 * MIB);
   const image = served.write('image.raw', content);
   // Slow to unpack, so that a server can be ended in the middle.
   run(['bzip2', '-1', '-k', image]);

@@ -10,6 +10,7 @@ import {
   startRdpull,
 } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { makeImage, writeChecksums } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -416,7 +417,7 @@ describe('a failure leaves nothing behind and says what to try', () => {
     using target = new TemporaryDirectory();
     run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', target.path]);
     try {
-      served.write('noise.raw', run(['head', '-c', '3000000', '/dev/urandom']));
+      served.write('noise.raw', noiseOf(3_000_000));
       const finished = await pull(target, '--verify=no', '--overcommit', `${server.url}/noise.raw`);
       expect(finished.status).toBe(14);
       const [error = '', hint = ''] = complaint(finished);
@@ -435,7 +436,7 @@ describe('a failure leaves nothing behind and says what to try', () => {
     run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', target.path]);
     try {
       using source = new TemporaryDirectory();
-      source.write('big', run(['head', '-c', '3000000', '/dev/urandom']));
+      source.write('big', noiseOf(3_000_000, 1));
       run(['tar', '-cf', 'big.tar', 'big'], { cwd: source.path });
       const finished = await pull(target, '--verify=no', `file://${source.file('big.tar')}`);
       expect(finished.status).toBe(14);

@@ -3,8 +3,8 @@ import axe, { type AxeResults } from 'axe-core';
 import type { Browser, Page } from 'playwright-core';
 import { openPage, startBrowser } from '../fixtures/browser.ts';
 import { report } from '../fixtures/machine-reports.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
-import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { makeUki } from '../fixtures/uki.ts';
 
@@ -13,7 +13,7 @@ let browser: Browser;
 let server: RdpullServe;
 beforeAll(async () => {
   makeUki(served, 'image.efi', [['.cmdline', 'rd.systemd.pull=raw,machine,bootorigin::']]);
-  served.write('image.raw.xz', run(['head', '-c', '1M', '/dev/urandom']));
+  served.write('image.raw.xz', noiseOf(1024 * 1024));
   browser = await startBrowser();
 }, 60_000);
 afterAll(async () => {

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
+import { freePort } from '../fixtures/daemon.ts';
 import { RDPULL, rdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -12,7 +14,7 @@ let served: TemporaryDirectory;
 const target = new TemporaryDirectory();
 beforeEach(() => {
   served = new TemporaryDirectory();
-  served.write('image.raw', run(['head', '-c', '3M', '/dev/urandom']));
+  served.write('image.raw', noiseOf(3 * 1024 * 1024));
 });
 afterEach(() => served[Symbol.dispose]());
 afterAll(() => target[Symbol.dispose]());
@@ -65,7 +67,7 @@ test('progress is a line every few seconds', async () => {
 });
 
 test('on a terminal the rows of the machines are drawn below the lines that stay', async () => {
-  const port = 20_000 + Math.floor(Math.random() * 10_000);
+  const port = await freePort();
   const words = [RDPULL, 'serve', `--port=${port}`, '--address=127.0.0.1', served.path];
   const command = words.map((word) => Bun.$.escape(word)).join(' ');
   const terminal = Bun.spawn(['script', '-qfec', `stty cols 100 rows 12 && exec ${command}`, '/dev/null'], {

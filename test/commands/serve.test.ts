@@ -5,6 +5,7 @@ import path from 'node:path';
 import { DamagedDisk } from '../fixtures/damaged-disk.ts';
 import { rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { RdpullServe } from '../fixtures/rdpull-serve.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -23,8 +24,9 @@ afterEach(() => {
   other[Symbol.dispose]();
 });
 
-const random = (name: string, bytes: number) =>
-  served.write(name, run(['head', '-c', String(bytes), '/dev/urandom']));
+let made = 0;
+/** Another file each time. */
+const random = (name: string, bytes: number) => served.write(name, noiseOf(bytes, made++));
 
 /** What curl(1) says of an answer. */
 function curl(...args: string[]): { status: number; stdout: Buffer } {

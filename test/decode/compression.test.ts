@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'bun:test';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { RdpullError } from '../../src/console/rdpull-error.ts';
 import { detectCompression, openDecoder } from '../../src/decode/compression.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 
 /** What `openDecoder` makes of `stream`, fed in chunks of `chunkBytes`. */
@@ -46,7 +47,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 
 /** Half noise, half zeros and text: several megabytes, so that every decoder fills its output more than once. */
 const IMAGE = Buffer.concat([
-  randomBytes(1_500_000),
+  noiseOf(1_500_000),
   Buffer.alloc(2_000_000),
   Buffer.from('the root image '.repeat(100_000)),
 ]);

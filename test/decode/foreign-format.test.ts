@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { detectCompression } from '../../src/decode/compression.ts';
 import { recogniseForeignEnd, recogniseForeignFormat } from '../../src/decode/foreign-format.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -11,7 +12,7 @@ const image = directory.file('original.raw');
 afterAll(() => directory[Symbol.dispose]());
 
 beforeAll(() => {
-  fs.writeFileSync(image, run(['head', '-c', '100000', '/dev/urandom']));
+  fs.writeFileSync(image, noiseOf(100_000));
   fs.truncateSync(image, 1 << 20);
 });
 
@@ -87,10 +88,7 @@ describe('zstd', () => {
   beforeAll(() => {
     fs.mkdirSync(directory.file('samples'));
     for (let each = 0; each < 100; each++)
-      directory.write(
-        `samples/${each}`,
-        Buffer.from(run(['head', '-c', '3000', '/dev/urandom']).toString('hex')),
-      );
+      directory.write(`samples/${each}`, Buffer.from(noiseOf(3000, 1 + each).toString('hex')));
     sh('zstd -q --train samples/* -o dictionary');
   });
 

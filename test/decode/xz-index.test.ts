@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { type XzSizes, xzSizes } from '../../src/decode/xz-index.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { SeededRandom } from '../request/seeded-random.ts';
@@ -33,7 +33,7 @@ function listed(file: Uint8Array): number {
   return Number(totals?.split('\t')[4]);
 }
 
-const noise = randomBytes(MIB);
+const noise = noiseOf(MIB);
 
 describe('the size of an .xz file is what xz --list says:', () => {
   const small = xz(noise.subarray(0, 1000));

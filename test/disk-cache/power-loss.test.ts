@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { makeChunks } from '../chunks/chunked-image.ts';
 import { CachingMachine, digestOf } from '../fixtures/caching-machine.ts';
 import type { Running } from '../fixtures/executable.ts';
 import { MountedFileSystem } from '../fixtures/mounted-file-system.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 function publish(day: number, how: Serving = 'whole'): void {
-  const content = randomBytes(8 * MIB);
+  const content = noiseOf(8 * MIB, known.size);
   known.add(digestOf(content));
   using work = new TemporaryDirectory();
   const image = (how === 'whole' ? served : work).write('image.raw', content);
@@ -108,7 +108,7 @@ describe('a cache', () => {
         const child = machine.start(...pull(how));
         await untilWriting(machine, child);
         // While the bytes arrive, while they are made to last, and while they get their name.
-        await Bun.sleep(Math.random() * MOMENTS[how]);
+        await Bun.sleep((MOMENTS[how] * blow) / BLOWS);
         child.kill('SIGKILL');
         await child.exited;
         if (child.signalCode === 'SIGKILL') killed++;
@@ -134,7 +134,7 @@ describe('a cache', () => {
         const stderr = child.stderr.text();
         await untilWriting(machine, child);
         // The first as soon as it is written to, the others later and later.
-        await Bun.sleep((Math.random() * MOMENTS[how] * loss) / LOSSES);
+        await Bun.sleep((MOMENTS[how] * loss) / LOSSES);
         await losePower();
         const status = await child.exited;
         expect({ status, stderr: await stderr }).toEqual({ status: 0, stderr: await stderr });

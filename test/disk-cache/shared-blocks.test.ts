@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { SharedBlocks } from '../../src/disk-cache/shared-blocks.ts';
 import { makeChunks } from '../chunks/chunked-image.ts';
@@ -10,6 +9,7 @@ import {
   MountedFileSystem,
   type MountedKind,
 } from '../fixtures/mounted-file-system.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { publishAsOf } from '../fixtures/served-image.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -45,7 +45,7 @@ function shared(disk: MountedFileSystem, older: string, content: Buffer, pieceBy
 describe.each(SHARING)('on %s', (kind) => {
   test('what a file has in common with an older one is not written again, nor does it take room', () => {
     using disk = new MountedFileSystem(kind, DISK_MIB);
-    const content = randomBytes(4 * MIB + 5000);
+    const content = noiseOf(4 * MIB + 5000);
     fs.writeFileSync(`${disk.path}/old`, content);
     const before = disk.used();
     content.fill(7, 100_000, 100_001);
@@ -57,10 +57,10 @@ describe.each(SHARING)('on %s', (kind) => {
 
   test('the new file stays what it is when the older one goes', () => {
     using disk = new MountedFileSystem(kind, DISK_MIB);
-    const content = randomBytes(MIB);
+    const content = noiseOf(MIB, 1);
     fs.writeFileSync(`${disk.path}/old`, content);
     expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(0);
-    fs.writeFileSync(`${disk.path}/old`, randomBytes(MIB));
+    fs.writeFileSync(`${disk.path}/old`, noiseOf(MIB, 2));
     fs.rmSync(`${disk.path}/old`);
     run(['sync', '-f', disk.path]);
     expect(fs.readFileSync(`${disk.path}/new`).equals(content)).toBe(true);
@@ -68,7 +68,7 @@ describe.each(SHARING)('on %s', (kind) => {
 
   test('an older file that is shorter, or has other pieces, is no worse than none', () => {
     using disk = new MountedFileSystem(kind, DISK_MIB);
-    const content = randomBytes(MIB);
+    const content = noiseOf(MIB, 3);
     fs.writeFileSync(`${disk.path}/old`, content.subarray(0, 300_000));
     expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(MIB - 18 * 16 * KIB);
     fs.rmSync(`${disk.path}/new`);
@@ -79,7 +79,7 @@ describe.each(SHARING)('on %s', (kind) => {
 
 test('where the file system cannot share, all is written, and likewise where there is no older file', () => {
   using disk = new MountedFileSystem('ext4', DISK_MIB);
-  const content = randomBytes(MIB);
+  const content = noiseOf(MIB, 4);
   fs.writeFileSync(`${disk.path}/old`, content);
   expect(shared(disk, `${disk.path}/old`, content, 256 * KIB)).toBe(MIB);
   fs.rmSync(`${disk.path}/new`);
@@ -89,7 +89,7 @@ test('where the file system cannot share, all is written, and likewise where the
 describe('an image of the cache of which 1 % has changed', () => {
   const served = new TemporaryDirectory();
   const server = startWebServer(served.path);
-  const image = randomBytes(24 * MIB);
+  const image = noiseOf(24 * MIB, 5);
   beforeAll(() => publish(1));
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
@@ -110,7 +110,7 @@ describe('an image of the cache of which 1 % has changed', () => {
     const first = await machine.boot(...pull);
     expect(first.image).toBe(digestOf(image));
     const before = disk.used();
-    randomBytes(250_000).copy(image, 5 * MIB * day);
+    noiseOf(250_000, 5 + day).copy(image, 5 * MIB * day);
     publish(++day);
     const second = await machine.boot(...pull);
     expect(second.image).toBe(digestOf(image));

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { lockFile } from '../../src/kernel/file-lock.ts';
 import { attachedTo } from '../expose/scratch.ts';
 import { finished, rdpull, startRdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -21,7 +22,7 @@ let noise: Buffer;
 let place: TemporaryDirectory;
 
 beforeAll(async () => {
-  noise = run(['head', '-c', '4M', '/dev/urandom']);
+  noise = noiseOf(4 * 1024 * 1024);
   fs.mkdirSync(work.file('tree/etc'), { recursive: true });
   work.write('tree/etc/noise', noise.subarray(0, MIB));
   const archive = run(['tar', '-cC', work.file('tree'), '.']);

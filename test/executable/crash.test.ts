@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { attachedTo } from '../expose/scratch.ts';
 import { type Finished, finished, rdpull, startRdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -33,7 +34,7 @@ beforeAll(async () => {
   for (let directory = 0; directory < 10; directory++) {
     fs.mkdirSync(`${tree}/usr/lib/${directory}`, { recursive: true });
     for (let file = 0; file < 10; file++) {
-      fs.writeFileSync(`${tree}/usr/lib/${directory}/${file}`, run(['head', '-c', '5000', '/dev/urandom']));
+      fs.writeFileSync(`${tree}/usr/lib/${directory}/${file}`, noiseOf(5000, directory * 10 + file));
     }
   }
   fs.chmodSync(`${tree}/usr/lib/0/0`, 0o4755);

@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+
+const MIB = 1024 * 1024;
 
 /** What reaches the disk when, as strace(1) sees it. On a disk: a tmpfs writes nothing. */
 const work = new TemporaryDirectory();
@@ -11,8 +14,8 @@ const trace = work.file('trace');
 
 beforeAll(() => {
   fs.mkdirSync(work.file('tree'));
-  run(['sh', '-c', 'head -c 64M /dev/urandom >"$1"', 'sh', work.file('noise.raw')]);
-  run(['sh', '-c', 'head -c 2M /dev/urandom >"$1"', 'sh', work.file('tree/large')]);
+  work.write('noise.raw', noiseOf(64 * MIB));
+  work.write('tree/large', noiseOf(2 * MIB));
   work.write('tree/small', 'small');
   run(['tar', '-C', work.file('tree'), '-cf', work.file('tree.tar'), '.']);
 });

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { finished, startRdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -17,7 +18,7 @@ const work = new TemporaryDirectory();
 const servers = new Map<string, SlowServer>();
 
 beforeAll(async () => {
-  const noise = run(['head', '-c', '8M', '/dev/urandom']);
+  const noise = noiseOf(8 * 1024 * 1024);
   for (const name of ['one', 'two']) {
     fs.mkdirSync(work.file('tree/usr/lib'), { recursive: true });
     work.write(`tree/usr/lib/${name}`, noise);

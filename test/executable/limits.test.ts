@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import http, { type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { type Finished, rdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -33,7 +33,7 @@ const server = http.createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://h');
   const { range } = request.headers;
   requests.push(`${request.method} ${pathname} ${range ?? ''}`.trimEnd());
-  if (pathname === '/endless.raw') return endlessly(response, randomBytes(MIB));
+  if (pathname === '/endless.raw') return endlessly(response, noiseOf(MIB));
   if (pathname === '/endless-members.raw.gz') return endlessly(response, NOTHING);
   if (pathname === '/claims.raw') {
     response.writeHead(200, { 'content-length': 5 * GIB });
@@ -74,7 +74,7 @@ beforeAll(async () => {
   }
   served.write('one.raw.xz', run(['xz', '-0', '-c'], { input: zeros }));
   run(['zstd', '-q', served.write('zeros.raw', zeros), '-o', served.file('one.raw.zst')]);
-  served.write('small.raw', randomBytes(MIB));
+  served.write('small.raw', noiseOf(MIB, 1));
   run(['gzip', '-k', served.file('small.raw')]);
   served.write('twice.raw.gz', gzipSync(fs.readFileSync(served.file('small.raw.gz'))));
   fs.mkdirSync(served.file('tree/a/b/c'), { recursive: true });

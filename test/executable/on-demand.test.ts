@@ -12,6 +12,7 @@ import {
   startRdpull,
 } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { NotifyServer } from '../fixtures/notify-server.ts';
 import { RangeServer } from '../fixtures/range-server.ts';
 import { run } from '../fixtures/run.ts';
@@ -34,7 +35,7 @@ beforeAll(() => {
   const content = new Map<string, Buffer>();
   for (let number = 0; number < 12; number++) {
     // Half of it can be packed.
-    const noise = run(['head', '-c', String(MIB / 2), '/dev/urandom']);
+    const noise = noiseOf(MIB / 2, number);
     content.set(`file-${number}`, Buffer.concat([noise, Buffer.alloc(MIB / 2, `${number} `)]));
   }
   content.set('etc/os-release', Buffer.from('ID=on-demand\n'));

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import { rdpull } from '../fixtures/executable.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { packet, STRANGE_KEYS, signaturePacket } from '../fixtures/openpgp-packets.ts';
 import { tarHeader } from '../fixtures/tar.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -77,7 +78,7 @@ const SIGNATURES: Record<string, (good: Buffer) => Buffer> = {
   },
   escapes: () => Buffer.from('\u{1b}[2J\r\n'.repeat(20_000)),
   subpackets: () => packet(2, [4, 0, 22, 8, 0xff, 0xff], Buffer.alloc(0xffff, 1), [0, 0, 1, 2]),
-  random: () => Buffer.concat([Buffer.from([0xc2]), randomBytes(200_000)]),
+  random: () => Buffer.concat([Buffer.from([0xc2]), noiseOf(200_000)]),
 };
 
 const KEYRINGS: Record<string, (binary: Buffer, armored: Buffer) => Uint8Array> = {
@@ -92,7 +93,7 @@ const KEYRINGS: Record<string, (binary: Buffer, armored: Buffer) => Uint8Array> 
         .repeat(2000)}${armored}`,
     ),
   comments: (binary) => Buffer.concat([...Array<Buffer>(50_000).fill(packet(61, [1])), binary]),
-  noise: () => randomBytes(1 << 20),
+  noise: () => noiseOf(1 << 20, 1),
   useless: () => Buffer.concat(Array<Buffer>(1000).fill(STRANGE_KEYS['of the unknown algorithm 99'])),
 };
 
@@ -135,9 +136,9 @@ function tarball(make: (index: number) => readonly Buffer[]): Buffer {
 }
 
 const DISKS: Record<string, () => Buffer> = {
-  'gpt-noise': () => Buffer.concat([Buffer.alloc(512), Buffer.from('EFI PART'), randomBytes(1 << 20)]),
+  'gpt-noise': () => Buffer.concat([Buffer.alloc(512), Buffer.from('EFI PART'), noiseOf(1 << 20, 2)]),
   'mbr-noise': () => {
-    const disk = Buffer.concat([randomBytes(510), Buffer.from([0x55, 0xaa]), randomBytes(1 << 20)]);
+    const disk = Buffer.concat([noiseOf(510, 3), Buffer.from([0x55, 0xaa]), noiseOf(1 << 20, 4)]);
     for (let entry = 446; entry < 510; entry += 16) disk.writeUInt8(0x83, entry + 4);
     return disk;
   },
@@ -190,7 +191,7 @@ const HEADERS: Record<string, () => string> = {
   type: () =>
     `HTTP/1.1 401 No\r\nwww-authenticate: ${'\u{1b}x'.repeat(5000)}\r\ncontent-type: ${'t'.repeat(5000)}\r\n\r\n`,
   encoding: () => answer(`content-encoding: ${'e'.repeat(10_000)}`),
-  noise: () => randomBytes(50_000).toString('latin1'),
+  noise: () => noiseOf(50_000, 5).toString('latin1'),
 };
 
 const pull = (...args: string[]) => [

@@ -5,6 +5,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { RDPULL } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { Terminal } from '../fixtures/terminal.ts';
@@ -33,7 +34,7 @@ function sendHalf(content: Buffer, response: http.ServerResponse): void {
 }
 
 beforeAll(async () => {
-  const raw = run(['head', '-c', String(TOTAL), '/dev/urandom']);
+  const raw = noiseOf(TOTAL);
   packed = run(['xz', '-0'], { input: raw });
   packed = packed.subarray(0, packed.length - (packed.length % 2));
   server = http.createServer(({ url: asked = '' }, response) => {

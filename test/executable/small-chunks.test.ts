@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
 import { startFaultServer } from '../fixtures/fault-server.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { sha256 } from '../transfer/transfer-run.ts';
 
@@ -21,8 +21,8 @@ const IMAGE = Buffer.concat([Buffer.from('hsqs'), Buffer.alloc(4092)]);
 const FILES: Record<string, Uint8Array> = {
   'image.raw': IMAGE,
   'image.roothash': Buffer.from('a'.repeat(64)),
-  'image.roothash.p7s': randomBytes(4000),
-  'image.verity': randomBytes(10_000_000),
+  'image.roothash.p7s': noiseOf(4000),
+  'image.verity': noiseOf(10_000_000, 1),
 };
 const listed = Object.entries(FILES).map(([name, content]) => `${sha256(content)}  ${name}\n`);
 for (let other = 0; listed.length < 12_000; other++) listed.push(`${'0'.repeat(64)}  other-${other}\n`);

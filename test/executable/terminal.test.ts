@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { randomUUID } from 'node:crypto';
 import { RDPULL, rdpull, startRdpull } from '../fixtures/executable.ts';
-import { run } from '../fixtures/run.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { type SlowServer, startSlowServer } from '../fixtures/slow-server.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 
@@ -12,7 +12,7 @@ const target = new TemporaryDirectory();
 let slow: SlowServer;
 
 beforeAll(async () => {
-  slow = await startSlowServer(run(['head', '-c', '3M', '/dev/urandom']), DURATION);
+  slow = await startSlowServer(noiseOf(3 * 1024 * 1024), DURATION);
 });
 afterAll(async () => {
   await slow[Symbol.asyncDispose]();

@@ -4,6 +4,7 @@ import { imageBytes } from '../../src/expose/image-bytes.ts';
 import { findInIso } from '../../src/expose/iso-9660.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
+import { SeededRandom } from '../request/seeded-random.ts';
 
 const PATH = ['live', 'filesystem.squashfs'];
 
@@ -72,10 +73,10 @@ test('whatever its bytes are, it comes to an end', () => {
     size: buffer.length,
     read: (offset: number, length: number) => Buffer.from(buffer.subarray(offset, offset + length)),
   });
+  const random = new SeededRandom(9660);
   for (let time = 0; time < 2000; time++) {
     const spoilt = Buffer.from(whole);
-    for (let change = 0; change < 8; change++)
-      spoilt[32_768 + Math.floor(Math.random() * 40_000)] = Math.floor(Math.random() * 256);
+    for (let change = 0; change < 8; change++) spoilt[32_768 + random.below(40_000)] = random.below(256);
     const found = findInIso(bytes(spoilt), PATH);
     if (found !== undefined) expect(found.start + found.size).toBeLessThanOrEqual(spoilt.length);
   }

@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import type { SeedFiles } from '../../src/chunks/chunk-seed.ts';
 import { downloadChunked } from '../../src/on-demand/chunked-download.ts';
 import { DEFAULT_LIMITS } from '../../src/transfer/limits.ts';
 import { chunksOf, imageToChunk, makeChunks } from '../chunks/chunked-image.ts';
 import { LEAST_XFS_MIB, MountedFileSystem } from '../fixtures/mounted-file-system.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../fixtures/web-server.ts';
 
 const site = new TemporaryDirectory();
-const OLD = imageToChunk(randomBytes(1_200_000));
+const OLD = imageToChunk(noiseOf(1_200_000));
 /** As much as an upgrade changes: a few bytes, some more, and all that follows moves. */
-const NEW = Buffer.concat([OLD.subarray(0, 300_000), randomBytes(5000), OLD.subarray(300_000)]);
+const NEW = Buffer.concat([OLD.subarray(0, 300_000), noiseOf(5000, 1), OLD.subarray(300_000)]);
 let server: WebServer;
 
 beforeAll(() => {
@@ -114,8 +114,8 @@ describe('what an image of this machine has is not fetched:', () => {
 });
 
 describe('an image of this machine without an index is cut into chunks itself:', () => {
-  const LARGE = imageToChunk(randomBytes(6 * 1024 * 1024));
-  const MORE = Buffer.concat([LARGE.subarray(0, 3_000_000), randomBytes(5000), LARGE.subarray(3_000_000)]);
+  const LARGE = imageToChunk(noiseOf(6 * 1024 * 1024, 2));
+  const MORE = Buffer.concat([LARGE.subarray(0, 3_000_000), noiseOf(5000, 3), LARGE.subarray(3_000_000)]);
   beforeAll(() => {
     makeChunks(site.path, 'more', site.write('more.raw', MORE));
   });
@@ -159,7 +159,7 @@ describe('an image of this machine without an index is cut into chunks itself:',
 
   test('one after the other, as long as each has much of what is missing, and much is', async () => {
     using directory = new TemporaryDirectory();
-    const [newest, older] = [randomBytes(6_000_000), randomBytes(6_000_000)];
+    const [newest, older] = [noiseOf(6_000_000, 4), noiseOf(6_000_000, 5)];
     const wanted = Buffer.concat([older, newest]);
     makeChunks(site.path, 'both', directory.write('both.raw', wanted));
     const packed = run(['xz', '-0', '-c'], { input: older });
@@ -167,7 +167,7 @@ describe('an image of this machine without an index is cut into chunks itself:',
       newest: directory.write('newest', Buffer.concat([newest, older.subarray(0, 100_000)])),
       older: directory.write('older', packed),
       oldest: directory.write('oldest', newest),
-      strange: directory.write('strange', randomBytes(1_000_000)),
+      strange: directory.write('strange', noiseOf(1_000_000, 6)),
     };
     const readOf = (said: readonly string[]) => said.map((each) => each.split(' ')[0]);
     const both = await download(

@@ -1,15 +1,15 @@
 import { afterAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import { openSource } from '../../src/source/open-source.ts';
 import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { startWebServer } from '../fixtures/web-server.ts';
 import { sha256, transferOf } from '../transfer/transfer-run.ts';
 
-const CONTENT = randomBytes(300_000);
+const CONTENT = noiseOf(300_000);
 const PACKED = run(['xz', '-0', '-c'], { input: CONTENT });
 const keys = new TemporaryDirectory();
 afterAll(() => keys[Symbol.dispose]());
@@ -321,7 +321,7 @@ describe('a server that goes too far:', () => {
     await using server = await startFaultServer(async (call) => {
       await call.send('HTTP/1.1 200 OK\r\n\r\n');
       await call.send(PACKED);
-      for (;;) await call.send(randomBytes(65_536));
+      for (;;) await call.send(noiseOf(65_536, 1));
     });
     const { error, said } = await transferOf(`${server.url}/image.raw.xz`);
     expect(error?.code).toBe('stream-trailing-data');

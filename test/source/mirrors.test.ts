@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import { type FaultCall, type FaultServer, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
 import { GpgHome } from '../fixtures/gpg.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
 import { sha256, transferOf } from '../transfer/transfer-run.ts';
 
-const CONTENT = randomBytes(300_000);
+const CONTENT = noiseOf(300_000);
 const OTHER = Buffer.from(CONTENT);
 OTHER[0] = (OTHER[0] ?? 0) ^ 0xff;
 const STOP = 200_000;

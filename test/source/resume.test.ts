@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test';
-import { randomBytes, randomInt } from 'node:crypto';
 import { type FaultCall, sendFile, startFaultServer } from '../fixtures/fault-server.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
+import { SeededRandom } from '../request/seeded-random.ts';
 import { sha256, transferOf } from '../transfer/transfer-run.ts';
 
 const MIB = 1024 * 1024;
-const CONTENT = randomBytes(3 * MIB);
+const CONTENT = noiseOf(3 * MIB);
 /** Of the same length, and from the second byte on the same. */
 const OTHER = Buffer.from(CONTENT);
 OTHER[0] = (OTHER[0] ?? 0) ^ 0xff;
@@ -63,14 +64,15 @@ describe.concurrent('a body that stops', () => {
 
   test('at 30 random places, in chunks of any size, gives the same file and wastes less than 1 MiB', async () => {
     const packed = run(['xz', '-0', '-c'], { input: CONTENT });
-    const transfers = Array.from({ length: 6 }, async () => {
-      const stops = Array.from({ length: 5 }, () => randomInt(packed.length)).sort((a, b) => a - b);
+    const transfers = Array.from({ length: 6 }, async (_, number) => {
+      const random = new SeededRandom(number);
+      const stops = Array.from({ length: 5 }, () => random.below(packed.length)).sort((a, b) => a - b);
       await using server = await startFaultServer((call) => {
         const from = Number(/\d+/.exec(call.header('range') ?? '0')?.[0]);
         const stop = stops[call.number];
         return sendFile(call, packed, {
           headers: { ETag: '"one"' },
-          chunk: () => randomInt(1, 100_000),
+          chunk: () => 1 + random.below(100_000),
           ...(stop !== undefined && {
             stop: { after: Math.max(0, stop - from), by: stop % 2 === 0 ? 'end' : 'stall' },
           }),

@@ -1,9 +1,10 @@
 import { expect, test } from 'bun:test';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import zlib from 'node:zlib';
 import { startDigest } from '../../src/source/running-digest.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 
-const BYTES = randomBytes(100_000);
+const BYTES = noiseOf(100_000);
 
 /** What each says at the end, and halfway, when the bytes come in pieces. */
 test.each([

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { rdpull } from '../fixtures/executable.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { run } from '../fixtures/run.ts';
 import { startSlowServer } from '../fixtures/slow-server.ts';
 import { tarMember } from '../fixtures/tar.ts';
@@ -122,9 +123,8 @@ test.each(MAGIC_NAMES.map((name) => [JSON.stringify(name), name] as const))(
 );
 
 test.each(['vmdk', 'vmdk.zst'])('it is known when the first bytes have arrived (%s)', async (suffix) => {
-  sh(
-    'head -c 32M /dev/urandom > noise && qemu-img convert -O vmdk noise noise.vmdk && zstd -q -f noise.vmdk',
-  );
+  work.write('noise', noiseOf(32 * 1024 * 1024));
+  sh('qemu-img convert -O vmdk noise noise.vmdk && zstd -q -f noise.vmdk');
   await using slow = await startSlowServer(fs.readFileSync(work.file(`noise.${suffix}`)), 60_000);
   using target = new TemporaryDirectory();
   const begun = performance.now();

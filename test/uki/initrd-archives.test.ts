@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test';
 import { RdpullError } from '../../src/console/rdpull-error.ts';
 import type { CpioMember } from '../../src/uki/cpio-archive.ts';
 import { readInitrd } from '../../src/uki/initrd-archives.ts';
+import { noiseOf } from '../fixtures/noise.ts';
 import { alwaysAsync, mutatedBytes, unlessRefusedAsync } from '../fixtures/property.ts';
 import { run } from '../fixtures/run.ts';
 import { TemporaryDirectory } from '../fixtures/temporary-directory.ts';
@@ -10,7 +11,7 @@ import { makeArchive } from '../fixtures/uki.ts';
 const directory = new TemporaryDirectory();
 afterAll(() => directory[Symbol.dispose]());
 
-const noise = crypto.getRandomValues(Buffer.alloc(50_000));
+const noise = noiseOf(50_000);
 const first = makeArchive(directory, {
   'kernel/x86/microcode/AuthenticAMD.bin': noise,
   'etc/odd': 'abc',

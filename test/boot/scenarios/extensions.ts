@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { directBoot } from '../direct-boot.ts';
 import { expectBooted, expectConsole, type Lab } from '../lab.ts';
 import { MARK, PROOF, REPORT, type RootTree, writeProof } from '../root-tree.ts';
@@ -19,7 +20,7 @@ export const scenarios: readonly Scenario[] = [
     async run(lab) {
       await makeExtension(lab, 'lab-sysext', 'usr');
       await makeExtension(lab, 'lab-confext', 'etc');
-      fs.writeFileSync(path.join(lab.served, 'guest.raw'), crypto.getRandomValues(Buffer.alloc(65536)));
+      fs.writeFileSync(path.join(lab.served, 'guest.raw'), noiseOf(65536));
       const tree = await makeDebian(lab);
       const server = await lab.serve();
       const pull = (what: string, local: string) =>

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'bun:test';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { imageOf } from '../../blocks/mapped-image.ts';
 import { qcow2Of } from '../../blocks/qcow2-images.ts';
 import { seekableZstd, seekTable } from '../../blocks/seekable-zstd.ts';
 import { type FaultCall, type FaultServer, sendFile, startFaultServer } from '../../fixtures/fault-server.ts';
 import { startNginx } from '../../fixtures/nginx.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { RdpullServe } from '../../fixtures/rdpull-serve.ts';
 import { run } from '../../fixtures/run.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
@@ -18,7 +19,7 @@ const MIB = 1024 * 1024;
 
 /** Its length is no multiple of anything. */
 const IMAGE = imageOf(new SeededRandom(14), 5_000_011);
-const NOISE = randomBytes(3_000_000);
+const NOISE = noiseOf(3_000_000);
 
 const xzOf = (image: Uint8Array, block: string, ...options: string[]) =>
   run(['xz', '-1', '-T2', `--block-size=${block}`, ...options, '-c'], { input: image });
@@ -132,7 +133,7 @@ describe('what is read is the image, while the rest arrives, and nothing is fetc
 describe('zeros', () => {
   test('take no room, and those of a qcow2 image no request', async () => {
     const image = Buffer.alloc(8 * MIB);
-    randomBytes(300_000).copy(image, 3 * MIB);
+    noiseOf(300_000, 1).copy(image, 3 * MIB);
     for (const file of [image, xzOf(image, '1MiB'), qcow2(image, '')]) {
       await using server = await serve(file);
       await using fetching = await Fetching.open([urlOf(server)]);
@@ -146,7 +147,7 @@ describe('zeros', () => {
 
   test('at the end of large blocks are given back', async () => {
     const image = Buffer.alloc(9 * MIB);
-    randomBytes(MIB).copy(image, 2 * MIB);
+    noiseOf(MIB, 2).copy(image, 2 * MIB);
     await using server = await serve(xzOf(image, '3MiB'));
     await using fetching = await Fetching.open([urlOf(server)]);
     await fetching.fetcher.fill();
@@ -183,7 +184,7 @@ async function sendLong(call: FaultCall, file: Uint8Array): Promise<void> {
     `HTTP/1.1 206 Partial Content\r\nETag: "one"\r\nContent-Range: bytes ${from}-${to}/${file.length}\r\nConnection: close\r\n\r\n`,
   );
   await call.send(file.subarray(Number(from), Number(to) + 1));
-  await call.send(randomBytes(5000));
+  await call.send(noiseOf(5000, 3));
   call.end();
 }
 

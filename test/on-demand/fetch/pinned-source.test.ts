@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import {
   openPinnedSource,
   type PinnedSource,
@@ -7,11 +6,12 @@ import {
 } from '../../../src/on-demand/fetch/pinned-source.ts';
 import { type FaultCall, type FaultServer, sendFile, startFaultServer } from '../../fixtures/fault-server.ts';
 import { startNginx } from '../../fixtures/nginx.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { RdpullServe } from '../../fixtures/rdpull-serve.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 import { failureOf } from '../../source/reading.ts';
 
-const CONTENT = randomBytes(1_000_000);
+const CONTENT = noiseOf(1_000_000);
 const ONE = { ETag: '"one"' };
 const DATED = { 'Last-Modified': 'Sat, 28 Nov 2026 10:00:00 GMT' };
 
@@ -208,7 +208,7 @@ describe.concurrent('an image that was replaced', () => {
 
 describe.concurrent('a server that fails', () => {
   test('loses a hundred connections: nothing is fetched twice, and nobody waits', async () => {
-    const content = randomBytes(131_072 + 101 * 17_000);
+    const content = noiseOf(131_072 + 101 * 17_000, 1);
     await using server = await startFaultServer((call) =>
       sendFile(call, content, {
         headers: ONE,
@@ -304,7 +304,7 @@ describe.concurrent('mirrors', () => {
   test('with another one are not joined, and the first is waited for', async () => {
     await using server = await startFaultServer((call) => sendFile(call, CONTENT, { headers: ONE }));
     await using mirror = await startFaultServer((call) =>
-      sendFile(call, randomBytes(CONTENT.length), { headers: { ETag: '"two"' } }),
+      sendFile(call, noiseOf(CONTENT.length, 2), { headers: { ETag: '"two"' } }),
     );
     const said: string[] = [];
     using source = await pin(

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import { openSource } from '../../../src/source/open-source.ts';
@@ -9,13 +8,14 @@ import { rdpull } from '../../fixtures/executable.ts';
 import { type FaultCall, startFaultServer } from '../../fixtures/fault-server.ts';
 import { GpgHome } from '../../fixtures/gpg.ts';
 import { startNginx } from '../../fixtures/nginx.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { run } from '../../fixtures/run.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 import { sha256 } from '../../transfer/transfer-run.ts';
 import { readAll } from '../reading.ts';
 
 // What begins like a squashfs is a file system without a dm-verity of its own.
-const IMAGE = Buffer.concat([Buffer.from('hsqs'), Buffer.alloc(4092), randomBytes(3_000_000)]);
+const IMAGE = Buffer.concat([Buffer.from('hsqs'), Buffer.alloc(4092), noiseOf(3_000_000)]);
 const served = new TemporaryDirectory();
 const gpg = new GpgHome();
 let keyring = '';
@@ -24,7 +24,7 @@ beforeAll(() => {
   const files = {
     'image.raw': IMAGE,
     'image.roothash': 'a'.repeat(64),
-    'image.verity': randomBytes(100_000),
+    'image.verity': noiseOf(100_000, 1),
   };
   for (const [name, content] of Object.entries(files)) served.write(name, content);
   served.write('SHA256SUMS', run(['sha256sum', ...Object.keys(files)], { cwd: served.path }));

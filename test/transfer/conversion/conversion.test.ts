@@ -4,6 +4,7 @@ import { DEFAULT_LIMITS } from '../../../src/transfer/limits.ts';
 import { imageOf } from '../../blocks/mapped-image.ts';
 import { convertedByQemu, QCOW2_KINDS, qcow2Of, writtenQcow2 } from '../../blocks/qcow2-images.ts';
 import { rdpull } from '../../fixtures/executable.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { run } from '../../fixtures/run.ts';
 import { type Machine, onSmallMachine, withoutBlocks } from '../../fixtures/small-machine.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
@@ -218,7 +219,7 @@ test('a signal ends it, and leaves nothing behind', async () => {
 const SMALL: Machine = { available: 220, mount: 'mount -t tmpfs -o size=4m tmpfs "$run"', initrd: true };
 const pull = (file: string, ...options: string[]) =>
   `$rdpull pull --verify=no --image-root=$target --local=image ${options.join(' ')} ${url(file)}`;
-const noise = (size: number) => served.write('noise.raw', run(['head', '-c', String(size), '/dev/urandom']));
+const noise = (size: number) => served.write('noise.raw', noiseOf(size));
 
 describe('on a machine with little RAM', () => {
   test('an image is converted that fits, but not beside the qcow2 image', async () => {

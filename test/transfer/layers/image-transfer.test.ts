@@ -10,6 +10,7 @@ import {
 } from '../../../src/transfer/layers/image-transfer.ts';
 import { DEFAULT_LIMITS } from '../../../src/transfer/limits.ts';
 import { DEFAULT_MEMORY } from '../../../src/transfer/pipeline/memory.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import type { LayoutLayer } from '../../fixtures/oci-layout.ts';
 import { run } from '../../fixtures/run.ts';
 import { directory, file, listTree, makeTreeDirectory, tarArchive, tarMember } from '../../fixtures/tar.ts';
@@ -42,7 +43,8 @@ const packed = (archive: Uint8Array, program: 'gzip' | 'zstd'): LayoutLayer => (
   blob: run([program, '-c'], { input: archive }),
   compression: program,
 });
-const noise = (bytes: number) => crypto.getRandomValues(Buffer.alloc(bytes));
+let made = 0;
+const noise = (bytes: number) => noiseOf(bytes, made++);
 
 /** Three layers, each compressed in another way; the last takes something back. */
 function layersOfAnImage(): LayoutLayer[] {

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import fs from 'node:fs';
 import { RDPULL } from '../../fixtures/executable.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { run } from '../../fixtures/run.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 
@@ -9,8 +10,10 @@ const KIB = 1024;
 
 beforeAll(() => {
   const sh = (command: string) => run(['sh', '-c', command], { cwd: work.path });
-  sh(`head -c ${KIB} /dev/urandom > tiny.raw && xz -k tiny.raw && tar -cf tiny.tar tiny.raw`);
-  sh(`head -c ${256 * KIB} /dev/urandom > small.raw && (cat small.raw; printf x) > larger.raw`);
+  work.write('tiny.raw', noiseOf(KIB));
+  work.write('small.raw', noiseOf(256 * KIB));
+  work.write('larger.raw', noiseOf(256 * KIB + 1));
+  sh('xz -k tiny.raw && tar -cf tiny.tar tiny.raw');
   sh('qemu-img create -q -f qcow2 -o cluster_size=4096 tiny.qcow2 64K');
 });
 afterAll(() => work[Symbol.dispose]());

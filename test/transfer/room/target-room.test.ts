@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { run } from '../../fixtures/run.ts';
 import { type SlowServer, startSlowServer } from '../../fixtures/slow-server.ts';
 import { fileUrl, type Machine, onSmallMachine, withoutBlocks } from '../../fixtures/small-machine.ts';
@@ -20,7 +20,7 @@ const TOO_LITTLE: Machine = { ...INITRD, available: 196 };
 const HOST: Machine = { ...INITRD, initrd: false };
 
 beforeAll(async () => {
-  const noise = randomBytes(6 * MIB);
+  const noise = noiseOf(6 * MIB);
   served.write('noise.raw', noise);
   served.write('small.raw', noise.subarray(0, MIB));
   run(['xz', '-0', '-k', '-T2', '--block-size=1MiB', served.file('noise.raw')]);

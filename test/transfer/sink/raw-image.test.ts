@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { RdpullError } from '../../../src/console/rdpull-error.ts';
 import { openRawImageSink } from '../../../src/transfer/sink/raw-image.ts';
+import { noiseOf } from '../../fixtures/noise.ts';
 import { TemporaryDirectory } from '../../fixtures/temporary-directory.ts';
 
 let directory: TemporaryDirectory;
@@ -27,12 +27,7 @@ async function write(content: Uint8Array, chunkBytes: number): Promise<{ bytes: 
 const MIB = 1024 * 1024;
 
 test('zeros between data become holes, whatever the size of the chunks', async () => {
-  const content = Buffer.concat([
-    randomBytes(10_000),
-    Buffer.alloc(3 * MIB),
-    randomBytes(5),
-    Buffer.alloc(MIB),
-  ]);
+  const content = Buffer.concat([noiseOf(10_000), Buffer.alloc(3 * MIB), noiseOf(5, 1), Buffer.alloc(MIB)]);
   for (const chunkBytes of [1000, 4096, 65_537, MIB, content.length]) {
     const { bytes, allocated } = await write(content, chunkBytes);
     expect(bytes.equals(content)).toBe(true);
@@ -67,7 +62,7 @@ test('nobody else may read an image before it is verified', async () => {
 });
 
 test('chunks may be handed over while those before them are being written', async () => {
-  const content = randomBytes(3 * MIB);
+  const content = noiseOf(3 * MIB, 2);
   const file = directory.file('image');
   const sink = openRawImageSink(file);
   for (let at = 0; at < content.length; at += 5000) void sink.write(content.subarray(at, at + 5000));
@@ -77,7 +72,7 @@ test('chunks may be handed over while those before them are being written', asyn
 });
 
 test('a file is closed only when nothing is being written any more', async () => {
-  const content = randomBytes(8 * MIB);
+  const content = noiseOf(8 * MIB, 3);
   const file = directory.file('image');
   const sink = openRawImageSink(file);
   const written = sink.write(content);

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { parseChunkIndex } from '../../../../src/blocks/chunk-index.ts';
@@ -11,12 +10,13 @@ import { DEFAULT_LIMITS } from '../../../../src/transfer/limits.ts';
 import { chunksOf, imageToChunk, makeChunks, unpackStore } from '../../../chunks/chunked-image.ts';
 import { CertificateAuthority } from '../../../fixtures/certificate-authority.ts';
 import { startNginx } from '../../../fixtures/nginx.ts';
+import { noiseOf } from '../../../fixtures/noise.ts';
 import { type PipelinedCall, startPipeliningServer } from '../../../fixtures/pipelining-server.ts';
 import { TemporaryDirectory } from '../../../fixtures/temporary-directory.ts';
 import { startWebServer, type WebServer } from '../../../fixtures/web-server.ts';
 
 /** Large enough for the short way, with a hole, and a part that comes twice. */
-const IMAGE = imageToChunk(randomBytes(6 * 1024 * 1024));
+const IMAGE = imageToChunk(noiseOf(6 * 1024 * 1024));
 const site = new TemporaryDirectory();
 let index: WebServer;
 let chunks: readonly string[];
@@ -276,7 +276,7 @@ describe('a failure is the one that it is:', () => {
 
   test('a chunk that is another one everywhere', async () => {
     await using server = await serve(({ path: asked }) =>
-      asked.endsWith(chunks[5] ?? '') ? ok(randomBytes(3)) : undefined,
+      asked.endsWith(chunks[5] ?? '') ? ok(noiseOf(3, 1)) : undefined,
     );
     await expect(download([`${server.url}/default.castr`])).rejects.toMatchObject({ code: 'chunk-damaged' });
   });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import { spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { openBlockDecoder } from '../../../../src/blocks/block-decoder.ts';
 import { openChunkBatch } from '../../../../src/on-demand/fetch/bulk/chunk-batch.ts';
 import type { BulkChunk } from '../../../../src/on-demand/fetch/bulk/messages.ts';
+import { noiseOf } from '../../../fixtures/noise.ts';
 import { TemporaryDirectory } from '../../../fixtures/temporary-directory.ts';
 
 const MIB = 1024 * 1024;
@@ -12,8 +12,8 @@ const MIB = 1024 * 1024;
 /** Chunks that follow each other in an image, with what a store has of each. */
 function chunksOf(lengths: readonly number[]) {
   let start = 0;
-  return lengths.map((length) => {
-    const bytes = randomBytes(length);
+  return lengths.map((length, index) => {
+    const bytes = noiseOf(length, index);
     const digest = new Bun.CryptoHasher('sha512-256').update(bytes).digest('hex');
     const { stdout: stored } = spawnSync('zstd', ['-qc'], { input: bytes, maxBuffer: 16 * MIB });
     const chunk: BulkChunk = { start, length, digest, otherStarts: [] };
