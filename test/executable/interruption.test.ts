@@ -71,6 +71,28 @@ describe.each(SIGNALS)('%s in the middle of a pull', (signal) => {
   );
 });
 
+/** A signal that is ignored, by nohup(1) for example, and one that is not. */
+test.each([
+  ['SIGHUP', 'SIGTERM'],
+  ['SIGINT', 'SIGTERM'],
+  ['SIGTERM', 'SIGINT'],
+] as const)('%s does nothing where it was ignored from the start', async (ignored, heeded) => {
+  using target = new TemporaryDirectory();
+  const url = `${servers.get('image.raw')?.url}/image.raw`;
+  const wrapper = ['env', `--ignore-signal=${ignored}`];
+  const child = startRdpull(['pull', '--verify=no', `--image-root=${target.path}`, url], { wrapper });
+  await until(() => someArrived(target.path));
+  child.kill(ignored);
+  await Bun.sleep(200);
+  child.kill(heeded);
+  const { signal, stderr } = await finished(child);
+  expect(signal).toBe(heeded);
+  expect(stderr).toEndWith(
+    `\nrdpull: warning: interrupted by ${heeded}; no unfinished image was left behind\n`,
+  );
+  expect(stderr).not.toContain(ignored);
+});
+
 test('a signal while a server keeps silent ends the pull at once', async () => {
   using target = new TemporaryDirectory();
   const connections = new Set<net.Socket>();
