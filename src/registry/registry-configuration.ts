@@ -1,6 +1,6 @@
-import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
+import { readNamedFile } from '../kernel/named-file.ts';
 import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 import type { OciReference } from '../request/oci-reference.ts';
 
@@ -55,11 +55,10 @@ export function findRegistryRules({ registry, image }: OciReference, root = ''):
 function readRules(file: string): RegistryRules | undefined {
   let text: string;
   try {
-    if (fs.statSync(file).size > LONGEST) throw unreadable(file, `it is longer than ${LONGEST} bytes`);
-    text = fs.readFileSync(file, 'utf8');
+    text = readNamedFile(file, LONGEST).toString();
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR')) return undefined;
-    throw error instanceof RdpullError ? error : unreadable(file, reasonWithoutPath(error));
+    throw unreadable(file, reasonWithoutPath(error));
   }
   let content: unknown;
   try {

@@ -1,9 +1,12 @@
-import fs from 'node:fs';
 import type { PrivateKey } from 'openpgp';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { readNamedFile } from '../kernel/named-file.ts';
 import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
+
+/** The largest key, and the largest passphrase, that is read, in bytes. */
+const SECRET_MAX = 16 * 1024 * 1024;
 
 /** Signs checksum files. */
 export interface ListSigner {
@@ -84,7 +87,7 @@ function signerWith(keys: readonly [PrivateKey, ...PrivateKey[]]): ListSigner {
 
 function read(file: string, shown: string): Buffer {
   try {
-    return fs.readFileSync(file);
+    return readNamedFile(file, SECRET_MAX);
   } catch (error) {
     throw new RdpullError(
       'credential-unusable',

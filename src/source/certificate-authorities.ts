@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { readNamedFile } from '../kernel/named-file.ts';
 
 /** Where distributions keep the system's bundle: Debian and Arch, Fedora, openSUSE, Alpine. */
 const SYSTEM_BUNDLES = [
@@ -11,6 +12,9 @@ const SYSTEM_BUNDLES = [
   '/etc/ssl/ca-bundle.pem',
   '/etc/ssl/cert.pem',
 ];
+
+/** The largest bundle that is read, in bytes: the system's have a quarter of a MiB. */
+const BUNDLE_MAX = 16 * 1024 * 1024;
 
 /**
  * What was read, once for all: a process that goes through switch-root trusts whom the initrd trusts, and never waits for a file
@@ -47,7 +51,7 @@ function readAuthorities(files: readonly string[]): string[] {
 function readBundle(path: string): string {
   let pem: string;
   try {
-    pem = fs.readFileSync(path, 'utf8');
+    pem = readNamedFile(path, BUNDLE_MAX).toString();
   } catch (error) {
     const reason = reasonOf(error);
     throw new RdpullError(

@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import fs from 'node:fs';
 import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
+import { readNamedFile } from '../kernel/named-file.ts';
 import { isSystemError } from '../kernel/system-error.ts';
 import { weakKey, weakSignature } from './certificate-strength.ts';
 
@@ -17,6 +17,9 @@ export interface ClientCertificate extends KeyPair {
   /** Scheme, host and port of the server it is for. */
   readonly origin: string;
 }
+
+/** The largest file that is read, in bytes. */
+const PEM_MAX = 1024 * 1024;
 
 const HINT_MAKE =
   'check it with: openssl x509 -noout -subject -dates -in FILE, and openssl pkey -noout -in FILE';
@@ -78,7 +81,7 @@ function parsed<T>(parse: () => T, what: string): T {
 
 function readPem(path: string, option: string): string {
   try {
-    return fs.readFileSync(path, 'utf8');
+    return readNamedFile(path, PEM_MAX).toString();
   } catch (error) {
     const reason = isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonOf(error);
     throw unusable(

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
+import { readNamedFile } from '../kernel/named-file.ts';
 import { isSystemError, reasonWithoutPath } from '../kernel/system-error.ts';
 import { decryptCredential, ENCRYPTED_STORES } from '../request/encrypted-credential.ts';
 import { type Login, splitLogin } from './login.ts';
@@ -152,9 +153,8 @@ function originOf(text: string): string | undefined {
 function readAsked(path: string, kind: SecretKind): string {
   const from = shownUrl(`--${kind}=${path}`);
   try {
-    return read(path, from);
+    return read(path);
   } catch (error) {
-    if (error instanceof RdpullError) throw error;
     throw unusable(
       from,
       isSystemError(error, 'ENOENT') ? 'there is no such file' : reasonWithoutPath(error),
@@ -166,10 +166,9 @@ function readAsked(path: string, kind: SecretKind): string {
 /** undefined when there is no such credential, or it is for others. */
 function readCredential(path: string, name: string): string | undefined {
   try {
-    return read(path, `the credential ${name}`);
+    return read(path);
   } catch (error) {
     if (isSystemError(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return undefined;
-    if (error instanceof RdpullError) throw error;
     throw unusable(`the credential ${name}`, reasonWithoutPath(error), error);
   }
 }
@@ -186,9 +185,8 @@ function readEncrypted(name: string): string | undefined {
   }
 }
 
-function read(path: string, from: string): string {
-  if (fs.statSync(path).size > SECRET_MAX) throw unusable(from, `it is longer than ${SECRET_MAX} bytes`);
-  return fs.readFileSync(path, 'utf8');
+function read(path: string): string {
+  return readNamedFile(path, SECRET_MAX).toString();
 }
 
 function unusable(from: string, why: string, cause?: unknown): RdpullError {

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
+import { readNamedFile } from '../../kernel/named-file.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { certificateMissing } from '../trust-file.ts';
 
@@ -78,9 +79,7 @@ function listed(directory: string): string[] {
 
 function readCertificates(file: string, named: boolean): X509Certificate[] {
   try {
-    const { size } = fs.statSync(file);
-    if (size > FILE_MAX) throw new Error(`it has ${size} bytes, more than the ${FILE_MAX} that are read`);
-    const text = fs.readFileSync(file, 'latin1');
+    const text = readNamedFile(file, FILE_MAX).toString('latin1');
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
     if (blocks.length === 0 && (text !== '' || named)) {
       throw new Error('it holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)');

@@ -1,7 +1,7 @@
-import fs from 'node:fs/promises';
 import path from 'node:path';
 import { printable } from '../../console/printable.ts';
 import { RdpullError, reasonOf } from '../../console/rdpull-error.ts';
+import { readNamedFile } from '../../kernel/named-file.ts';
 import { isSystemError } from '../../kernel/system-error.ts';
 import { keyringMissing } from '../trust-file.ts';
 import { addRevocation, type Certificate, type Certificates, mergeInto } from './certificate.ts';
@@ -84,7 +84,7 @@ export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
   const areDefaults = paths.length > 0 && paths.every((alternatives) => alternatives.length > 1);
   const read: { readonly file: string; readonly found: Certificates }[] = [];
   for (const alternatives of paths) {
-    const found = await readFirst(alternatives);
+    const found = readFirst(alternatives);
     if (found !== undefined) {
       read.push({ file: found.file, found: await parseKeys(found.content, found.file) });
     } else if (!areDefaults) {
@@ -92,7 +92,7 @@ export async function loadKeyring(choice: KeyringChoice): Promise<Keyring> {
     }
   }
   for (const { file, fingerprint } of areDefaults ? voaVerifiers(root, warn) : []) {
-    const found = await parseKeys(await readWhole(file), file);
+    const found = await parseKeys(readWhole(file), file);
     const [key, ...others] = found.certificates;
     if (found.unusable.length === 0 && (key?.fingerprint !== fingerprint || others.length > 0)) {
       warn(`${printable(file)} is not considered: it does not hold the one key that its name tells`);
@@ -145,12 +145,10 @@ function describeUnusable(file: string, unusable: readonly string[]): string[] {
   return [`${printable(file)}: ${keys} passed over, which cannot be used here: ${named}${others}`];
 }
 
-async function readFirst(
-  files: readonly string[],
-): Promise<{ file: string; content: Uint8Array } | undefined> {
+function readFirst(files: readonly string[]): { file: string; content: Uint8Array } | undefined {
   for (const file of files) {
     try {
-      return { file, content: await readBounded(file) };
+      return { file, content: readNamedFile(file, KEYRING_MAX) };
     } catch (error) {
       if (isSystemError(error, 'ENOENT', 'ENOTDIR')) continue;
       // A keyring that is there but cannot be read is not passed over: it may hold the revocation that matters.
@@ -161,18 +159,12 @@ async function readFirst(
 }
 
 /** @throws RdpullError keyring-malformed */
-async function readWhole(file: string): Promise<Uint8Array> {
+function readWhole(file: string): Uint8Array {
   try {
-    return await readBounded(file);
+    return readNamedFile(file, KEYRING_MAX);
   } catch (error) {
     throw malformed(file, error);
   }
-}
-
-async function readBounded(file: string): Promise<Uint8Array> {
-  const { size } = await fs.stat(file);
-  if (size > KEYRING_MAX) throw new Error(`it has ${size} bytes, more than the ${KEYRING_MAX} that are read`);
-  return fs.readFile(file);
 }
 
 async function parseKeys(content: Uint8Array, file: string): Promise<Certificates> {

@@ -184,15 +184,13 @@ describe('refuses', () => {
   test('a directory', async () => {
     const error = await refusal({ files: [rootWith({})] });
     expect(error.code).toBe('keyring-malformed');
-    expect(error.message).toContain('EISDIR');
+    expect(error.message).toBe(`cannot use the keyring ${root}: it is a directory`);
   });
 
   test('a file that is too large', async () => {
     rootWith({});
     fs.truncateSync(put('k.gpg', ''), KEYRING_MAX + 1);
     const error = await refusal({ files: [path.join(root, 'k.gpg')] });
-    expect(error.message).toBe(
-      `cannot use the keyring ${root}/k.gpg: it has 16777217 bytes, more than the 16777216 that are read`,
-    );
+    expect(error.message).toBe(`cannot use the keyring ${root}/k.gpg: it is longer than 16777216 bytes`);
   });
 });
