@@ -11,6 +11,7 @@ import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
 import { formatVerifyMode } from '../request/verify-mode.ts';
+import { requireFile } from '../source/file.ts';
 import { Pools } from '../source/pools.ts';
 import { silenceWithin } from '../source/silence.ts';
 import type { HeardAnswer, Location } from '../source/source.ts';
@@ -108,6 +109,8 @@ async function fetchImage(
   await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
   if (plan.existing === 'kept' && fs.existsSync(target)) return keepImage(pull, target);
 
+  // A mirror may have what vouches for the image where it lacks the image itself, and a cache the image.
+  if (locations.length === 1 && pull.cache === undefined) requireFile(first.url);
   const { onDemand } = request;
   const shown =
     onDemand === undefined

@@ -3,6 +3,7 @@ import { printable } from '../console/printable.ts';
 import { RdpullError, reasonOf } from '../console/rdpull-error.ts';
 import { shownUrl } from '../console/shown-url.ts';
 import { isSystemError } from '../kernel/system-error.ts';
+import { isFileUrl } from '../request/url.ts';
 import type { ByteRange, RangeRequest, Source } from './source.ts';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -33,6 +34,16 @@ export function pathOfFileUrl(url: string): string {
     `${shownUrl(url)} does not name a file of this machine: what is percent-encoded in it is not UTF-8, or a NUL`,
     'give the file another name, or make a link to it (ln -s) that has one',
   );
+}
+
+/**
+ * Makes sure of a file of this machine before what vouches for it is looked for: that it is missing is what is to be told.
+ *
+ * @param url anything; of servers nothing is asked
+ * @throws RdpullError bad-url, file-not-found, file-unreadable
+ */
+export function requireFile(url: string): void {
+  if (isFileUrl(url)) openFileSource(url).close();
 }
 
 /** A file of this machine, or a part of it, as a source. */

@@ -3,6 +3,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import { lastComponent, replaceComponents } from '../request/url.ts';
 import type { VerifyMode } from '../request/verify-mode.ts';
 import { createAttempts } from '../source/attempts.ts';
+import { requireFile } from '../source/file.ts';
 import { fetchSmallFile, openSource } from '../source/open-source.ts';
 import { Pools } from '../source/pools.ts';
 import type { Location, SourceOptions } from '../source/source.ts';
@@ -128,6 +129,7 @@ export async function checkFile(
   options: SourceOptions,
   explain: (text: string) => void,
 ): Promise<Received & { readonly promised: Promised }> {
+  requireFile(url);
   using pools = new Pools();
   const access = { pools, ...options };
   const { promised } = await findPromise([{ ...access, url }], verification, access, explain);

@@ -132,6 +132,16 @@ describe('a good image', () => {
     expect(fs.readFileSync(target.file('image.raw')).equals(image)).toBe(true);
   });
 
+  test('a file that is not there is told as that, and is not needed where the image is there and kept', async () => {
+    using target = new TemporaryDirectory();
+    const missing = served.file('imaeg.raw');
+    const { status, stderr } = await pull(target, '--verify=checksum', `file://${missing}`);
+    expect(stderr).toContain(`rdpull: error: there is no file ${missing}\nrdpull: try: check the path\n`);
+    expect(status).toBe(14);
+    target.write('imaeg.raw', 'kept');
+    expect((await pull(target, '--verify=checksum', '--keep', `file://${missing}`)).status).toBe(0);
+  });
+
   test('--force replaces an image in one step', async () => {
     using target = new TemporaryDirectory();
     target.write('image.raw', 'old');

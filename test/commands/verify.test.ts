@@ -37,6 +37,20 @@ test('says who vouches for a good file, and explains each step', async () => {
   expect(status).toBe(0);
 });
 
+test.each([
+  ['a path', (name: string) => directory.file(name)],
+  ['a URL', (name: string) => `file://${directory.file(name)}`],
+])('a file that is not there is told as that, named by %s', async (_, operand) => {
+  const missing = await rdpull(['verify', keyring, operand('imaeg.raw.xz')]);
+  expect(missing.stderr).toBe(
+    `rdpull: error: there is no file ${directory.file('imaeg.raw.xz')}\nrdpull: try: check the path\n`,
+  );
+  expect(missing.status).toBe(14);
+  const whole = await rdpull(['verify', '--verify=checksum', operand('')]);
+  expect(whole.stderr).toStartWith(`rdpull: error: ${directory.file('')} is not a regular file\n`);
+  expect(whole.status).toBe(14);
+});
+
 test('does without a signature when only the checksum is wanted', async () => {
   const { status, stdout } = await rdpull(['verify', '--verify=checksum', 'image.raw.xz'], {
     cwd: directory.path,
