@@ -22,11 +22,12 @@ export async function runCommandLine(first: string | undefined, rest: readonly s
   silenceLibraries();
   const { name, args } = commandBehindSwitches(first, rest);
   // How to speak is known before the options are checked, so that a complaint about them is in the right form.
+  const parsed = parsedArguments(args);
   const reporter = createReporter(
     {
-      json: args.includes('--json'),
-      quiet: args.includes('--quiet'),
-      verbose: args.includes('--verbose'),
+      json: parsed.includes('--json'),
+      quiet: parsed.includes('--quiet'),
+      verbose: parsed.includes('--verbose'),
     },
     await connectJournal(),
   );
@@ -50,9 +51,14 @@ async function answerAbout(name: string | undefined, args: readonly string[]): P
   const { COMMANDS, GENERATE } = await import('./commands.ts');
   const { commandHelp, overview } = await import('./help.ts');
   const all = [...COMMANDS, GENERATE];
-  if (name === '--help' || (name === 'help' && args.length === 0)) return overview(all);
-  const command = findCommand(COMMANDS, all, name === 'help' ? args[0] : name);
-  return name === 'help' || parsedArguments(args).includes('--help') ? commandHelp(command) : command;
+  if (!isHelp(name)) {
+    const command = findCommand(COMMANDS, all, name);
+    return parsedArguments(args).includes('--help') ? commandHelp(command) : command;
+  }
+  const about = args.find((word) => !SWITCHES.has(word));
+  if (about === undefined || isHelp(about)) return overview(all);
+  if (about === GENERATE.name) return (await import('./generate.ts')).GENERATE_HELP;
+  return commandHelp(findCommand(COMMANDS, all, about));
 }
 
 /** Runs a command; returns the exit status. */
@@ -94,10 +100,11 @@ function exitOnDefect(reporter: Reporter): void {
 function commandBehindSwitches(first: string | undefined, rest: readonly string[]) {
   const words = first === undefined ? rest : [first, ...rest];
   const at = words.findIndex((word) => !SWITCHES.has(word));
-  return at <= 0
-    ? { name: first, args: rest }
-    : { name: words[at], args: [...words.slice(0, at), ...words.slice(at + 1)] };
+  if (at < 0) return { name: undefined, args: words };
+  return { name: words[at], args: [...words.slice(0, at), ...words.slice(at + 1)] };
 }
+
+const isHelp = (word: string | undefined) => word === 'help' || word === '--help';
 
 /** The arguments in which options are looked for: those before `--`. */
 function parsedArguments(args: readonly string[]): readonly string[] {
@@ -119,6 +126,14 @@ function findCommand(
       'bad-argument',
       'no command was given',
       `choose one of ${names.join(', ')}; see rdpull --help`,
+    );
+  }
+  // Without a switch before it, main.ts had started it.
+  if (names.includes(name)) {
+    throw new RdpullError(
+      'bad-option',
+      `rdpull ${name} takes no options, and so none before it`,
+      `rdpull help ${name} says what it takes`,
     );
   }
   const meant = nearest(name.replace(/^-+/, ''), [...names, 'help', 'version']);

@@ -22,9 +22,12 @@ test('--version is that of package.json', async () => {
 });
 
 describe('the overview', () => {
-  test.each(['--help', 'help'])('%s', async (spelling) => {
-    expect(await rdpull([spelling])).toEqual(said(golden('overview')));
-  });
+  test.each(['--help', 'help', '--json help', 'help --json', 'help --quiet', 'help help', 'help --help'])(
+    '%s',
+    async (words) => {
+      expect(await rdpull(words.split(' '))).toEqual(said(golden('overview')));
+    },
+  );
 });
 
 describe('each command explains itself', () => {
@@ -45,8 +48,40 @@ describe('each command explains itself', () => {
 
 test('rdpull help COMMAND is the help of that command; behind -- it is an operand', async () => {
   const help = await rdpull(['help', 'verify']);
-  expect(help.stdout).toStartWith('Usage: rdpull verify ');
+  expect(help).toEqual(said(golden('verify')));
+  for (const words of [
+    'help --json verify',
+    '--json help verify',
+    '--help verify',
+    'help verify --verbose',
+  ]) {
+    expect(await rdpull(words.split(' '))).toEqual(help);
+  }
   const operand = await rdpull(['verify', '--', '--help']);
   expect(operand.stdout).toBe('');
   expect(operand.stderr).toContain('--help');
+});
+
+test('rdpull help generate says what rdpull generate --help says; a switch before generate is refused', async () => {
+  expect(await rdpull(['help', 'generate'])).toEqual(said(golden('generate')));
+  const { status, stderr } = await rdpull(['--quiet', 'generate', '/nowhere']);
+  expect(stderr).toStartWith('rdpull: error: rdpull generate takes no options, and so none before it\n');
+  expect(status).toBe(2);
+});
+
+test('a switch alone is no command, and decides how that is said', async () => {
+  const [plain, json] = [await rdpull([]), await rdpull(['--json'])];
+  const error = { code: 'bad-argument', message: 'no command was given' };
+  expect(JSON.parse(json.stdout)).toMatchObject({ error });
+  expect(json).toMatchObject({ status: 2, stderr: plain.stderr });
+});
+
+test('behind -- no word is a switch', async () => {
+  const { status, stdout, stderr } = await rdpull(['verify', '--', '--json']);
+  expect(stderr).toMatch(/^rdpull: error: there is no file \/.*\/--json\n/);
+  expect({ status, stdout }).toEqual({ status: 14, stdout: '' });
+  const quiet = await rdpull(['verify', '--verify=checksum', '--', '--quiet', '--verbose']);
+  expect(quiet.stderr).toMatch(
+    /^rdpull: error: rdpull verify takes one FILE\|URL, and "--verbose" is one too many\n.*\n$/,
+  );
 });
