@@ -14,7 +14,7 @@ import type { CommandContext, CommandLine } from './command.ts';
 import { deviceLines } from './exposed.ts';
 import { requireRoot } from './exposure.ts';
 import type { AttachedNamespaceJson, SkippedJson } from './json-results.ts';
-import { patience } from './pull-arguments.ts';
+import { badValue, patience } from './pull-arguments.ts';
 import { type Display, openDisplay } from './pull-display.ts';
 import { findOrigin } from './pull-url.ts';
 import { connectServiceManager } from './service-manager.ts';
@@ -58,13 +58,12 @@ function planAttach(line: CommandLine): AttachPlan {
   if ('what' in url) throw new RdpullError('bad-url', `${quotedUrl(line.operand)} ${url.what}`, url.hint);
   const given = line.value('dhcporigin');
   const dhcp = DHCP_USES.find((each) => each === given);
-  if (given !== undefined && (dhcp === undefined || url.host !== undefined)) {
+  if (given !== undefined && dhcp === undefined) throw badValue('dhcporigin', given, DHCP_USES);
+  if (dhcp !== undefined && url.host !== undefined) {
     throw new RdpullError(
       'bad-option',
-      dhcp === undefined
-        ? `--dhcporigin=${quotedUrl(given)} is not valid`
-        : '--dhcporigin says who the server is, and the URL does so already',
-      dhcp === undefined ? `valid are ${DHCP_USES.join(', ')}` : 'leave it out',
+      '--dhcporigin says who the server is, and the URL does so already',
+      'leave it out',
     );
   }
   return {

@@ -5,6 +5,7 @@ import { isNvmeUrl } from '../request/nvme-url.ts';
 import { BOOT_SCREEN_OPTION } from './boot-screen-option.ts';
 import type { Command, CommandLine } from './command.ts';
 import { deviceLines } from './exposed.ts';
+import { requirePath } from './pull-arguments.ts';
 
 export const attach: Command = {
   name: 'attach',
@@ -51,6 +52,7 @@ where the network is not trusted, the image needs dm-verity.`,
       await attachNvme(line, context);
       return;
     }
+    requirePath('attach', line.operand, 'rdpull pull --blockdev URL downloads an image and attaches it');
     requireNoneOf(line, ['root-link', 'dhcporigin', 'patience', 'boot-screen']);
     const { reporter, signal } = context;
     const { attachImage } = await import('../expose/attach-image.ts');

@@ -9,8 +9,7 @@ import { type DiskCache, openDiskCache } from '../disk-cache/disk-cache.ts';
 import { type ImageFamily, VersionDirectory } from '../disk-cache/version-directory.ts';
 import { runningImages } from '../record/running-images.ts';
 import { openFileSource } from '../source/file.ts';
-import { cacheSize } from './cache-arguments.ts';
-import type { CommandContext, CommandLine } from './command.ts';
+import type { CommandContext } from './command.ts';
 import type { CachedImageJson, CacheListJson, CachePrunedJson, CacheVerifiedJson } from './json-results.ts';
 
 export type CacheAction = 'list' | 'verify' | 'prune' | 'pin' | 'unpin';
@@ -21,7 +20,8 @@ export interface CacheWork {
   readonly directory: string;
   /** Of an image, or of all its versions; empty: all there are. */
   readonly name: string;
-  readonly line: CommandLine;
+  /** How much the cache may hold when it was pruned, in bytes. */
+  readonly limit: number;
 }
 
 /** An image, and what it belongs to. */
@@ -172,8 +172,7 @@ async function defectOf(
   );
 }
 
-function prune(cache: DiskCache, { line }: CacheWork, { reporter }: CommandContext): void {
-  const limit = cacheSize(line) ?? 0;
+function prune(cache: DiskCache, { limit }: CacheWork, { reporter }: CommandContext): void {
   const gone = makeRoom(cache, { need: 0, reserve: 0 }, { limit, running: runningImages() }, undefined);
   const removed = gone.removed.map(imageTitle);
   const lines = removed.map((title) => `${printable(title)}  removed`);

@@ -1,7 +1,7 @@
 import { printable, quoted } from '../console/printable.ts';
 import { RdpullError } from '../console/rdpull-error.ts';
 import { nearest } from '../request/nearest.ts';
-import { CACHE_OPTIONS } from './cache-arguments.ts';
+import { CACHE_OPTIONS, cacheSize } from './cache-arguments.ts';
 import type { CacheAction } from './cache-work.ts';
 import type { Command, CommandLine } from './command.ts';
 
@@ -35,8 +35,9 @@ NAME is an image as list shows it, root_42, or all of a name: root. rdpull.cache
   async run(line, context) {
     const action = cacheAction(line);
     const directory = line.value('cache') ?? BOOT_CACHE;
+    const limit = cacheSize(line) ?? 0;
     const { workOnCache } = await import('./cache-work.ts');
-    await workOnCache({ action, directory, name: line.secondOperand, line }, context);
+    await workOnCache({ action, directory, name: line.secondOperand, limit }, context);
   },
 };
 

@@ -5,6 +5,7 @@ import { quotedUrl, shownUrl } from '../console/shown-url.ts';
 import { isNvmeUrl, parseNvmeUrl } from '../request/nvme-url.ts';
 import type { Command } from './command.ts';
 import type { DetachedJson, DetachedNamespaceJson } from './json-results.ts';
+import { requirePath } from './pull-arguments.ts';
 
 export const detach: Command = {
   name: 'detach',
@@ -24,6 +25,7 @@ A disk on an NVMe server is named by itself (/dev/nvme0n1), or by as much of its
       reporter.result([], detached satisfies DetachedNamespaceJson);
       return;
     }
+    requirePath('detach', line.operand, 'name the image or its device: rdpull status shows both');
     const { detachLoopDevice } = await import('../expose/loop-detach.ts');
     const { removeLoopRefFile } = await import('../expose/loop-ref-file.ts');
     const { device, backingFile } = await detachLoopDevice(path.resolve(line.operand), { signal });

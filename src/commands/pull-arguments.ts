@@ -223,6 +223,21 @@ export function requireUrl(url: string): void {
   );
 }
 
+/**
+ * Makes sure that what a command takes for a path was not meant as a URL.
+ *
+ * @param hint what to do with one
+ * @throws RdpullError bad-argument
+ */
+export function requirePath(command: string, operand: string, hint: string): void {
+  if (!isUrl(operand)) return;
+  throw new RdpullError(
+    'bad-argument',
+    `rdpull ${command} takes a file of this machine, and ${quotedUrl(operand)} is a URL`,
+    operand.startsWith('file:') ? 'write the path alone' : hint,
+  );
+}
+
 export function requestForUrl(url: string): PullRequest {
   requireUrl(url);
   const remote: Remote = { kind: 'url', url };
@@ -319,11 +334,12 @@ export function patience(line: CommandLine, isInitrd: boolean): number {
   );
 }
 
-function badValue(name: string, value: string, valid: readonly string[]): RdpullError {
+/** A value that is none of `valid`. */
+export function badValue(name: string, value: string, valid: readonly string[]): RdpullError {
   const meant = nearest(value, valid);
   return new RdpullError(
     'bad-option',
-    `--${name}=${printable(value)} is not valid`,
+    `--${name}=${shownUrl(value)} is not valid`,
     meant === undefined ? `valid are ${valid.join(', ')}` : `did you mean --${name}=${meant}?`,
   );
 }

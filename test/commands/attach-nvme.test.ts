@@ -51,7 +51,7 @@ describe('attach nvme+tcp:', () => {
       '"nvme+tcp://h/image.raw" names no subsystem: "image.raw" does not start with "nqn."',
     ],
     [['nvme+tcp://user:secret@h'], 'holds a login, which NVMe has none of'],
-    [['--dhcporigin=perhaps', 'nvme+tcp:'], '--dhcporigin="perhaps" is not valid'],
+    [['--dhcporigin=perhaps', 'nvme+tcp:'], '--dhcporigin=perhaps is not valid'],
     [
       ['--dhcporigin=only', 'nvme+tcp://h'],
       '--dhcporigin says who the server is, and the URL does so already',

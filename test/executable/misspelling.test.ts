@@ -104,6 +104,41 @@ const OPTIONS: readonly Case[] = [
 
 const VALUES: readonly Case[] = [
   {
+    args: ['attach', 'http://user:pass@10.0.0.1/image.raw'],
+    error: 'rdpull attach takes a file of this machine, and "http://10.0.0.1/image.raw" is a URL',
+    hint: 'rdpull pull --blockdev URL downloads an image and attaches it',
+  },
+  {
+    args: ['attach', '--read-only', 'file:///srv/image.raw'],
+    error: 'rdpull attach takes a file of this machine, and "file:///srv/image.raw" is a URL',
+    hint: 'write the path alone',
+  },
+  {
+    args: ['detach', 'https://10.0.0.1/image.raw'],
+    error: 'rdpull detach takes a file of this machine, and "https://10.0.0.1/image.raw" is a URL',
+    hint: 'name the image or its device: rdpull status shows both',
+  },
+  {
+    args: ['attach', '--dhcporigin=onyl', 'nvme+tcp:'],
+    error: '--dhcporigin=onyl is not valid',
+    hint: 'did you mean --dhcporigin=only?',
+  },
+  {
+    args: ['attach', '--dhcporigin', 'http://user:pass@10.0.0.1/', 'nvme+tcp:'],
+    error: '--dhcporigin=http://10.0.0.1/ is not valid',
+    hint: 'valid are fallback, only',
+  },
+  {
+    args: ['attach', '--dhcporigin=always', 'nvme+tcp:'],
+    error: '--dhcporigin=always is not valid',
+    hint: 'valid are fallback, only',
+  },
+  {
+    args: ['cache', 'prune', '--cache-size=abc', '--cache=/nowhere'],
+    error: '--cache-size=abc is not valid',
+    hint: 'give a number of bytes from 1M up, with or without a suffix (K, M, G, T)',
+  },
+  {
     args: pull('--type=rwa', url),
     error: '--type=rwa is not valid',
     hint: 'did you mean --type=raw?',
