@@ -13,7 +13,7 @@ const COLUMNS: readonly Milestone[] = [
   'switch-root',
 ];
 
-const USAGE = 'usage: scripts/boot-test [--jobs=N] [--all | --list | NAME ...]';
+const USAGE = 'usage: scripts/boot-test [--jobs=N] [--all | --list | --help | NAME ...]';
 
 process.exitCode = await main();
 
@@ -24,7 +24,11 @@ async function main(): Promise<number> {
     console.error(`${wanted}\n${USAGE}`);
     return 2;
   }
-  const { scenarios, list, jobs } = wanted;
+  const { scenarios, list, help, jobs } = wanted;
+  if (help) {
+    console.log(USAGE);
+    return 0;
+  }
   if (list) {
     const width = Math.max(...SCENARIOS.map(({ name }) => name.length));
     for (const { name, title, core } of SCENARIOS)
@@ -43,6 +47,7 @@ async function main(): Promise<number> {
 interface Wanted {
   readonly scenarios: readonly Scenario[];
   readonly list: boolean;
+  readonly help: boolean;
   /** How many machines at a time. */
   readonly jobs: number;
 }
@@ -55,10 +60,11 @@ function commandLine(): Wanted | string {
       options: {
         all: { type: 'boolean' },
         list: { type: 'boolean' },
+        help: { type: 'boolean' },
         jobs: { type: 'string', default: '2' },
       },
     });
-    const { all = false, list = false } = values;
+    const { all = false, list = false, help = false } = values;
     const jobs = Number(values.jobs);
     if (!Number.isInteger(jobs) || jobs < 1) return `--jobs=${values.jobs} is no number of machines`;
     const unknown = positionals.find((name) => !SCENARIOS.some((scenario) => scenario.name === name));
@@ -66,7 +72,7 @@ function commandLine(): Wanted | string {
     const scenarios = SCENARIOS.filter(
       ({ name, core }) => all || (positionals.length === 0 ? core === true : positionals.includes(name)),
     );
-    return { scenarios, list, jobs };
+    return { scenarios, list, help, jobs };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
