@@ -6,7 +6,7 @@ import { shownUrl } from '../console/shown-url.ts';
 import type { Recorder } from '../record/recorder.ts';
 import type { RecordedCache } from '../record/transfer-record.ts';
 import type { Reports } from '../report/reports.ts';
-import { type FileType, isTree } from '../request/image-class.ts';
+import { type FileType, type ImageType, isTree } from '../request/image-class.ts';
 import { isChunkIndexUrl } from '../request/image-name.ts';
 import type { OnDemand } from '../request/on-demand.ts';
 import type { PullRequest } from '../request/pull-request.ts';
@@ -107,7 +107,7 @@ async function fetchImage(
   const target = targetOf(plan, first.url);
   tellTarget(pull, locations, target);
   await requireFreeFor(target, plan.exposure, plan.existing === 'replaced');
-  if (plan.existing === 'kept' && fs.existsSync(target)) return keepImage(pull, target);
+  if (plan.existing === 'kept' && isThere(target, request.type)) return keepImage(pull, target);
 
   // A mirror may have what vouches for the image where it lacks the image itself, and a cache the image.
   if (locations.length === 1 && pull.cache === undefined) requireFile(first.url);
@@ -215,6 +215,34 @@ function tellTarget(
   reporter.about({ url: shownUrl(first), target: printable(target) });
   recorder.about(target, mode, first);
   reporter.detail(`${urls.map(shownUrl).join(', ')} will become ${printable(target)}, verify=${mode}`);
+}
+
+/**
+ * Whether there is an image that can be kept.
+ *
+ * @throws RdpullError file-unreadable when there is something that is none
+ */
+function isThere(target: string, type: ImageType): boolean {
+  const stat = statOf(fs.statSync, target);
+  if (stat === undefined && statOf(fs.lstatSync, target) === undefined) return false;
+  // What is in memory is a disk already: the link to it has the name of the image.
+  const isImage = isTree(type) ? stat?.isDirectory() : stat?.isFile() || stat?.isBlockDevice();
+  if (isImage === true) return true;
+  const kind = isTree(type) ? 'directory' : 'file of a disk image';
+  throw new RdpullError(
+    'file-unreadable',
+    `${printable(target)} cannot be kept: it is ${stat === undefined ? 'a link that leads nowhere' : `no ${kind}`}`,
+    'remove it, choose another name with --local=NAME, or replace it with --force in place of --keep',
+  );
+}
+
+/** undefined where nothing can be looked at: why not, who makes the image tells. */
+function statOf(stat: (path: string) => fs.Stats, target: string): fs.Stats | undefined {
+  try {
+    return stat(target);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Uses the image that is there. */

@@ -423,6 +423,55 @@ describe('a failure leaves nothing behind and says what to try', () => {
     expect(fs.readFileSync(target.file('image.raw'), 'utf8')).toBe('precious');
   });
 
+  test.each([
+    ['image.raw.xz', 'image.raw', 'a link that leads nowhere', ['ln', '-s', '/nonexistent']],
+    ['image.raw.xz', 'image.raw', 'no file of a disk image', ['mkdir']],
+    ['image.raw.xz', 'image.raw', 'no file of a disk image', ['mkfifo']],
+    ['image.raw.xz', 'image.raw', 'no file of a disk image', ['ln', '-s', '/dev/null']],
+    ['tree.tar.zst', 'tree', 'a link that leads nowhere', ['ln', '-s', '/nonexistent']],
+    ['tree.tar.zst', 'tree', 'no directory', ['touch']],
+    ['tree.tar.zst', 'tree', 'a link that leads nowhere', ['ln', '-s', 'tree']],
+  ])('--keep of %s where %s is %s (%j), before any download', async (name, local, what, command) => {
+    using target = new TemporaryDirectory();
+    run([...command, target.file(local)]);
+    const before = server.requests.length;
+    const finished = await pull(target, '--verify=no', '--keep', `${server.url}/${name}`);
+    expect(complaint(finished)).toEqual([
+      `rdpull: error: ${target.file(local)} cannot be kept: it is ${what}`,
+      'rdpull: try: remove it, choose another name with --local=NAME, or replace it with --force in place of --keep',
+    ]);
+    expect(finished).toMatchObject({ status: 14, stdout: '' });
+    expect(server.requests.length).toBe(before);
+    expect(target.names()).toEqual([local]);
+    const forced = await pull(target, '--verify=no', '--force', `${server.url}/${name}`);
+    expect(forced.status).toBe(0);
+  });
+
+  test('--keep in a directory that cannot be one is told as without it', async () => {
+    using target = new TemporaryDirectory();
+    const place = `--image-root=${target.write('file', '')}/below`;
+    const [without, keeping] = await Promise.all(
+      [[], ['--keep']].map((options) =>
+        rdpull(['pull', '--verify=no', place, ...options, `${server.url}/image.raw`]),
+      ),
+    );
+    expect(keeping?.status).toBe(14);
+    expect(keeping).toEqual(without);
+  });
+
+  test('--keep of what a link leads to keeps it', async () => {
+    using target = new TemporaryDirectory();
+    fs.mkdirSync(target.file('elsewhere'));
+    for (const [local, name, place] of [
+      ['image.raw', 'image.raw.xz', served.file('image.raw')],
+      ['tree', 'tree.tar.zst', 'elsewhere'],
+    ] as const) {
+      fs.symlinkSync(place, target.file(local));
+      const { status, stdout } = await pull(target, '--verify=no', '--keep', `${server.url}/${name}`);
+      expect({ status, stdout }).toEqual({ status: 0, stdout: `${target.file(local)}\n` });
+    }
+  });
+
   test('a full disk, with the figures', async () => {
     using target = new TemporaryDirectory();
     run(['mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', target.path]);
