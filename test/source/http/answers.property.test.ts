@@ -109,23 +109,27 @@ test('whatever a server sends is a file, or refused with an error for users', as
   );
 });
 
-test('what is taken for a file is the same file to curl, unless curl refuses it', async () => {
-  let compared = 0;
-  await alwaysAsync(
-    mutatedBytes(SAMPLES, 3),
-    async (bytes) => {
-      answer = bytes;
-      const ours = await fetched();
-      if (ours === undefined) return;
-      const theirs = await curl(`${server.url}/image.raw`);
-      if (theirs === undefined) return;
-      compared++;
-      expect(ours).toBe(theirs);
-    },
-    0.1,
-  );
-  expect(compared).toBeGreaterThan(10);
-}, 60 * CASES);
+test(
+  'what is taken for a file is the same file to curl, unless curl refuses it',
+  async () => {
+    let compared = 0;
+    await alwaysAsync(
+      mutatedBytes(SAMPLES, 3),
+      async (bytes) => {
+        answer = bytes;
+        const ours = await fetched();
+        if (ours === undefined) return;
+        const theirs = await curl(`${server.url}/image.raw`);
+        if (theirs === undefined) return;
+        compared++;
+        expect(ours).toBe(theirs);
+      },
+      0.1,
+    );
+    expect(compared).toBeGreaterThan(10);
+  },
+  60 * CASES,
+);
 
 /** What curl(1) writes; undefined when it fails. Where it takes less than all, it says so with its status. */
 async function curl(url: string): Promise<string | undefined> {
