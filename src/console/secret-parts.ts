@@ -1,3 +1,5 @@
+import { createUnclearLoginEnds, HOST, type UnclearLoginEnds } from './unclear-login.ts';
+
 /** A part of a text that is nobody's business. Positions in UTF-16 code units. */
 export interface SecretPart {
   /**
@@ -29,18 +31,6 @@ const NEXT_URL = /(?<![a-z0-9+.-])(?:https?|file)\\?:[/\\]/gi;
  * backslashes, which for the URL Standard (section 4.4) are as good; or, where no scheme is needed, the start.
  */
 const BEFORE_LOGIN = /(?:^(?:https?:|[/\\]{2}|--proxy=)|:[/\\])[/\\]*/gi;
-
-/** Host and port, as they stand in a URL; the host may be a placeholder. */
-const HOST = /^(?:\[[^\]]*\]|[^\s:@]+)(?::\d{0,5})?$/;
-
-/** A host that cannot be anything else: one with a domain, or an address. */
-const SURE_HOST = /^(?:\[[^\]]*\]|localhost|\d+(?:\.\d+){3}|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,})(?::\d{1,5})?$/i;
-
-/** A word and a port, or a user and a password that begins with digits. */
-const HOST_OR_LOGIN = /^[^\s:@.[\]]+:\d{1,5}$/;
-
-/** How far behind the start of a login a part of it is looked for that a URL cannot have there. */
-const UNCLEAR_MAX = 256;
 
 /**
  * What makes a URL a credential by itself: a signature, as redirects of object stores have one (AWS Signature Version 4,
@@ -107,6 +97,7 @@ export function hasBrokenLogin(url: string): boolean {
 function loginsIn(text: string): SecretPart[] {
   const found: SecretPart[] = [];
   const urls = [...text.matchAll(NEXT_URL)].map(({ index }) => index);
+  const unclearEnds = createUnclearLoginEnds(text);
   let nextUrl = 0;
   const before = new RegExp(BEFORE_LOGIN);
   for (let match = before.exec(text); match !== null; match = before.exec(text)) {
@@ -114,7 +105,7 @@ function loginsIn(text: string): SecretPart[] {
     while ((urls[nextUrl] ?? Number.POSITIVE_INFINITY) < start) nextUrl++;
     const login = /(?<![a-z0-9+.-])file\\?$/i.test(text.slice(Math.max(0, match.index - 6), match.index))
       ? undefined
-      : loginAt(text, start, urls[nextUrl] ?? text.length);
+      : loginAt(text, start, urls[nextUrl] ?? text.length, unclearEnds);
     if (login !== undefined) found.push(login);
     before.lastIndex = login?.end ?? start;
   }
@@ -122,35 +113,17 @@ function loginsIn(text: string): SecretPart[] {
 }
 
 /** The login that begins at `start`, in a URL that ends before `limit`. */
-function loginAt(text: string, start: number, limit: number): SecretPart | undefined {
+function loginAt(
+  text: string,
+  start: number,
+  limit: number,
+  unclearEnds: UnclearLoginEnds,
+): SecretPart | undefined {
   const authorityEnd = start + text.slice(start, limit).search(/[/?#]|$/);
-  const authority = text.slice(start, authorityEnd);
-  const clear = authority.lastIndexOf('@') + 1;
-  const unclear = unclearEnd(text.slice(authorityEnd, Math.min(limit, start + UNCLEAR_MAX)), authority);
-  if (unclear > 0) return { kind: 'unclear login', start, end: authorityEnd + unclear };
+  const unclear = unclearEnds.of(start, authorityEnd, limit);
+  if (unclear !== undefined) return { kind: 'unclear login', start, end: unclear };
+  const clear = text.slice(start, authorityEnd).lastIndexOf('@') + 1;
   return clear === 0 ? undefined : { kind: 'login', start, end: start + clear };
-}
-
-/**
- * Where a login ends, in what stands behind the `/`, `?` or `#` that ends the authority of its URL: behind an `@`, when the
- * authority, or what follows that `@`, says that the URL was meant so. 0: it does not end there.
- */
-function unclearEnd(rest: string, authority: string): number {
-  const host = authority.slice(authority.lastIndexOf('@') + 1);
-  const isHost = HOST.test(host) && rest.startsWith('/');
-  if (!isHost) return endBeforeHost(rest, HOST) || rest.lastIndexOf('@') + 1;
-  const word = rest.slice(0, rest.search(/\s|$/));
-  if (authority !== host) return endBeforeHost(word, HOST);
-  return HOST_OR_LOGIN.test(host) ? endBeforeHost(word, SURE_HOST) : 0;
-}
-
-/** Behind the last `@` that a host and a path follow; 0 when there is none. */
-function endBeforeHost(text: string, host: RegExp): number {
-  for (let end = text.lastIndexOf('@') + 1; end > 0; end = text.slice(0, end - 1).lastIndexOf('@') + 1) {
-    const length = text.slice(end).search(/[/?#\s]|$/);
-    if (text[end + length] === '/' && host.test(text.slice(end, end + length))) return end;
-  }
-  return 0;
 }
 
 function parametersIn(text: string): SecretPart[] {

@@ -50,6 +50,10 @@ test.each([
   ['http://user:sec@r/e?t@host/x', 'http://…@host/x'],
   ['http://user:se cr/e t@host/x', 'http://…@host/x'],
   ['http://user:sec/ret@host', 'http://…@host'],
+  // However long it is before and behind that.
+  [`http://user:${'s'.repeat(2000)}/ret@host/x`, 'http://…@host/x'],
+  [`http://user:sec/${'r'.repeat(2000)}@host.example/x: 404`, 'http://…@host.example/x: 404'],
+  [`http://user:${'s/'.repeat(2000)}ret@host/x`, 'http://…@host/x'],
   ['http://user:sec/ret@host/x@1.raw', 'http://…@host/x@1.raw'],
   ['raw,machine:root:http://user:sec/ret@host/x', 'raw,machine:root:http://…@host/x'],
   // An @ in a path is none of that.
