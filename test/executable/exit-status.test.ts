@@ -275,6 +275,6 @@ describe('switches before the command', () => {
 
   test('alone are no command', async () => {
     const { stderr } = await rdpull(['--verbose']);
-    expect(stderr).toStartWith('rdpull: error: there is no command "--verbose"');
+    expect(stderr).toStartWith('rdpull: error: no command was given\n');
   });
 });

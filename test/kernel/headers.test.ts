@@ -30,6 +30,7 @@ const IN_C: Readonly<Record<string, string>> = {
   UNIX_PATH_MAX: 'sizeof(((struct sockaddr_un *)0)->sun_path)',
   WINSIZE_LENGTH: 'sizeof(struct winsize) / 2',
   WINSIZE_COLUMNS: 'offsetof(struct winsize, ws_col) / 2',
+  NULL_DEVICE: '(MEM_MAJOR << 8) | 3', // linux/major.h; the minors are in Documentation/admin-guide/devices.txt
   MNT_DETACH: '2', // glibc's sys/mount.h, which Linux's own header does not go together with
   'INFO.size': 'sizeof(struct loop_info64)',
   'CONFIG.size': 'sizeof(struct loop_config)',
@@ -55,6 +56,7 @@ const OWN = new Set([
     'PAGE_BYTES',
   ],
   ...['SECTOR', 'SEND_TIMEOUT'],
+  ...['CHUNK_BYTES', 'PAUSE', 'PIPE_PATIENCE'],
   ...['ANSWER_MAX', 'COMMAND_PATIENCE', 'TURN_PATIENCE', 'RECORD_MAX', 'RECORDS_MAX'],
 ]);
 
