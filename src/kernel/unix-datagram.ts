@@ -8,6 +8,7 @@ const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_SNDTIMEO = 21;
 const MSG_NOSIGNAL = 0x4000;
+const TIOCOUTQ = 0x5411; // asm-generic/ioctls.h; SIOCOUTQ of linux/sockios.h is the same
 
 /** sizeof(sun_path), include/uapi/linux/un.h: UNIX_PATH_MAX. */
 const UNIX_PATH_MAX = 108;
@@ -17,6 +18,7 @@ const SUN_PATH_OFFSET = 2;
 const SEND_TIMEOUT = 1;
 
 const symbols = libc({
+  ioctl: { args: ['i32', 'u64', 'ptr'], returns: 'i32' },
   socket: { args: ['i32', 'i32', 'i32'], returns: 'i32' },
   setsockopt: { args: ['i32', 'i32', 'i32', 'ptr', 'u32'], returns: 'i32' },
   sendto: { args: ['i32', 'ptr', 'u64', 'i32', 'ptr', 'u32'], returns: 'i64' },
@@ -54,6 +56,13 @@ export class UnixDatagram implements Disposable {
         ),
       ),
     );
+  }
+
+  /** Whether the receiver, which is still there, has yet to read something of what was sent. @throws SystemCallError */
+  get isUnread(): boolean {
+    const bytes = new Int32Array(1);
+    checked('ioctl(SIOCOUTQ)', symbols.ioctl(this.#descriptor, TIOCOUTQ, bytes));
+    return bytes[0] !== 0;
   }
 
   [Symbol.dispose](): void {

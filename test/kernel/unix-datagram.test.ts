@@ -55,6 +55,19 @@ test('a receiver that is full holds a message up for a second, not for ever', as
   expect(performance.now() - begun).toBeLessThan(5000);
 });
 
+test('tells whether the receiver has yet to read something', async () => {
+  using directory = new TemporaryDirectory();
+  await using server = await NotifyServer.listen(directory.file('notify'));
+  using socket = new UnixDatagram(directory.file('notify'));
+  expect(socket.isUnread).toBe(false);
+  server.pause();
+  socket.send('STATUS=x');
+  expect(socket.isUnread).toBe(true);
+  server.resume();
+  await server.received((all) => all.length > 1);
+  expect(socket.isUnread).toBe(false);
+});
+
 test('closes its descriptor', () => {
   const before = fs.readdirSync('/proc/self/fd').length;
   for (let count = 0; count < 10; count++) new UnixDatagram('@rdpull-test-nobody')[Symbol.dispose]();
