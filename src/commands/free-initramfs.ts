@@ -10,8 +10,8 @@ export const freeInitramfs: Command = {
   operandIsOptional: true,
   completes: 'file',
   summary: 'give back the memory of the initramfs, once the machine has left it for its real root',
-  description: `Waits in an initrd until PID 1 has left it for the real root and has read the units there, and then removes the files of the
-initramfs: since Linux 7.0 nobody else does, and they stay in memory for ever. It never crosses a mount. It removes nothing when the initrd is not in
+  description: `Waits in an initrd until PID 1 has left it for the real root and the machine has come up there, and then removes the files
+of the initramfs: since Linux 7.0 nobody else does, and they stay in memory for ever. It never crosses a mount. It removes nothing when the initrd is not in
 RAM, or when the machine has kept it: something of it is mounted in the real root.
 
 rdpull-free-initramfs.service runs it at each boot, and rd.rdpull.free_initramfs=no on the kernel command line turns it off. UNIT is
@@ -47,10 +47,11 @@ lets it run on.`,
       end('PID 1 has not left the initrd: all is as it was');
       return;
     }
-    // What the real root begins with is short of time: on an emulated processor the pages that are given back cost whoever gets them next
-    // so much that the generators did not end in the 90 s that they have, and nothing was started at all.
-    manager.ready('waiting until PID 1 has read the units of the real root');
+    // On an emulated processor the pages that are given back cost whoever gets them next so much that the generators did not end in the 90 s
+    // that they have, and nothing was started at all.
+    manager.ready('waiting until the real root has come up');
     await manager.listens(signal);
+    await root.lull(signal);
     const [kept] = root.keptAt();
     if (kept !== undefined) {
       end(`the initrd is kept: it is mounted on ${printable(kept)}`);

@@ -4,6 +4,7 @@ import { type Mount, mountDevice, parseMounts } from '../kernel/mount-points.ts'
 import { openAt } from '../kernel/open-at.ts';
 import { RootFollower } from '../kernel/root-directory.ts';
 import { RAMFS_MAGIC, TMPFS_MAGIC } from '../kernel/tmpfs.ts';
+import { lull } from './lull.ts';
 
 /** How often it is looked whether PID 1 has gone, in ms: a few seconds of a boot, during which this costs next to nothing. */
 const INTERVAL = 100;
@@ -98,10 +99,19 @@ export class OldRoot implements Disposable {
       .map(({ mountPoint }) => mountPoint);
   }
 
+  /** {@link lull} of this machine. */
+  async lull(signal: AbortSignal): Promise<void> {
+    await lull(() => this.#readProc('stat'), signal);
+  }
+
   #mountsOfInit(): Mount[] {
-    const fd = openAt(this.#proc, '1/mountinfo', O_RDONLY);
+    return parseMounts(this.#readProc('1/mountinfo'));
+  }
+
+  #readProc(name: string): string {
+    const fd = openAt(this.#proc, name, O_RDONLY);
     try {
-      return parseMounts(fs.readFileSync(fd, 'utf8'));
+      return fs.readFileSync(fd, 'utf8');
     } finally {
       fs.closeSync(fd);
     }
