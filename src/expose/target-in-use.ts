@@ -13,7 +13,7 @@ import {
   readMounts,
   readProcessLink,
 } from '../kernel/mount-points.ts';
-import { isSystemError } from '../kernel/system-error.ts';
+import { statAt } from '../kernel/path-lookup.ts';
 import { findLoopMount } from './loop-mounts.ts';
 import { findLoopNumbers } from './loop-search.ts';
 import { loopDevicePath, loopHolders } from './loop-sysfs.ts';
@@ -30,7 +30,7 @@ export interface TargetUse {
  * nothing does, as far as this user may see it, or nothing is there.
  */
 export function useOfTarget(target: string): TargetUse | undefined {
-  const stat = statOf(target);
+  const stat = statAt(target);
   if (stat === undefined) return undefined;
   const mounts = readMounts();
   const [mountPoint] = mountsBelow(target, mounts);
@@ -39,16 +39,6 @@ export function useOfTarget(target: string): TargetUse | undefined {
   }
   const real = fs.realpathSync(target);
   return stat.isDirectory() ? useOfTree(real, mounts) : useOfImage(real, mounts);
-}
-
-/** undefined where nothing is there, also behind links that lead round in a circle. */
-function statOf(target: string): fs.Stats | undefined {
-  try {
-    return fs.statSync(target, { throwIfNoEntry: false });
-  } catch (error) {
-    if (isSystemError(error, 'ELOOP')) return undefined;
-    throw error;
-  }
 }
 
 /** @throws RdpullError target-busy */
